@@ -1,0 +1,638 @@
+"""What a programme declares: frozen models, one for each file of a catalogue folder, and the programme they make.
+
+Shapes only. Where a declaration stands in its file is known to `catalog.reading`; whether declarations agree with
+each other is checked in `catalog.agreement`.
+"""
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_serializer
+
+from catalog.quantities import Duration, Unit, Written
+
+
+class Declared(BaseModel):
+    """Anything declared: frozen, and it refuses keys that it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+    @field_serializer("*", when_used="json", check_fields=False)
+    def _exact(self, value: Any) -> Any:
+        return format(value, "f") if isinstance(value, Decimal) else value
+
+
+Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)]
+Text = Annotated[str, Field(min_length=1)]
+Exact = Annotated[Decimal, Field(ge=0, allow_inf_nan=False, max_digits=24)]
+
+
+class Standing(StrEnum):
+    """How firmly a declared value stands. Reports mark whatever is not `agreed`."""
+
+    AGREED = "agreed"
+    PROPOSED = "proposed"
+    UNVERIFIED = "unverified"
+
+
+class Sourced(Declared):
+    """A declared value that says where it comes from and who answers for it."""
+
+    standing: Standing
+    source: Text
+    owner: Text
+
+
+# --- programme.yaml ---------------------------------------------------------------------------------------------------
+
+
+class ApproachDocument(Declared):
+    """The document that sets out the testing approach, and whether it was approved."""
+
+    title: Text
+    version: Text
+    date: Text
+    approved: Text | None = Field(default=None, description="date of approval; absent when none is known")
+    standing: Standing
+    source: Text
+
+
+class RelianceScope(StrEnum):
+    """Which components must be unchanged before earlier evidence may be relied on."""
+
+    PROGRAMME = "programme"
+    PATH = "path"
+
+
+class RelianceVolumes(StrEnum):
+    """How target volumes must compare with those that the earlier evidence proved."""
+
+    EQUAL = "equal"
+    NOT_EXCEEDING = "not-exceeding"
+
+
+class TestType(StrEnum):
+    """The kinds of test that a plan may hold."""
+
+    __test__ = False  # not a test class, whatever its name makes pytest think
+
+    LOAD = "load"
+    STRESS = "stress"
+    SOAK = "soak"
+    REGRESSION = "regression"
+
+
+class Never(Declared):
+    """What may never rest on earlier evidence."""
+
+    roles: tuple[Identifier, ...] = ()
+    types: tuple[TestType, ...] = ()
+
+
+class Reliance(Declared):
+    """The rule by which a later phase may rely on the evidence of an earlier one."""
+
+    scope: RelianceScope
+    volumes: RelianceVolumes
+    never: Never = Never()
+    reading: Text = Field(description="which reading of the approach document this rule puts in force, and why")
+    source: Text
+
+
+class Phase(Declared):
+    """A capability phase. `components` are those that the phase holds to requirements."""
+
+    id: Identifier
+    title: Text
+    components: tuple[Identifier, ...] = Field(min_length=1)
+
+
+class CriterionKind(StrEnum):
+    """What an exit criterion is held against."""
+
+    OBSERVATIONS_PROVED = "observations-proved"
+    TESTS_ENDED = "tests-ended"
+    EXCLUSIONS_STATED = "exclusions-stated"
+    NUMBERS_AGREED = "numbers-agreed"
+    PEOPLE = "people"
+
+
+class ExitCriterion(Declared):
+    """One criterion that the board considers. `people`: told by a signed record, never by a computation."""
+
+    id: Identifier
+    text: Text
+    kind: CriterionKind
+    phases: tuple[Identifier, ...] = Field(default=(), description="absent: every phase")
+    source: Text
+
+
+class Regression(Declared):
+    """The scheduled regression run: which types of test it executes again, and for which phase."""
+
+    phase: Identifier
+    types: tuple[TestType, ...] = Field(min_length=1)
+
+
+class ProgrammeFile(Declared):
+    """programme.yaml: what the programme is, its phases, its rule of reliance and its exit criteria."""
+
+    programme: Identifier
+    title: Text
+    operator: Text
+    summary: Text
+    default_environment: Identifier
+    approach_document: ApproachDocument
+    reliance: Reliance
+    regression: Regression
+    phases: tuple[Phase, ...] = Field(min_length=1)
+    exit_criteria: tuple[ExitCriterion, ...] = Field(min_length=1)
+
+
+# --- system.yaml ------------------------------------------------------------------------------------------------------
+
+
+class ServiceProvider(Declared):
+    """An organisation that owns components and submits test plans."""
+
+    id: Identifier
+    title: Text
+    standing: Standing
+    source: Text
+
+
+class Solution(Declared):
+    """The service provider's product that fills a component's role."""
+
+    name: Text
+    standing: Standing
+    source: Text
+
+
+class ComponentScope(StrEnum):
+    """Whether a component is in the scope of capacity testing, excluded from it, or outside the system."""
+
+    TESTED = "tested"
+    EXCLUDED = "excluded"
+    OUTSIDE = "outside"
+
+
+class Component(Declared):
+    """A part of the system. Its version, artefact, configuration and solution decide whether evidence still holds."""
+
+    id: Identifier
+    role: Identifier
+    title: Text
+    provider: Identifier
+    scope: ComponentScope
+    version: Text
+    artefact: Text = Field(default="unstated", description="what was deployed, such as an image digest")
+    configuration: dict[str, str | int | bool] = {}
+    solution: Solution
+    sub_components: tuple[Identifier, ...] = ()
+
+
+class Protocol(StrEnum):
+    """The message codec of an interface."""
+
+    DUIS = "duis"
+    PLAIN = "plain"
+
+
+class Interface(Declared):
+    """A link between two components, carrying messages `from` one `to` the other under a protocol."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    id: Identifier
+    title: Text
+    from_: Identifier = Field(alias="from")
+    to: Identifier
+    protocol: Protocol
+
+
+class MessageKind(StrEnum):
+    """The kinds of message that the volume model counts."""
+
+    REQUEST = "request"
+    ACKNOWLEDGEMENT = "acknowledgement"
+    RESPONSE = "response"
+    ALERT = "alert"
+
+
+class MessagePath(Declared):
+    """The ordered steps that a kind of message passes: component ids, or `role:ROLE` for the one serving a cohort."""
+
+    id: Identifier
+    title: Text
+    offers: MessageKind = Field(description="request or alert: what is offered at the path's start")
+    steps: tuple[Annotated[str, Field(pattern=r"^(role:)?[a-z0-9][a-z0-9-]*$")], ...] = Field(min_length=2)
+    acknowledged_by: tuple[Identifier, ...] = ()
+    standing: Standing
+    source: Text
+
+
+class SystemFile(Declared):
+    """system.yaml: service providers, components, interfaces and message paths."""
+
+    service_providers: tuple[ServiceProvider, ...] = Field(min_length=1)
+    components: tuple[Component, ...] = Field(min_length=1)
+    interfaces: tuple[Interface, ...] = ()
+    message_paths: tuple[MessagePath, ...] = Field(min_length=1)
+
+
+# --- scope.yaml -------------------------------------------------------------------------------------------------------
+
+
+class SubjectKind(StrEnum):
+    """What sort of thing an entry of the scope is about."""
+
+    SYSTEM = "system"
+    INTERFACE = "interface"
+    PROCESS = "process"
+    TESTING = "testing"
+
+
+class Included(Declared):
+    """Something that the approach document names and that is tested here, and by what."""
+
+    id: Identifier
+    title: Text
+    kind: SubjectKind
+    tested_by: Text
+    source: Text
+
+
+class Exclusion(Declared):
+    """Something that is not tested, why not, where else it is assured, and the risk that remains."""
+
+    id: Identifier
+    title: Text
+    kind: SubjectKind
+    phases: tuple[Identifier, ...] = Field(default=(), description="absent: every phase")
+    rationale: Text
+    assured_elsewhere: Text
+    residual_risk: Text
+    monitoring: Text
+    owner: Text
+    standing: Standing
+    source: Text
+
+
+class ScopeFile(Declared):
+    """scope.yaml: what is in scope, and what is excluded with rationale and residual risk."""
+
+    included: tuple[Included, ...] = Field(min_length=1)
+    exclusions: tuple[Exclusion, ...] = ()
+
+
+# --- assumptions.yaml -------------------------------------------------------------------------------------------------
+
+
+class Assumption(Sourced):
+    """A number that the volume model rests on. `unit` is written out, such as 'messages per meter per day'."""
+
+    id: Identifier
+    title: Text
+    value: Exact
+    unit: Text
+    date: Text
+    note: str = ""
+
+
+class AssumptionsFile(Declared):
+    """assumptions.yaml: the assumption register."""
+
+    assumptions: tuple[Assumption, ...] = Field(min_length=1)
+
+
+# --- volumes.yaml -----------------------------------------------------------------------------------------------------
+
+
+class CohortOfMeters(Declared):
+    """Meters that are forecast together. `served_by` fills the steps written `role:ROLE` in its message paths."""
+
+    id: Identifier
+    title: Text
+    generation: Identifier
+    served_by: tuple[Identifier, ...] = ()
+
+
+class WeightedSrv(Declared):
+    """A service reference variant and its weight within its group."""
+
+    srv: Text
+    weight: Annotated[int, Field(ge=1)]
+
+
+class SrvGroup(Declared):
+    """Messages of one business process. `share`: the assumption that gives its share of a traffic (absent: all)."""
+
+    id: Identifier
+    title: Text
+    business_process: Text
+    share: Identifier | None = None
+    srvs: tuple[WeightedSrv, ...] = Field(min_length=1)
+
+
+class OwnMessage(Declared):
+    """A message that is not in the register of service reference variants, such as a migration step or an alert."""
+
+    id: Text
+    title: Text
+    standing: Standing
+    source: Text
+
+
+class Driver(StrEnum):
+    """What a traffic's daily volume is counted per."""
+
+    METERS = "meters"
+    MIGRATIONS = "migrations"
+
+
+class Traffic(Declared):
+    """One stream of messages: per day and meter (times `factors`), or per migrated installation.
+
+    Daily volume of a cohort and group = driver x product of the assumptions in `factors` x the group's share; it is
+    split over the group's SRVs by weight, and over periods by `in_window`, the assumption that gives the share which
+    falls into the peak window (the rest is spread over the other periods by their length).
+    """
+
+    id: Identifier
+    title: Text
+    traffic: Text = Field(description="the label on every message: migration, BAU, SMETS2+…")
+    path: Identifier
+    generation: Identifier
+    driver: Driver
+    factors: tuple[Identifier, ...]
+    groups: tuple[Identifier, ...] = Field(min_length=1)
+    in_window: Identifier
+
+
+class Period(Declared):
+    """A stretch of the day, hours from midnight UTC. The tested one is the peak window."""
+
+    id: Identifier
+    title: Text
+    from_hour: Annotated[int, Field(ge=0, le=23)]
+    to_hour: Annotated[int, Field(ge=1, le=24)]
+
+
+class VolumesFile(Declared):
+    """volumes.yaml: how forecasts and assumptions become messages. File names are relative to the catalogue."""
+
+    srv_register: Text
+    forecasts: Text
+    peak_window: Identifier
+    periods: tuple[Period, ...] = Field(min_length=1)
+    cohorts: tuple[CohortOfMeters, ...] = Field(min_length=1)
+    own_messages: tuple[OwnMessage, ...] = ()
+    groups: tuple[SrvGroup, ...] = Field(min_length=1)
+    traffic: tuple[Traffic, ...] = Field(min_length=1)
+
+
+class Forecast(Declared):
+    """One row of the forecasts CSV: meters and daily migrations of a cohort in a phase.
+
+    Grain: one phase and cohort. `migrations_per_day` counts installations.
+    """
+
+    phase: Identifier
+    cohort: Identifier
+    meters: Annotated[int, Field(ge=0, le=200_000_000)]
+    migrations_per_day: Annotated[int, Field(ge=0, le=70_000_000)]
+    standing: Standing
+    source: Text
+
+
+class ServiceReferenceVariant(Declared):
+    """One row of the register CSV, which may hold more columns than these."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    srv: Text
+    name: Text
+    critical: bool
+
+
+# --- requirements.yaml ------------------------------------------------------------------------------------------------
+
+
+class Metric(StrEnum):
+    """What a requirement limits. Each has one unit and one direction: see `METRICS`."""
+
+    OFFERED = "offered"
+    ANSWERED_SHARE = "answered-share"
+    SERVICE_LEVEL = "service-level"
+    LATENCY_P50 = "latency-p50"
+    LATENCY_P95 = "latency-p95"
+    LATENCY_P99 = "latency-p99"
+    LATENCY_MAX = "latency-max"
+    CPU_P95 = "cpu-p95"
+    MEMORY_MAX = "memory-max"
+    MEMORY_GROWTH = "memory-growth"
+    CONNECTIONS_MAX = "connections-max"
+    HEADROOM = "headroom"
+
+
+class Direction(StrEnum):
+    """On which side of its limit a measurement is good."""
+
+    AT_MOST = "at most"
+    AT_LEAST = "at least"
+
+
+METRICS: dict[Metric, tuple[Unit, Direction, str]] = {
+    Metric.OFFERED: (Unit.COUNT, Direction.AT_LEAST, "messages offered in time, against the target volume"),
+    Metric.ANSWERED_SHARE: (Unit.PARTS_PER_MILLION, Direction.AT_LEAST, "share answered as expected, of all offered"),
+    Metric.SERVICE_LEVEL: (Unit.PARTS_PER_MILLION, Direction.AT_LEAST, "share answered within the target time"),
+    Metric.LATENCY_P50: (Unit.MICROSECONDS, Direction.AT_MOST, "median latency from intended time"),
+    Metric.LATENCY_P95: (Unit.MICROSECONDS, Direction.AT_MOST, "95th percentile of latency from intended time"),
+    Metric.LATENCY_P99: (Unit.MICROSECONDS, Direction.AT_MOST, "99th percentile of latency from intended time"),
+    Metric.LATENCY_MAX: (Unit.MICROSECONDS, Direction.AT_MOST, "largest latency from intended time"),
+    Metric.CPU_P95: (Unit.PARTS_PER_MILLION, Direction.AT_MOST, "95th percentile of CPU use, of one core"),
+    Metric.MEMORY_MAX: (Unit.BYTES, Direction.AT_MOST, "largest resident memory"),
+    Metric.MEMORY_GROWTH: (Unit.BYTES, Direction.AT_MOST, "resident memory gained per message (trend)"),
+    Metric.CONNECTIONS_MAX: (Unit.COUNT, Direction.AT_MOST, "most network connections open at once"),
+    Metric.HEADROOM: (Unit.PARTS_PER_MILLION, Direction.AT_LEAST, "highest load carried, as a multiple of target"),
+}
+"""Unit, direction and meaning of each metric."""
+
+
+class RequirementScope(Declared):
+    """To what a requirement applies: every listed role and test type; each listed group apart, or all together."""
+
+    roles: tuple[Identifier, ...] = Field(min_length=1)
+    types: tuple[TestType, ...] = Field(min_length=1)
+    groups: tuple[Identifier, ...] = Field(default=(), description="absent: all groups together")
+
+
+class Requirement(Sourced):
+    """A non-functional requirement: metric, limit, unit and scope."""
+
+    id: Identifier
+    title: Text
+    metric: Metric
+    limit: Written
+    within: Duration | None = Field(default=None, description="service-level only: the target time")
+    scope: RequirementScope
+
+
+class RequirementsFile(Declared):
+    """requirements.yaml: the NFRs in force."""
+
+    requirements: tuple[Requirement, ...] = Field(min_length=1)
+
+
+# --- tests.yaml -------------------------------------------------------------------------------------------------------
+
+
+class Profile(Declared):
+    """How a type of test is conducted. Durations are those of the real test; an environment may compress them.
+
+    `blocks`: into how many equal stretches of time the run is cut for intervals (at least 30). `lateness`: the 99th
+    percentile of (taken up - intended) above which the load counts as not offered. Stress only: `steps` are multiples
+    of the target volume, each offered for `duration`, and a step is carried when its 95th percentile of latency and
+    its answered share stay within `step_latency` and `step_answered`.
+    """
+
+    id: Identifier
+    type: TestType
+    title: Text
+    duration: Duration
+    blocks: Annotated[int, Field(ge=30, le=1000)] = 30
+    timeout: Duration
+    lateness: Duration
+    steps: tuple[Exact, ...] = ()
+    step_latency: Duration | None = None
+    step_answered: Written | None = None
+    standing: Standing
+    source: Text
+
+
+class TestPlan(Declared):
+    """A service provider's planned tests of one component. `volumes_of`: the phase whose volumes are the target."""
+
+    __test__ = False  # not a test class, whatever its name makes pytest think
+
+    id: Identifier
+    title: Text
+    provider: Identifier
+    version: Text
+    component: Identifier
+    phases: tuple[Identifier, ...] = Field(min_length=1)
+    volumes_of: Identifier
+    tests: tuple[Identifier, ...] = Field(min_length=1, description="profiles; each becomes phase.component.profile")
+    success_criteria: Text
+
+
+class TestsFile(Declared):
+    """tests.yaml: how each type of test is conducted, and the service providers' test plans."""
+
+    __test__ = False  # not a test class, whatever its name makes pytest think
+
+    profiles: tuple[Profile, ...] = Field(min_length=1)
+    plans: tuple[TestPlan, ...] = Field(min_length=1)
+
+
+# --- environments.yaml ------------------------------------------------------------------------------------------------
+
+
+class EnvironmentKind(StrEnum):
+    """A rehearsal is stamped as one on every page, and is never relied on outside rehearsals."""
+
+    REHEARSAL = "rehearsal"
+    REAL = "real"
+
+
+class ServiceDistribution(StrEnum):
+    """How the service time of an emulated component is spread."""
+
+    CONSTANT = "constant"
+    EXPONENTIAL = "exponential"
+
+
+class Emulated(Declared):
+    """An emulated component: `workers` serve side by side, each message for `service`; capacity = workers/service."""
+
+    workers: Annotated[int, Field(ge=1, le=10_000)]
+    service: Duration
+    distribution: ServiceDistribution = ServiceDistribution.CONSTANT
+    error_permille: Annotated[int, Field(ge=0, le=1000)] = 0
+    leak_bytes: Annotated[int, Field(ge=0, le=16 * 1024**2)] = 0
+
+
+class Environment(Declared):
+    """Where tests are executed. A variant `extends` another and gives only what differs, with the defect it declares.
+
+    `durations`: per test type, the compressed duration (stress: of one step). `rates`: per component, the factor on
+    the target rate ('default' for the rest). `entries`: per component, the URL of a real system's first interface.
+    """
+
+    id: Identifier
+    title: Text
+    kind: EnvironmentKind = EnvironmentKind.REHEARSAL
+    extends: Identifier | None = None
+    defect: str = ""
+    size: str = ""
+    seed: Annotated[int, Field(ge=0, le=2**31)] = 1
+    connections: Annotated[int, Field(ge=1, le=10_000)] = 32
+    max_connections: Annotated[int, Field(ge=1, le=50_000)] = 256
+    durations: dict[TestType, Duration] = {}
+    rates: dict[Identifier, Exact] = {}
+    components: dict[Identifier, Emulated] = {}
+    entries: dict[Identifier, Annotated[str, Field(pattern=r"^https?://[^\s/]+(/[^\s]*)?$")]] = {}
+
+
+class EnvironmentsFile(Declared):
+    """environments.yaml: rehearsal and real environments."""
+
+    environments: tuple[Environment, ...] = Field(min_length=1)
+
+
+# --- all together -----------------------------------------------------------------------------------------------------
+
+FILES: dict[str, type[Declared]] = {
+    "programme.yaml": ProgrammeFile,
+    "system.yaml": SystemFile,
+    "scope.yaml": ScopeFile,
+    "assumptions.yaml": AssumptionsFile,
+    "volumes.yaml": VolumesFile,
+    "requirements.yaml": RequirementsFile,
+    "tests.yaml": TestsFile,
+    "environments.yaml": EnvironmentsFile,
+}
+"""The files of a catalogue folder, in reading order, and what each must hold."""
+
+
+class Programme(Declared):
+    """Everything declared in one catalogue, its environments with what they extend filled in."""
+
+    programme: ProgrammeFile
+    system: SystemFile
+    scope: ScopeFile
+    assumptions: tuple[Assumption, ...]
+    volumes: VolumesFile
+    forecasts: tuple[Forecast, ...]
+    srv_register: tuple[ServiceReferenceVariant, ...]
+    requirements: tuple[Requirement, ...]
+    tests: TestsFile
+    environments: tuple[Environment, ...]
+
+    def phase(self, phase_id: str) -> Phase:
+        """The phase of that id. Raises KeyError when there is none."""
+        return {phase.id: phase for phase in self.programme.phases}[phase_id]
+
+    def component(self, component_id: str) -> Component:
+        """The component of that id. Raises KeyError when there is none."""
+        return {component.id: component for component in self.system.components}[component_id]
+
+    def environment(self, environment_id: str) -> Environment:
+        """The environment of that id. Raises KeyError when there is none."""
+        return {environment.id: environment for environment in self.environments}[environment_id]
+
+    def assumption(self, assumption_id: str) -> Assumption:
+        """The assumption of that id. Raises KeyError when there is none."""
+        return {assumption.id: assumption for assumption in self.assumptions}[assumption_id]

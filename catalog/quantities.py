@@ -1,0 +1,98 @@
+"""Quantities as people write them ("250 ms", "99 %", "4 KiB"), held as whole numbers of one base unit.
+
+Base units are those of the measurements table: us (microseconds), ppm (parts per million), bytes, count.
+"""
+
+import re
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema, model_serializer
+
+
+class Unit(StrEnum):
+    """The base units that recorded figures stand in."""
+
+    MICROSECONDS = "us"
+    PARTS_PER_MILLION = "ppm"
+    BYTES = "bytes"
+    COUNT = "count"
+
+
+_FACTORS: dict[str, tuple[Unit, Decimal]] = {
+    "us": (Unit.MICROSECONDS, Decimal(1)),
+    "ms": (Unit.MICROSECONDS, Decimal(1_000)),
+    "s": (Unit.MICROSECONDS, Decimal(1_000_000)),
+    "min": (Unit.MICROSECONDS, Decimal(60_000_000)),
+    "h": (Unit.MICROSECONDS, Decimal(3_600_000_000)),
+    "d": (Unit.MICROSECONDS, Decimal(86_400_000_000)),
+    "ppm": (Unit.PARTS_PER_MILLION, Decimal(1)),
+    "%": (Unit.PARTS_PER_MILLION, Decimal(10_000)),
+    "times": (Unit.PARTS_PER_MILLION, Decimal(1_000_000)),
+    "B": (Unit.BYTES, Decimal(1)),
+    "KiB": (Unit.BYTES, Decimal(1024)),
+    "MiB": (Unit.BYTES, Decimal(1024**2)),
+    "GiB": (Unit.BYTES, Decimal(1024**3)),
+    "count": (Unit.COUNT, Decimal(1)),
+}
+_WRITTEN = re.compile(r"^\s*(?P<number>\d+(\.\d+)?)\s*(?P<unit>[A-Za-z%]+)\s*$")
+_LARGEST = 2**53 - 1  # RFC 8785 numbers are IEEE 754 doubles: larger integers could not be recorded exactly
+
+
+def parse_quantity(written: Any) -> tuple[int, Unit]:
+    """`written` as a whole number of its base unit.
+
+    Raises ValueError when it is not a number and a known unit, not whole in the base unit, or beyond 2^53 - 1.
+    """
+    found = _WRITTEN.match(written) if isinstance(written, str) else None
+    if found is None or found["unit"] not in _FACTORS:
+        raise ValueError(f"expected a number and a unit ({', '.join(_FACTORS)}), such as '250 ms'; found {written!r}")
+    unit, factor = _FACTORS[found["unit"]]
+    value = Decimal(found["number"]) * factor
+    if value != value.to_integral_value():
+        raise ValueError(f"{written!r} is not a whole number of {unit}")
+    if value > _LARGEST:
+        raise ValueError(f"{written!r} is larger than any figure that can be recorded")
+    return int(value), unit
+
+
+class Quantity(BaseModel):
+    """A value in a base unit, written in declarations as one string."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    value: int
+    unit: Unit
+
+    @model_serializer
+    def as_document(self) -> dict[str, int | str]:
+        """The recorded form: value and unit apart."""
+        return {"value": self.value, "unit": str(self.unit)}
+
+
+def _quantity(written: Any) -> Any:
+    if isinstance(written, Quantity | dict):
+        return written
+    value, unit = parse_quantity(written)
+    return Quantity(value=value, unit=unit)
+
+
+def _duration(written: Any) -> Any:
+    if isinstance(written, int) and not isinstance(written, bool):
+        return written  # recorded form: microseconds
+    value, unit = parse_quantity(written)
+    if unit is not Unit.MICROSECONDS:
+        raise ValueError(f"expected a duration such as '30 s' or '8 h'; found {written!r}")
+    if value <= 0:
+        raise ValueError(f"expected a duration longer than nothing; found {written!r}")
+    return value
+
+
+_WRITTEN_SCHEMA = {"type": "string", "pattern": _WRITTEN.pattern.replace("?P<number>", "").replace("?P<unit>", "")}
+
+Written = Annotated[Quantity, BeforeValidator(_quantity), WithJsonSchema(_WRITTEN_SCHEMA)]
+"""A quantity field of a declaration."""
+
+Duration = Annotated[int, BeforeValidator(_duration), WithJsonSchema(_WRITTEN_SCHEMA)]
+"""A duration field of a declaration: written '8 h', held as microseconds."""
