@@ -1,0 +1,374 @@
+"""Whether a workspace's evidence can be believed, checked offline and by nothing but its own bytes.
+
+1. The ledger: every line canonical, with the digest it states, in its place in one chain; a last line without newline
+   is an interrupted append, noted and accepted.
+2. The objects: every file's bytes are the ones its name says; no file in `objects/` or `ledger/` is unknown.
+3. Completeness: whatever a record names exists; every execution was started; every figure of every report rests on
+   evidence that leads back to something executed, received, relied on, derived or declared.
+4. Signatures: every signed statement is authentic, by an announced key, about a record of this chain.
+5. The reports that people open are the recorded ones.
+6. Freshness: a record that an auditor saved is in this chain, so nothing up to it was replaced. Without one, a ledger
+   that was cut short or rewritten from its start cannot be told from an honest one.
+
+Damage never raises: each is a fault that names its place. Notes are what a reader should know and may accept.
+"""
+
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from catalog.canonical import canonical
+from catalog.errors import PlimsollError
+from catalog.ledger import FILE_NAME, LOCK, TORN, Cursor, Finding, Kind, Record, scan
+from catalog.lineage import GROUND, figures, tainted
+from catalog.signing import PURPOSE, authentic, fingerprint, statement_of
+from catalog.store import INCOMING, ObjectStore, is_digest, parse
+from catalog.workspace import REPORT_FILES, check_format, pair_runs
+
+Progress = Callable[[int, int], None]
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # a phase's name that is safe as the name of a folder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceFault:
+    """One thing that is wrong, and the record, object or file that it is wrong with."""
+
+    what: str
+    where: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """The outcome. `head` is the newest record as `sequence:digest`: what an auditor saves for the next time."""
+
+    ok: bool
+    records: int
+    objects: int
+    bytes: int
+    faults: list[EvidenceFault]
+    freshness: str
+    head: str
+    notes: list[str]
+
+    def as_json(self) -> dict[str, Any]:
+        """The outcome as `verify --json` gives it."""
+        return asdict(self)
+
+
+def verify(home: Path, *, head: str | None = None, progress: Progress | None = None) -> Verification:
+    """Checks the workspace at `home`. `head` is a saved record, by digest or as `sequence:digest`.
+
+    `progress` is told (objects checked, objects in all).
+    """
+    check = _Check(home)
+    check.attempt(lambda: check_format(home))
+    check.attempt(check.read_ledger)
+    check.attempt(lambda: check.hash_objects(progress or (lambda _done, _all: None)))
+    for step in (check.check_references, check.check_signatures, check.note_runs, check.check_reports):
+        check.attempt(step)
+    fresh = check.check_head(head)
+    return Verification(
+        ok=not check.faults,
+        records=len(check.records),
+        objects=len(check.objects),
+        bytes=check.bytes,
+        faults=check.faults,
+        freshness="proven" if fresh else "not proven",
+        head=f"{check.records[-1].sequence}:{check.records[-1].digest}" if check.records else "",
+        notes=check.notes,
+    )
+
+
+class _Check:
+    """What was read and found so far. `objects` are the digests of files in the store, `intact` the sound ones."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.store = ObjectStore(home / "objects")
+        self.records: list[Record] = []
+        self.objects: set[str] = set()
+        self.intact: set[str] = set()
+        self.bytes = 0
+        self.faults: list[EvidenceFault] = []
+        self.notes: list[str] = []
+
+    def attempt(self, step: Callable[[], None]) -> None:
+        """Runs one step; what stops it is a fault too, and the other steps go on."""
+        try:
+            step()
+        except (PlimsollError, OSError, RecursionError) as error:
+            self.fault(str(error), str(self.home))
+
+    def fault(self, what: str, where: str) -> None:
+        """Notes a fault. Damaged names and texts may hold anything: what a terminal or UTF-8 could not is escaped."""
+        self.faults.append(EvidenceFault(what=_printable(what), where=_printable(where)))
+
+    def note(self, text: str) -> None:
+        """Notes what is no fault."""
+        self.notes.append(_printable(text))
+
+    def read_ledger(self) -> None:
+        """Rule 1, and the files that do not belong."""
+        cursor = Cursor()
+        for finding in scan(self.home / "ledger", cursor):
+            self._judge(finding)
+        if cursor.torn:
+            where = f"ledger/{cursor.file}:{cursor.line + 1}"
+            self.note(f"{where}: an interrupted append of {len(cursor.torn)} bytes; nothing was promised")
+        for path in _entries(self.home / "ledger"):
+            self._judge_ledger_file(path)
+        if not (self.home / "ledger").is_dir():
+            self.fault("missing: a workspace has a ledger before it has anything else", "ledger")
+
+    def _judge(self, finding: Finding) -> None:
+        if finding.record:
+            self.records.append(finding.record)
+        if finding.problem:
+            self.fault(finding.problem, finding.where)
+        elif finding.record and not _is_canonical(finding.line):
+            self.fault(f"record {finding.record.sequence} is not canonical JSON (RFC 8785)", finding.where)
+
+    def _judge_ledger_file(self, path: Path) -> None:
+        mode = path.lstat().st_mode
+        if path.name == TORN and stat.S_ISDIR(mode):
+            count = len(_entries(path))
+            self.note(f"ledger/{TORN}: {count} interrupted appends were set aside; nothing in them was promised")
+        elif not stat.S_ISREG(mode) or not (path.name == LOCK or FILE_NAME.fullmatch(path.name)):
+            self.fault("a file that does not belong in the ledger", f"ledger/{path.name}")
+
+    def hash_objects(self, progress: Progress) -> None:
+        """Rule 2."""
+        files = list(self._object_files())
+        for done, (name, path) in enumerate(files, 1):
+            self.attempt(partial(self._hash, name, path))
+            progress(done, len(files))
+
+    def _object_files(self) -> Iterator[tuple[str, Path]]:
+        for folder in _entries(self.store.root):
+            if folder.name == INCOMING:
+                if left := len(_entries(folder)):
+                    self.note(f"objects/{INCOMING}: {left} unfinished writes; no record can name them")
+            elif not stat.S_ISDIR(folder.lstat().st_mode):
+                self.fault("a file that does not belong in the evidence store", f"objects/{folder.name}")
+            else:
+                yield from self._folder_files(folder)
+
+    def _folder_files(self, folder: Path) -> Iterator[tuple[str, Path]]:
+        for path in _entries(folder):
+            name = folder.name + path.name
+            if len(folder.name) == 2 and is_digest(name) and stat.S_ISREG(path.lstat().st_mode):
+                yield name, path
+            else:
+                what = "a file that does not belong in the evidence store"
+                self.fault(what, f"objects/{folder.name}/{path.name}")
+
+    def _hash(self, name: str, path: Path) -> None:
+        self.objects.add(name)
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+            self.bytes += file.tell()
+        if found == name:
+            self.intact.add(name)
+        else:
+            self.fault(f"object {name} is altered: its bytes are {found}", _object(name))
+
+    def check_references(self) -> None:
+        """Rule 3: what records name exists. An input may also be an earlier record."""
+        seen: set[str] = set()
+        missing: set[str] = set()
+        for record in self.records:
+            named = [(f"output {item.role}", item.digest) for item in record.outputs]
+            named += [(f"input {item.role}", item.digest) for item in record.inputs if item.digest not in seen]
+            named += [("key", record.key)] if record.key else []
+            for role, name in named:
+                if name not in self.objects | missing:
+                    missing.add(name)
+                    self.fault(f"object {name} is missing: {record} names it as its {role}", _object(name))
+            seen.add(record.digest)
+        self._note_unused()
+
+    def _note_unused(self) -> None:
+        used = {item.digest for record in self.records for item in (*record.inputs, *record.outputs)}
+        used |= {record.key for record in self.records if record.key}
+        if unused := len(self.objects - used):
+            self.note(f"objects: {unused} are named by no record")
+
+    def check_signatures(self) -> None:
+        """Rule 4."""
+        announced: dict[str, str] = {}
+        by_digest = {record.digest: record for record in self.records}
+        for record in self.records:
+            if record.kind is Kind.KEY:
+                self._announce(record, announced)
+            elif record.kind is Kind.SIGNED:
+                for what in _signature_faults(record, announced, by_digest):
+                    self.fault(what, str(record))
+        self._note_signers(announced)
+
+    def _announce(self, record: Record, announced: dict[str, str]) -> None:
+        key = str(record.parameters.get("public_key"))
+        try:
+            if record.parameters.get("fingerprint") != fingerprint(key):
+                raise ValueError("its fingerprint is another key's")
+        except ValueError as error:
+            self.fault(f"announces no sound key: {error}", str(record))
+            return
+        announced[key] = fingerprint(key)
+
+    def _note_signers(self, announced: dict[str, str]) -> None:
+        for name in announced.values():
+            self.note(f"signatures are by the key {name[:16]}: compare it with the one that you were given")
+        signed = max((record.sequence for record in self.records if record.kind is Kind.SIGNED), default=0)
+        for record in self.records:
+            if record.kind is Kind.REPORTED and record.sequence > signed:
+                self.note(f"{record} is not signed")
+
+    def note_runs(self) -> None:
+        """Rule 3: an execution without its start is a fault, a start without its end an interrupted run."""
+        started: set[str] = set()
+        for record in self.records:
+            run = str(record.parameters.get("run"))
+            if record.kind is Kind.STARTED:
+                started.add(run)
+            elif record.kind is Kind.EXECUTED and run not in started:
+                self.fault(f"executed run {run!r}, and no record before it says that it was started", str(record))
+        for interrupted in (pair for pair in pair_runs(self.records) if pair.executed is None):
+            self.note(f"{interrupted.started}: run {interrupted.id!r} was interrupted")
+
+    def check_reports(self) -> None:
+        """Rule 5, and rule 3 for the figures."""
+        newest: dict[str, Record] = {}
+        grounded, spoilt = _grounded(self.records), tainted(self.records)
+        for record in (item for item in self.records if item.kind is Kind.REPORTED):
+            phase = record.parameters.get("phase")
+            if isinstance(phase, str) and _PLAIN.fullmatch(phase):
+                newest[phase] = record
+            else:
+                self.fault(f"reports a phase without a proper name: {phase!r}", str(record))
+            self._check_figures(record, grounded, spoilt)
+        for phase, record in newest.items():
+            self._check_published(phase, record)
+        for folder in _entries(self.home / "reports"):
+            self._check_unrecorded(folder, newest)
+
+    def _check_figures(self, record: Record, grounded: set[str], spoilt: set[str]) -> None:
+        for role in REPORT_FILES:
+            if record.output(role) is None:
+                self.fault(f"has no output {role}", str(record))
+        name = record.output(REPORT_FILES[0])
+        if name not in self.intact:
+            return  # missing or altered, which is a fault already
+        try:
+            report = parse(self.store.get(name))
+        except ValueError as error:
+            self.fault(f"report.json of {record} is not a JSON document: {error}", _object(name))
+            return
+        known = self.objects | {item.digest for item in self.records}
+        for figure in figures(report):
+            for what in _figure_faults(figure, known, grounded):
+                self.fault(what, f"report.json of {record}, figure {figure['figure']!r}")
+            if any(item in spoilt for item in _evidence(figure)):
+                self.note(f"report.json of {record}: figure {figure['figure']!r} rests on withdrawn evidence")
+
+    def _check_published(self, phase: str, record: Record) -> None:
+        earlier = [item for item in self.records if item.parameters.get("phase") == phase and item is not record]
+        for role in REPORT_FILES:
+            file = self.home / "reports" / phase / role
+            where = f"reports/{phase}/{role}"
+            if not file.is_file():
+                self.note(f"{where} is missing; its bytes are object {record.output(role)}")
+                continue
+            found = hashlib.sha256(file.read_bytes()).hexdigest()
+            if any(item.kind is Kind.REPORTED and item.output(role) == found for item in earlier):
+                self.note(f"{where} is an earlier report than the newest, {record}")
+            elif found != record.output(role):
+                self.fault(f"altered: it is not the {role} that {record} recorded", where)
+
+    def _check_unrecorded(self, folder: Path, recorded: dict[str, Record]) -> None:
+        for role in REPORT_FILES:
+            if folder.name not in recorded and (folder / role).is_file():
+                self.fault("a report that no record names", f"reports/{folder.name}/{role}")
+
+    def check_head(self, head: str | None) -> bool:
+        """Rule 6: whether `head`, a digest or `sequence:digest`, is a record of this chain; a fault if it is not."""
+        if head is None:
+            return False
+        sequence, _, name = head.rpartition(":")
+        found = any(item.digest == name and sequence in ("", str(item.sequence)) for item in self.records)
+        if not found:
+            self.fault(f"the saved head {head!r} is no record of this ledger: it was cut short or replaced", "ledger")
+        return found
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def _object(name: str) -> str:
+    return f"objects/{name[:2]}/{name[2:]}"
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What is in `folder`, in order; nothing where it is no folder."""
+    if folder.is_symlink() or not folder.is_dir():
+        return []
+    return sorted(folder.iterdir(), key=lambda path: os.fsencode(path.name))
+
+
+def _is_canonical(line: bytes) -> bool:
+    try:
+        return canonical(parse(line)) == line
+    except (ValueError, TypeError, RecursionError):
+        return False
+
+
+def _signature_faults(record: Record, announced: dict[str, str], records: dict[str, Record]) -> Iterator[str]:
+    statement, key = statement_of(record), str(record.parameters.get("public_key"))
+    if not authentic(statement, key, record.parameters.get("signature")):
+        yield "its signature is not the one of its key over its statement"
+    if statement.get("purpose") != PURPOSE:
+        yield f"its statement is for another purpose: {statement.get('purpose')!r}"
+    if key not in announced:
+        yield f"its key {key!r} was not announced by a record before it"
+    elif record.actor.fingerprint != announced[key]:
+        yield "its actor has another key than the one that signed"
+    head = records.get(str(statement.get("head")))
+    if head is None or head.sequence != statement.get("sequence") or head.sequence >= record.sequence:
+        yield f"it vouches for record {statement.get('sequence')!r}, and that is not the record it names"
+
+
+def _grounded(records: list[Record]) -> set[str]:
+    """Digests of the records and artefacts that lead back to something executed, received, relied, derived, declared.
+
+    One pass in the ledger's order is enough: what a record rests on stands before it.
+    """
+    found: set[str] = set()
+    for record in records:
+        if record.kind in GROUND or any(item.digest in found for item in record.inputs):
+            found.add(record.digest)
+            found.update(item.digest for item in record.outputs)
+    return found
+
+
+def _evidence(figure: dict[str, Any]) -> list[Any]:
+    evidence = figure.get("evidence")
+    return [item for item in evidence if isinstance(item, str)] if isinstance(evidence, list) else []
+
+
+def _figure_faults(figure: dict[str, Any], known: set[str], grounded: set[str]) -> Iterator[str]:
+    evidence = figure.get("evidence")
+    if not isinstance(evidence, list) or not evidence:
+        yield "carries no evidence"
+        return
+    for name in evidence:
+        if not is_digest(name):
+            yield f"its evidence {name!r} is no digest"
+        elif name not in grounded:
+            problem = "leads to nothing executed, received, relied on, derived or declared"
+            yield f"its evidence {name} {problem if name in known else 'is neither an object nor a record here'}"

@@ -1,0 +1,214 @@
+"""A workspace: the evidence store, the ledger and the reports in one folder, and the lookups that pipelines make there.
+
+plimsoll.json         the format of the workspace
+objects/ab/cdef…      artefacts            (catalog.store)
+ledger/*.jsonl        records              (catalog.ledger)
+reports/<phase>/      what people open; copies of artefacts
+run.lock              held while a run goes on
+"""
+
+import fcntl
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from catalog.canonical import canonical
+from catalog.errors import EvidenceError, UsageError, WorldError
+from catalog.ledger import Actor, Draft, Kind, Ledger, Record
+from catalog.lineage import tainted
+from catalog.signing import Signer
+from catalog.store import ObjectStore, disk, make_directory, parse, write_durably
+
+FORMAT = 1
+FORMAT_FILE = "plimsoll.json"
+REPORT_FILES = ("report.json", "report.html")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One test run: the record of its start, and the one of its end (None when it was interrupted)."""
+
+    id: str
+    started: Record
+    executed: Record | None
+
+
+def pair_runs(records: Sequence[Record]) -> list[Run]:
+    """Every `started` record with the `executed` one of the same run (`parameters["run"]`), in order of start."""
+    ends = {str(record.parameters.get("run")): record for record in records if record.kind is Kind.EXECUTED}
+    starts = [(str(record.parameters.get("run")), record) for record in records if record.kind is Kind.STARTED]
+    return [Run(id=name, started=record, executed=ends.get(name)) for name, record in starts]
+
+
+def check_format(home: Path) -> None:
+    """Raises EvidenceError unless `home` is a workspace that this version can read."""
+    file = home / FORMAT_FILE
+    try:
+        with disk(file):
+            written = parse(file.read_bytes())["format"]
+        if type(written) is not int or written < 1:
+            raise ValueError(f"format {written!r}")
+    except (ValueError, KeyError, TypeError) as error:
+        raise EvidenceError(f"{file} does not state the format of the workspace: {error}") from error
+    if written > FORMAT:
+        message = f"{home} was written in format {written}, and this version reads format {FORMAT}"
+        raise EvidenceError(message, remedy="Upgrade Plimsoll, or name another workspace with --home.")
+
+
+class Workspace:
+    """The workspace in the folder `home`; get one by `Workspace.open`."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.store = ObjectStore(home / "objects")
+        self.ledger = Ledger(home / "ledger")
+        self.reports = home / "reports"
+        self._mutex = threading.Lock()
+        self._known: set[str] = set()
+        self._by_key: dict[str, list[Record]] = {}
+        self._tainted: set[str] = set()
+
+    @classmethod
+    def open(cls, home: Path, *, create: bool = False) -> "Workspace":
+        """The workspace at `home`, made there if it does not exist and `create` says so.
+
+        Raises UsageError where there is none, EvidenceError for one that has lost its format file or was written by a
+        newer version, WorldError when the disk refuses.
+        """
+        if not (home / FORMAT_FILE).exists():
+            _refuse_or_create(home, create=create)
+        check_format(home)
+        return cls(home)
+
+    def record(self, *drafts: Draft, actor: Actor, code: str) -> list[Record]:
+        """Appends `drafts` to the ledger and returns their records once they are durable.
+
+        Raises EvidenceError when a draft names what is neither in the store nor, as an input, an earlier record.
+        """
+        self._index()
+        for draft in drafts:
+            self._refuse_dangling(draft)
+        return self.ledger.append(drafts, actor=actor, code=code)
+
+    def find(self, key: str, occasion: str) -> Record | None:
+        """The newest record that ended the stage with key `key` (a digest) within `occasion`; see `matching`."""
+        return next(reversed(self.matching(key, occasion)), None)
+
+    def matching(self, key: str, occasion: str) -> list[Record]:
+        """The records, oldest first, that ended a stage with key `key` within `occasion` (`parameters["occasion"]`).
+
+        One that was withdrawn, rests on what was, or whose outputs are not all there is left out.
+        """
+        self._index()
+        found = [record for record in self._by_key.get(key, []) if record.parameters.get("occasion") == occasion]
+        return [record for record in found if record.digest not in self._tainted and self._outputs_exist(record)]
+
+    def select(self, kind: Kind, **parameters: Any) -> list[Record]:
+        """The records of `kind`, oldest first, with these `parameters`, but for those that withdrawals taint."""
+        return [
+            record
+            for record in self._index()
+            if record.kind is kind
+            and parameters.items() <= dict(record.parameters).items()
+            and record.digest not in self._tainted
+        ]
+
+    def withdrawn(self) -> set[str]:
+        """Digests of the records and artefacts that were withdrawn or rest on what was."""
+        self._index()
+        return set(self._tainted)
+
+    def runs(self) -> list[Run]:
+        """Every test run that was started, interrupted ones and withdrawn ones among them."""
+        return pair_runs(self.ledger.records())
+
+    def publish(self, record: Record) -> list[Path]:
+        """Writes the reports that a `reported` record names to `reports/<phase>/`, for people, and returns the files.
+
+        After the record and not before it: a report that no record names is a fault to `verify`.
+        """
+        folder = self.reports / str(record.parameters["phase"])
+        files = []
+        with disk(folder):
+            make_directory(folder)
+            for role in REPORT_FILES:
+                if name := record.output(role):
+                    write_durably(folder / role, self.store.get(name))
+                    files.append(folder / role)
+        return files
+
+    def sign(self, signer: Signer, *, phase: str, name: str, code: str) -> Record:
+        """Signs the ledger's head as `phase` is reported, acting as `name`, and announces the key if that is due."""
+        announced = any(
+            record.kind is Kind.KEY and record.parameters.get("public_key") == signer.public_key
+            for record in self.ledger.records()
+        )
+        if not announced:
+            self.record(signer.announcement(), actor=signer.actor(name), code=code)
+        head = self.ledger.records()[-1]
+        return self.record(signer.sign_head(head, phase=phase), actor=signer.actor(name), code=code)[0]
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Holds the workspace for one run. Raises WorldError, naming the process that holds it, when one does."""
+        path = self.home / "run.lock"
+        with disk(path):
+            file = path.open("a+", encoding="utf-8")
+        with file:
+            with disk(path):
+                self._seize(file)
+            try:
+                yield
+            finally:
+                file.truncate(0)
+
+    def _seize(self, file: TextIO) -> None:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = f"process {file.read().strip() or 'unknown'}"
+            remedy = f"Wait until {holder} has ended, or end it; a run can be started again at any time."
+            raise WorldError(f"another run has the workspace {self.home}: {holder}", remedy=remedy) from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+
+    def _index(self) -> list[Record]:
+        """All records, once the lookups know them."""
+        with self._mutex:
+            records = self.ledger.records()
+            fresh = records[len(self._known) :]
+            for record in fresh:
+                if record.key is not None and record.kind is not Kind.STARTED:
+                    self._by_key.setdefault(record.key, []).append(record)
+            if fresh and (self._tainted or any(record.kind is Kind.WITHDRAWN for record in fresh)):
+                self._tainted = tainted(records)
+            self._known.update(record.digest for record in fresh)
+            return records
+
+    def _outputs_exist(self, record: Record) -> bool:
+        return all(self.store.has(item.digest) for item in record.outputs)
+
+    def _refuse_dangling(self, draft: Draft) -> None:
+        needed = [*((item.role, item.digest) for item in draft.outputs), *([("key", draft.key)] if draft.key else [])]
+        needed += [(item.role, item.digest) for item in draft.inputs if item.digest not in self._known]
+        for role, name in needed:
+            if not self.store.has(name):
+                message = f"{draft.kind} {draft.stage} names {role} {name}, which is not in the evidence store"
+                raise EvidenceError(message, remedy="Put the artefact into the store before it is recorded.")
+
+
+def _refuse_or_create(home: Path, *, create: bool) -> None:
+    if (home / "objects").exists() or any((home / "ledger").glob("*")):
+        raise EvidenceError(f"{home / FORMAT_FILE} is missing", remedy="Restore the workspace from a copy.")
+    if not create:
+        remedy = "Name one with --home, or make one with `plimsoll run PHASE`."
+        raise UsageError(f"there is no workspace at {home}", remedy=remedy)
+    with disk(home):
+        make_directory(home / "ledger")  # first: whatever state a crash leaves, a workspace without a ledger was robbed
+        write_durably(home / FORMAT_FILE, canonical({"format": FORMAT}) + b"\n")

@@ -1,0 +1,184 @@
+"""Lineage: what rests on what, by digest or by figure, over a real ledger."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from catalog.canonical import digest
+from catalog.errors import UsageError
+from catalog.ledger import Actor, Draft, Kind, Ledger, Record, Reference
+from catalog.lineage import Lineage, Step, as_json, figures, render, tainted, withdrawn
+
+
+def name(text: str) -> str:
+    return digest(text.encode())
+
+
+def draft(kind: Kind, stage: str, inputs: Sequence[str], outputs: Sequence[str] = ()) -> Draft:
+    """A draft whose inputs and outputs are named by words; a digest among the inputs stands for itself."""
+    return Draft(
+        kind=kind,
+        stage=stage,
+        inputs=tuple(Reference(role=text[:12], digest=text if len(text) == 64 else name(text)) for text in inputs),
+        outputs=tuple(Reference(role=text, digest=name(text)) for text in outputs),
+    )
+
+
+def chain(root: Path, drafts: Sequence[Draft]) -> list[Record]:
+    return Ledger(root).append(drafts, actor=Actor(name="tester"), code="1")
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> list[Record]:
+    return chain(
+        tmp_path,
+        [
+            draft(Kind.DECLARED, "declare", [], ["catalogue"]),
+            draft(Kind.DERIVED, "volumes", ["catalogue"], ["volumes"]),
+            draft(Kind.EXECUTED, "execute", ["volumes"], ["results", "metrics"]),
+            draft(Kind.DERIVED, "measure", ["results", "metrics"], ["measurements"]),
+            draft(Kind.OBSERVED, "observe", ["measurements", "catalogue"], ["observations"]),
+            draft(Kind.REPORTED, "report", ["observations"], ["report.json"]),
+        ],
+    )
+
+
+def shape(steps: Sequence[Step]) -> list[tuple[int, str]]:
+    return [(step.depth, step.record.stage if step.record else step.role) for step in steps]
+
+
+def test_a_report_rests_on_all_that_led_to_it(records: list[Record]) -> None:
+    assert shape(Lineage(records).up(name("measurements"))) == [
+        (0, ""),
+        (1, "measure"),
+        (2, "results"),
+        (3, "execute"),
+        (4, "volumes"),
+        (5, "volumes"),
+        (6, "catalogue"),
+        (7, "declare"),
+        (2, "metrics"),
+        (3, "execute"),
+    ]
+    last = Lineage(records).up(name("measurements"))[-1]
+    assert (last.repeated, last.last) == (True, True)
+
+
+def test_a_declaration_carries_all_that_followed(records: list[Record]) -> None:
+    steps = Lineage(records).down(name("catalogue"))
+    assert {step.record.stage for step in steps if step.record} == {
+        "volumes",
+        "execute",
+        "measure",
+        "observe",
+        "report",
+    }
+    assert name("report.json") in {step.digest for step in steps}
+
+
+def test_up_and_down_are_each_others_inverse(records: list[Record]) -> None:
+    graph = Lineage(records)
+    nodes = {record.digest for record in records} | {item.digest for record in records for item in record.outputs}
+    above = {(low, step.digest) for low in nodes for step in graph.up(low)}
+    below = {(step.digest, high) for high in nodes for step in graph.down(high)}
+    assert above == below
+
+
+def test_equal_bytes_made_twice_rest_on_the_production_that_was_used(tmp_path: Path) -> None:
+    records = chain(
+        tmp_path,
+        [
+            draft(Kind.DERIVED, "first", ["a"], ["table"]),
+            draft(Kind.DERIVED, "uses", ["table"], ["x"]),
+            draft(Kind.DERIVED, "second", ["x"], ["table"]),
+            draft(Kind.DERIVED, "uses again", ["table"], ["y"]),
+        ],
+    )
+    graph = Lineage(records)
+    assert shape(graph.up(name("x"))) == [(0, ""), (1, "uses"), (2, "table"), (3, "first"), (4, "a")]
+    assert [step.record.stage for step in graph.up(name("y")) if step.record] == [
+        "uses again", "second", "uses", "first",
+    ]  # fmt: skip
+    assert [step.record.stage for step in graph.down(records[2].digest) if step.record] == ["second", "uses again"]
+
+
+def test_a_record_may_rest_on_a_record(tmp_path: Path) -> None:
+    (executed,) = chain(tmp_path, [draft(Kind.EXECUTED, "execute", [], ["results"])])
+    chain(tmp_path, [draft(Kind.RELIED, "rely", [executed.digest], ["reliance"])])
+    graph = Lineage(Ledger(tmp_path).records())
+    assert shape(graph.up(name("reliance"))) == [(0, ""), (1, "rely"), (2, "execute")]
+    assert (1, "rely") in shape(graph.down(executed.digest))
+
+
+def test_a_node_is_named_by_its_digest_or_the_beginning_of_it(records: list[Record]) -> None:
+    graph = Lineage(records)
+    assert graph.resolve(name("volumes")) == graph.resolve(name("volumes")[:8]) == [name("volumes")]
+    assert graph.resolve(records[0].digest[:12]) == [records[0].digest]
+    for text, problem in [("ab", "too short"), ("", "too short"), ("ffffffffff", "no digest"), ("x" * 90, "no digest")]:
+        with pytest.raises(UsageError, match=problem):
+            graph.resolve(text)
+
+
+def test_a_beginning_of_several_digests_is_refused(tmp_path: Path) -> None:
+    inputs = tuple(Reference(role=last, digest="ab" * 31 + "a" + last) for last in "12")
+    records = chain(tmp_path, [Draft(kind=Kind.DERIVED, stage="x", inputs=inputs)])
+    with pytest.raises(UsageError, match="more than one"):
+        Lineage(records).resolve("ab" * 20)
+    assert Lineage(records).resolve(inputs[1].digest) == [inputs[1].digest]
+
+
+def test_a_figure_means_its_evidence(records: list[Record]) -> None:
+    figure = {"figure": "ioc.dsp.p99", "value": 3, "unit": "us", "evidence": [name("observations"), name("results")]}
+    report = {"sections": [{"rows": [{"figure": "other", "evidence": []}, figure]}]}
+    graph = Lineage(records)
+    assert [item["figure"] for item in figures(report)] == ["other", "ioc.dsp.p99"]
+    assert graph.resolve("ioc.dsp.p99", report) == [name("observations"), name("results")]
+    with pytest.raises(UsageError, match="no figure of the report"):
+        graph.resolve("ioc.dsp.p50", report)
+
+
+def test_the_tree_is_drawn_and_given_to_scripts(records: list[Record]) -> None:
+    steps = Lineage(records).up(name("measurements"))
+    lines = list(render(steps))
+    assert lines[0] == name("measurements")[:16]
+    assert lines[1].startswith("└─ derived by measure, record 4, ")
+    assert lines[2].startswith("   ├─ results  ")
+    assert lines[3].startswith("   │  └─ executed by execute, record 3, ")
+    assert lines[-1].startswith("      └─ executed by execute")
+    assert lines[-1].endswith("(see above)")
+    items = json.loads(json.dumps(as_json(steps)))
+    assert items[2] == {"depth": 2, "digest": name("results"), "repeated": False, "role": "results"}
+    assert (items[1]["sequence"], items[1]["kind"], items[1]["stage"]) == (4, "derived", "measure")
+
+
+def test_a_deep_ledger_is_drawn_without_recursion_in_bounded_lines(tmp_path: Path) -> None:
+    drafts = [draft(Kind.DERIVED, "step", [str(number)], [str(number + 1)]) for number in range(3000)]
+    graph = Lineage(chain(tmp_path, drafts))
+    lines = list(render(graph.up(name("3000"))))
+    assert len(lines) == 6001
+    assert max(map(len, lines)) < 250
+    assert len(graph.down(name("0"))) == 6001
+
+
+def test_withdrawal_taints_what_rests_on_it_and_nothing_else(tmp_path: Path, records: list[Record]) -> None:
+    assert tainted(records) == set()
+    chain(tmp_path, [draft(Kind.WITHDRAWN, "withdraw", [records[2].digest])])
+    after = Ledger(tmp_path).records()
+    assert withdrawn(after) == {records[2].digest}
+    sound = {records[0].digest, records[1].digest, name("catalogue"), name("volumes"), after[-1].digest}
+    everything = {item.digest for record in after for item in (record, *record.outputs)}
+    assert tainted(after) == everything - sound
+
+
+def test_bytes_that_a_sound_record_made_again_are_sound_again(tmp_path: Path) -> None:
+    (wrong,) = chain(tmp_path, [draft(Kind.DERIVED, "wrong", [], ["table"])])
+    chain(tmp_path, [draft(Kind.WITHDRAWN, "withdraw", [wrong.digest])])
+    assert name("table") in tainted(Ledger(tmp_path).records())
+    (right, use) = chain(
+        tmp_path, [draft(Kind.DERIVED, "right", [], ["table"]), draft(Kind.DERIVED, "use", ["table"], ["x"])]
+    )
+    assert tainted(Ledger(tmp_path).records()).isdisjoint({name("table"), right.digest, use.digest, name("x")})
+    chain(tmp_path, [draft(Kind.WITHDRAWN, "withdraw", [name("table")])])
+    assert {name("table"), use.digest, name("x")} <= tainted(Ledger(tmp_path).records())
