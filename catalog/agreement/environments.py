@@ -1,0 +1,98 @@
+"""Environments: what they extend exists, and each can carry out every planned test."""
+
+from collections.abc import Iterator
+
+from catalog.agreement.material import Declarations, Disagreement, unknown
+from catalog.declarations import ComponentScope, Environment, EnvironmentKind, TestType
+from catalog.places import Address
+from catalog.variants import filled_in
+
+DEFAULT_RATE = "default"
+"""The key in `rates` for every component that has no factor of its own."""
+
+
+def environment_disagreements(declared: Declarations) -> Iterator[Disagreement]:
+    """Everything that is wrong with environments.yaml."""
+    environments = declared.environments.environments
+    full = filled_in(environments)
+    lacking = {name: dict(_lacking(declared, environment)) for name, environment in full.items()}
+    for position, environment in enumerate(environments):
+        yield from _extends(position, environment, full, {other.id for other in environments})
+        yield from _component_names(declared, position, environment)
+        yield from _durations(declared, position, environment)
+        yield from _numbers(position, environment, full.get(environment.id, environment))
+        for (code, subject), message in lacking.get(environment.id, {}).items():
+            if (code, subject) not in lacking.get(environment.extends or "", {}):  # said once, where it began
+                yield _at((position,), code, message)
+
+
+def _at(below: Address, code: str, message: str, hint: str = "", *, at_key: bool = False) -> Disagreement:
+    address = ("environments", *below)
+    return Disagreement(file="environments.yaml", address=address, code=code, message=message, hint=hint, at_key=at_key)
+
+
+def _extends(
+    position: int, environment: Environment, full: dict[str, Environment], known: set[str]
+) -> Iterator[Disagreement]:
+    if environment.extends is None:
+        return
+    address = ("environments", position, "extends")
+    yield from unknown("environments.yaml", address, environment.extends, known, "environment")
+    if environment.extends in known and environment.id not in full:
+        message = f"what '{environment.id}' extends cannot be filled in: it leads to itself, or to what does not exist"
+        yield _at((position, "extends"), "environment-cycle", message)
+
+
+def _component_names(declared: Declarations, position: int, environment: Environment) -> Iterator[Disagreement]:
+    known = {component.id for component in declared.system.components}
+    for field, names in (
+        ("rates", environment.rates.keys() - {DEFAULT_RATE}),
+        ("components", environment.components.keys()),
+        ("entries", environment.entries.keys()),
+    ):
+        for name in sorted(names):
+            address = ("environments", position, field, name)
+            yield from unknown("environments.yaml", address, name, known, "component", at_key=True)
+
+
+def _durations(declared: Declarations, position: int, environment: Environment) -> Iterator[Disagreement]:
+    for kind, duration in environment.durations.items():
+        profiles = [profile for profile in declared.tests.profiles if profile.type is kind]
+        for profile in profiles:
+            if duration > profile.duration:
+                message = f"longer than the declared duration of '{profile.id}', which a rehearsal compresses"
+                yield _at((position, "durations", kind.value), "duration-longer", message)
+                break
+
+
+def _numbers(position: int, environment: Environment, full: Environment) -> Iterator[Disagreement]:
+    for name, factor in environment.rates.items():
+        if factor == 0:
+            message = "a rate factor of nothing offers no message"
+            yield _at((position, "rates", name), "zero-rate", message, "leave it out, or give a factor above 0")
+    if {"connections", "max_connections"} & environment.model_fields_set and full.connections > full.max_connections:
+        message = f"{full.connections} connections are opened at first, and at most {full.max_connections} may be"
+        field = "connections" if "connections" in environment.model_fields_set else "max_connections"
+        yield _at((position, field), "connections-limit", message)
+
+
+def _lacking(declared: Declarations, environment: Environment) -> Iterator[tuple[tuple[str, str], str]]:
+    """What an environment, filled in, lacks for the planned tests: code and subject, and a message."""
+    tested = [component.id for component in declared.system.components if component.scope is ComponentScope.TESTED]
+    if environment.kind is EnvironmentKind.REAL:
+        for name in tested:
+            if name not in environment.entries:
+                yield ("entry-missing", name), f"'{environment.id}' is real and has no entry for the component '{name}'"
+        return
+    for kind in sorted(_planned_types(declared) - environment.durations.keys()):
+        yield ("duration-missing", kind), f"'{environment.id}' has no compressed duration for {kind} tests"
+    for name in tested:
+        if name not in environment.components:
+            yield ("emulation-missing", name), f"'{environment.id}' does not say how the component '{name}' is emulated"
+    if DEFAULT_RATE not in environment.rates:
+        yield ("rate-missing", DEFAULT_RATE), f"'{environment.id}' has no rate factor '{DEFAULT_RATE}'"
+
+
+def _planned_types(declared: Declarations) -> set[TestType]:
+    planned = {profile for plan in declared.tests.plans for profile in plan.tests}
+    return {profile.type for profile in declared.tests.profiles if profile.id in planned}

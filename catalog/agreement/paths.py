@@ -1,0 +1,85 @@
+"""Message paths: their steps exist, no component comes twice, and every role is filled for every cohort."""
+
+from collections.abc import Iterator
+
+from catalog.agreement.material import Declarations, Disagreement, unknown
+from catalog.declarations import MessageKind, MessagePath
+
+ROLE = "role:"
+"""What a step begins with that is filled by the component that serves a cohort."""
+
+
+def path_disagreements(declared: Declarations) -> Iterator[Disagreement]:
+    """Everything that is wrong with a message path, or with who serves a cohort on it."""
+    roles = {component.id: component.role for component in declared.system.components}
+    for position, path in enumerate(declared.system.message_paths):
+        yield from _steps(position, path, roles)
+        yield from _cycles(position, path, roles)
+        yield from _acknowledgers(position, path, roles)
+        if path.offers not in (MessageKind.REQUEST, MessageKind.ALERT):
+            message = f"expected request or alert, found {path.offers}: an answer is not offered"
+            yield _at(position, ("offers",), "path-offers", message)
+    yield from _unserved(declared, roles)
+
+
+def _at(position: int, below: tuple[str | int, ...], code: str, message: str, hint: str = "") -> Disagreement:
+    address = ("message_paths", position, *below)
+    return Disagreement(file="system.yaml", address=address, code=code, message=message, hint=hint)
+
+
+def _steps(position: int, path: MessagePath, roles: dict[str, str]) -> Iterator[Disagreement]:
+    for index, step in enumerate(path.steps):
+        address = ("message_paths", position, "steps", index)
+        if step.startswith(ROLE):
+            yield from unknown("system.yaml", address, step.removeprefix(ROLE), set(roles.values()), "role")
+        else:
+            yield from unknown("system.yaml", address, step, roles, "component")
+
+
+def _cycles(position: int, path: MessagePath, roles: dict[str, str]) -> Iterator[Disagreement]:
+    """A step that stands twice, or a component beside the role that it may be chosen to fill."""
+    filled = {step.removeprefix(ROLE) for step in path.steps if step.startswith(ROLE)}
+    seen: set[str] = set()
+    for index, step in enumerate(path.steps):
+        if step in seen or roles.get(step) in filled:
+            message = f"'{step}' comes twice on the message path '{path.id}'"
+            hint = "a message passes each component once; make its way back a path of its own"
+            yield _at(position, ("steps", index), "path-cycle", message, hint)
+        seen.add(step)
+
+
+def _acknowledgers(position: int, path: MessagePath, roles: dict[str, str]) -> Iterator[Disagreement]:
+    for index, name in enumerate(path.acknowledged_by):
+        address = ("message_paths", position, "acknowledged_by", index)
+        yield from unknown("system.yaml", address, name, roles, "component")
+        if name in roles and not {name, f"{ROLE}{roles[name]}"} & set(path.steps):
+            message = f"'{name}' is not a step of the message path '{path.id}'"
+            yield _at(position, ("acknowledged_by", index), "acknowledger-off-path", message)
+
+
+def _unserved(declared: Declarations, roles: dict[str, str]) -> Iterator[Disagreement]:
+    """Cohorts for which a role on a path of their generation's traffic is filled by no component, or by several."""
+    wanted = _wanted_roles(declared)
+    for position, cohort in enumerate(declared.volumes.cohorts):
+        serving = [roles[name] for name in cohort.served_by if name in roles]
+        for role, path in wanted.get(cohort.generation, {}).items():
+            if serving.count(role) != 1 and role in roles.values() and len(serving) == len(cohort.served_by):
+                count = serving.count(role) or "no"
+                yield Disagreement(
+                    file="volumes.yaml",
+                    address=("cohorts", position, "served_by"),
+                    code="role-unserved",
+                    message=f"{count} component with the role '{role}' serves '{cohort.id}'; path '{path}' needs one",
+                    hint=f"name one of: {', '.join(name for name in roles if roles[name] == role)}",
+                )
+
+
+def _wanted_roles(declared: Declarations) -> dict[str, dict[str, str]]:
+    """By generation: the roles on the paths of its traffic, each with a path that it stands on."""
+    paths = {path.id: path for path in declared.system.message_paths}
+    wanted: dict[str, dict[str, str]] = {}
+    for traffic in declared.volumes.traffic:
+        for step in paths[traffic.path].steps if traffic.path in paths else ():
+            if step.startswith(ROLE):
+                wanted.setdefault(traffic.generation, {}).setdefault(step.removeprefix(ROLE), traffic.path)
+    return wanted

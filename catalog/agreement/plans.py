@@ -1,0 +1,150 @@
+"""Test profiles and plans: every tested component of a phase is planned for, by its own provider, with real traffic."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from itertools import pairwise
+
+from catalog.agreement.material import Declarations, Disagreement, unknown, unknown_any
+from catalog.agreement.paths import ROLE
+from catalog.agreement.requirements import WHOLE_PPM
+from catalog.declarations import ComponentScope, Profile, TestPlan, TestType
+from catalog.places import Address
+from catalog.quantities import Unit
+
+
+def plan_disagreements(declared: Declarations) -> Iterator[Disagreement]:
+    """Everything that is wrong with tests.yaml, and components that it forgets."""
+    for position, profile in enumerate(declared.tests.profiles):
+        yield from _stress(position, profile)
+        yield from _limits(position, profile)
+    yield from _names(declared)
+    yield from _subjects(declared)
+    yield from _same_test(declared)
+    yield from _unplanned(declared)
+
+
+def _at(address: Address, code: str, message: str, hint: str = "") -> Disagreement:
+    return Disagreement(file="tests.yaml", address=address, code=code, message=message, hint=hint)
+
+
+def _stress(position: int, profile: Profile) -> Iterator[Disagreement]:
+    """A stress profile has steps and what carrying one means; no other profile has."""
+    fields = ("steps", "step_latency", "step_answered")
+    given = [name for name in fields if getattr(profile, name) not in ((), None)]
+    if profile.type is TestType.STRESS:
+        for name in fields:
+            if name not in given:
+                yield _at(("profiles", position), "stress-incomplete", f"a stress profile needs '{name}'")
+    else:
+        for name in given:
+            message = f"'{name}' belongs to stress profiles only, not to {profile.type}"
+            yield _at(("profiles", position, name), "stress-misplaced", message, "remove it")
+
+
+def _limits(position: int, profile: Profile) -> Iterator[Disagreement]:
+    for index, (before, step) in enumerate(pairwise((Decimal(0), *profile.steps))):
+        if step <= before:
+            message = f"expected a step above {before}, found {step}"
+            yield _at(("profiles", position, "steps", index), "steps-not-rising", message)
+    if profile.step_latency is not None and profile.timeout < profile.step_latency:
+        message = "shorter than step_latency: answers that carry the step would count as timeouts"
+        yield _at(("profiles", position, "timeout"), "timeout-short", message)
+    answered = profile.step_answered
+    if answered is not None and not (answered.unit is Unit.PARTS_PER_MILLION and 0 < answered.value <= WHOLE_PPM):
+        message = "expected a share above nothing and up to 100 %"
+        yield _at(("profiles", position, "step_answered"), "share-impossible", message)
+
+
+def _names(declared: Declarations) -> Iterator[Disagreement]:
+    file = "tests.yaml"
+    phases = {phase.id for phase in declared.programme.phases}
+    providers = {provider.id for provider in declared.system.service_providers}
+    components = {component.id for component in declared.system.components}
+    profiles = {profile.id for profile in declared.tests.profiles}
+    for position, plan in enumerate(declared.tests.plans):
+        address = ("plans", position)
+        yield from unknown(file, (*address, "provider"), plan.provider, providers, "service provider")
+        yield from unknown(file, (*address, "component"), plan.component, components, "component")
+        yield from unknown_any(file, (*address, "phases"), plan.phases, phases, "phase")
+        yield from unknown(file, (*address, "volumes_of"), plan.volumes_of, phases, "phase")
+        yield from unknown_any(file, (*address, "tests"), plan.tests, profiles, "profile")
+
+
+def _subjects(declared: Declarations) -> Iterator[Disagreement]:
+    """Each plan is for a tested component of its provider, which traffic passes, and for phases that hold it."""
+    components = {component.id: component for component in declared.system.components}
+    providers = {provider.id for provider in declared.system.service_providers}
+    reached = _reached(declared)
+    for position, plan in enumerate(declared.tests.plans):
+        component = components.get(plan.component)
+        if component is None:
+            continue
+        if plan.provider != component.provider and plan.provider in providers:
+            message = f"component '{component.id}' belongs to '{component.provider}', not to '{plan.provider}'"
+            yield _at(
+                ("plans", position, "provider"), "plan-provider", message, "providers plan tests of what is theirs"
+            )
+        if component.scope is not ComponentScope.TESTED:
+            message = f"component '{component.id}' is {component.scope}, so it cannot be tested"
+            yield _at(("plans", position, "component"), "plan-not-tested", message, "its scope stands in system.yaml")
+        else:
+            yield from _tested(declared, position, plan, reached)
+
+
+def _tested(declared: Declarations, position: int, plan: TestPlan, reached: set[str]) -> Iterator[Disagreement]:
+    if plan.component not in reached:
+        message = f"no traffic passes the component '{plan.component}': its target would be nothing"
+        yield _at(("plans", position, "component"), "no-traffic", message)
+    held = {phase.id: phase.components for phase in declared.programme.phases}
+    for index, phase in enumerate(plan.phases):
+        if phase in held and plan.component not in held[phase]:
+            message = f"the phase '{phase}' does not list the component '{plan.component}'"
+            hint = "list it there in programme.yaml, or leave the phase out here"
+            yield _at(("plans", position, "phases", index), "plan-outside-phase", message, hint)
+
+
+def _reached(declared: Declarations) -> set[str]:
+    """The components that some traffic passes; all of them when a path is not known, for that fault says enough."""
+    roles = {component.id: component.role for component in declared.system.components}
+    steps = {path.id: path.steps for path in declared.system.message_paths}
+    filling: dict[str, set[str]] = {}
+    for name, role in roles.items():
+        filling.setdefault(ROLE + role, set()).add(name)
+    serving: dict[tuple[str, str], set[str]] = {}
+    for cohort in declared.volumes.cohorts:
+        for name in cohort.served_by:
+            serving.setdefault((cohort.generation, ROLE + roles.get(name, "")), set()).add(name)
+    return {
+        component
+        for traffic in declared.volumes.traffic
+        for step in steps.get(traffic.path, roles)
+        for component in serving.get((traffic.generation, step), filling.get(step, {step}))
+    }
+
+
+def _same_test(declared: Declarations) -> Iterator[Disagreement]:
+    """A test's id is phase.component.profile, so no two plans may make the same."""
+    first: dict[tuple[str, str, str], str] = {}
+    for position, plan in enumerate(declared.tests.plans):
+        for index, profile in enumerate(plan.tests):
+            for phase in plan.phases:
+                other = first.setdefault((phase, plan.component, profile), plan.id)
+                if other != plan.id:
+                    message = f"the test {phase}.{plan.component}.{profile} stands in the plan '{other}' already"
+                    yield _at(("plans", position, "tests", index), "duplicate-test", message)
+
+
+def _unplanned(declared: Declarations) -> Iterator[Disagreement]:
+    planned = {(phase, plan.component) for plan in declared.tests.plans for phase in plan.phases}
+    components = {component.id: component for component in declared.system.components}
+    for position, phase in enumerate(declared.programme.phases):
+        for index, name in enumerate(phase.components):
+            tested = name in components and components[name].scope is ComponentScope.TESTED
+            if tested and (phase.id, name) not in planned:
+                yield Disagreement(
+                    file="programme.yaml",
+                    address=("phases", position, "components", index),
+                    code="no-plan",
+                    message=f"no test plan of '{name}' is for the phase '{phase.id}'",
+                    hint="add the phase to a plan in tests.yaml, or leave the component out here",
+                )

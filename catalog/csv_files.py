@@ -1,0 +1,114 @@
+"""CSV files (RFC 4180, UTF-8, with a header) as rows of plain data with places.
+
+Columns are the fields of a declared model. Line ends may be LF or CRLF; blank lines are skipped.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from catalog.declarations import Declared
+from catalog.errors import Fault
+from catalog.hints import did_you_mean
+from catalog.places import Address, Document, Place, fault_at
+
+_CELL = re.compile(r'"(?P<quoted>(?:[^"]|"")*)"|(?P<plain>[^",\n]*)')
+_WHOLE = re.compile(r"[0-9]{1,15}")
+_YES_NO = {"yes": True, "no": False}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Cell:
+    text: str
+    place: Place
+
+
+class _UnclosedError(Exception):
+    """A quote that does not enclose a whole cell, at the place it carries."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        self.place = place
+
+
+def parse_csv(file: str, text: str, model: type[Declared]) -> tuple[Document | None, list[Fault]]:
+    """The rows in `text` (a list of mappings by column), and their faults. No document: no use looking further."""
+    text = text.replace("\r\n", "\n")
+    lines = text.split("\n")
+    try:
+        header, *rows = [row for row in _rows(text) if len(row) > 1 or row[0].text] or [[]]
+    except _UnclosedError as error:
+        message = "expected a comma or the end of the line after a cell whose quotes are closed"
+        hint = "quotes enclose a whole cell; a quote within is written twice"
+        return None, [fault_at(file, lines, error.place, "csv", message, hint)]
+    faults = list(_header_faults(file, lines, header, model))
+    if faults:
+        return None, faults
+    return _document(file, lines, [cell.text.strip() for cell in header], rows, model)
+
+
+def _rows(text: str) -> Iterator[list[_Cell]]:
+    line, start, offset, row = 1, 0, 0, list[_Cell]()
+    while offset <= len(text):
+        found = _CELL.match(text, offset)
+        place = Place(line=line, column=offset - start + 1)
+        end = found.end() if found else offset
+        if found is None or text[end : end + 1] not in (",", "\n", ""):
+            raise _UnclosedError(place)
+        row.append(_Cell(text=(found["plain"] or "") + (found["quoted"] or "").replace('""', '"'), place=place))
+        if breaks := found[0].count("\n"):
+            line, start = line + breaks, offset + found[0].rindex("\n") + 1
+        offset = end + 1
+        if text[end : end + 1] != ",":
+            yield row
+            line, start, row = line + 1, offset, []
+
+
+def _header_faults(file: str, lines: list[str], header: list[_Cell], model: type[Declared]) -> Iterator[Fault]:
+    fields = set(model.model_fields)
+    names = [cell.text.strip() for cell in header]
+    missing = [name for name in model.model_fields if name not in names]
+    if missing:
+        message = f"expected the columns {', '.join(model.model_fields)}; {', '.join(missing)} not found"
+        yield fault_at(file, lines, Place(line=1, column=1), "missing-column", message)
+    for position, (name, cell) in enumerate(zip(names, header, strict=True)):
+        if name in names[:position]:
+            yield fault_at(file, lines, cell.place, "duplicate-column", f"the column '{name}' stands here again")
+        elif name not in fields and model.model_config.get("extra") == "forbid":
+            message, hint = f"unknown column '{name}'", did_you_mean(name, fields)
+            yield fault_at(file, lines, cell.place, "unknown-column", message, hint)
+
+
+def _document(
+    file: str, lines: list[str], names: list[str], rows: list[list[_Cell]], model: type[Declared]
+) -> tuple[Document, list[Fault]]:
+    data: list[dict[str, Any]] = []
+    values: dict[Address, Place] = {}
+    faults = []
+    for row in rows:
+        if len(row) != len(names):
+            message = f"expected {len(names)} cells, found {len(row)}"
+            faults.append(fault_at(file, lines, row[0].place, "cells", message, "quote a cell that holds a comma"))
+            continue
+        values[len(data),] = row[0].place
+        values.update({(len(data), name): cell.place for name, cell in zip(names, row, strict=True)})
+        data.append({name: _converted(model, name, cell.text.strip()) for name, cell in zip(names, row, strict=True)})
+        faults += [
+            fault_at(file, lines, cell.place, "expected-yes-no", f"expected yes or no, found '{cell.text}'")
+            for name, cell in zip(names, row, strict=True)
+            if _kind(model, name) is bool and not isinstance(data[-1][name], bool)
+        ]
+    return Document(file=file, lines=lines, data=data, keys={}, values=values), faults
+
+
+def _kind(model: type[Declared], name: str) -> Any:
+    return model.model_fields[name].annotation if name in model.model_fields else str
+
+
+def _converted(model: type[Declared], name: str, text: str) -> Any:
+    """A cell as the field wants it; as text where that cannot be, which its shape then refuses."""
+    kind = _kind(model, name)
+    if kind is bool:
+        return _YES_NO.get(text, text)
+    return int(text) if kind is int and _WHOLE.fullmatch(text) else text

@@ -1,0 +1,121 @@
+"""The programme that `init` writes: in order, explained to editors, rehearsed within a minute, never written over."""
+
+import json
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from catalog.declarations import FILES, Metric, Profile, Programme, TestType
+from catalog.errors import UsageError, WorldError
+from catalog.reading import read_programme
+from catalog.template import write_template
+
+SECOND = 1_000_000
+
+
+@pytest.fixture
+def programme(tmp_path: Path) -> Programme:
+    write_template(tmp_path / "shop")
+    return read_programme(tmp_path / "shop")
+
+
+def target_rate(programme: Programme, component: str) -> Decimal:
+    """Messages a second that the launch's peak window offers to a component (each traffic's path counted once)."""
+    volumes = programme.volumes
+    window = next(period for period in volumes.periods if period.id == volumes.peak_window)
+    meters = sum(row.meters for row in programme.forecasts if row.phase == "launch")
+    groups = {group.id: group for group in volumes.groups}
+    steps = {path.id: [step.removeprefix("role:") for step in path.steps] for path in programme.system.message_paths}
+    rate = Decimal(0)
+    for traffic in volumes.traffic:
+        if component in steps[traffic.path]:
+            share = sum(programme.assumption(groups[name].share or "").value for name in traffic.groups)
+            factor = programme.assumption(traffic.factors[0]).value
+            rate += meters * factor * share * programme.assumption(traffic.in_window).value
+    return rate / ((window.to_hour - window.from_hour) * 3600)
+
+
+def profile(programme: Programme, kind: TestType) -> Profile:
+    return next(profile for profile in programme.tests.profiles if profile.type is kind)
+
+
+def test_every_file_names_a_schema_that_stands_beside_it(tmp_path: Path) -> None:
+    written = write_template(tmp_path / "shop")
+    assert {path.name for path in written} >= {*FILES, "README.md", "forecasts.csv", "messages.csv"}
+    for name in FILES:
+        first = (tmp_path / "shop" / name).read_text(encoding="utf-8").splitlines()[0]
+        key, _, schema = first.removeprefix("# yaml-language-server: ").partition("=")
+        assert key == "$schema"
+        assert json.loads((tmp_path / "shop" / schema).read_text(encoding="utf-8"))["title"]
+
+
+def test_it_speaks_of_another_system_than_the_shipped_one(tmp_path: Path) -> None:
+    text = "".join(
+        path.read_text(encoding="utf-8") for path in write_template(tmp_path / "shop") if path.suffix == ".yaml"
+    )
+    assert "smets" not in text.lower()
+    assert " meter " not in text.lower()
+
+
+@pytest.mark.parametrize("component", ["storefront", "orders"])
+def test_its_rehearsal_offers_enough_and_stops_between_two_and_three_times(
+    programme: Programme, component: str
+) -> None:
+    environment = programme.environment(programme.programme.default_environment)
+    rate = target_rate(programme, component) * environment.rates.get(component, environment.rates["default"])
+    emulated = environment.components[component]
+    headroom = Decimal(emulated.workers * SECOND) / emulated.service / rate
+    assert 60 <= rate <= 120
+    assert Decimal("2.1") < headroom < Decimal("2.4")
+    assert rate * environment.durations[TestType.LOAD] / SECOND >= 380  # for a share of 99 %
+    stress = profile(programme, TestType.STRESS)
+    # one step above what it carries, the queue that a step leaves behind is longer than the step allows
+    overload = Decimal("2.5") - headroom
+    assert stress.step_latency is not None
+    assert environment.durations[TestType.STRESS] * overload / headroom > stress.step_latency
+    assert emulated.service * 2 < stress.step_latency
+
+
+def test_its_rehearsal_of_a_phase_takes_less_than_a_minute(programme: Programme) -> None:
+    environment = programme.environment(programme.programme.default_environment)
+    times = {kind: environment.durations[kind] for kind in environment.durations}
+    times[TestType.STRESS] *= len(profile(programme, TestType.STRESS).steps)
+    planned = [test for plan in programme.tests.plans if "pilot" in plan.phases for test in plan.tests]
+    kinds = {profile.id: profile.type for profile in programme.tests.profiles}
+    assert sum(times[kinds[test]] for test in planned) < 60 * SECOND
+
+
+def test_its_requirements_are_ones_that_two_thirds_of_capacity_meets(programme: Programme) -> None:
+    limits = {requirement.metric: requirement.limit.value for requirement in programme.requirements}
+    steps = profile(programme, TestType.STRESS).steps
+    assert Decimal(limits[Metric.HEADROOM]) / 1_000_000 < steps[2]
+    slowest = max(emulated.service for emulated in programme.environment("rehearsal").components.values())
+    assert limits[Metric.LATENCY_P95] > 10 * slowest
+
+
+def test_its_variant_with_a_defect_cannot_carry_the_load(programme: Programme) -> None:
+    variant = programme.environment("rehearsal-slow-orders")
+    capacity = Decimal(variant.components["orders"].workers * SECOND) / variant.components["orders"].service
+    assert capacity < target_rate(programme, "orders") * variant.rates["orders"] / 2
+    assert variant.defect
+
+
+def test_nothing_is_written_over(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match="not an empty folder"):
+        write_template(tmp_path)
+    with pytest.raises(UsageError, match="not an empty folder"):
+        write_template(tmp_path / "notes.txt")
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
+    write_template(tmp_path)
+    assert read_programme(tmp_path).programme.programme == "web-shop"
+
+
+def test_a_folder_that_cannot_be_made_is_the_disks_fault(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(WorldError, match="cannot be written"):
+        write_template(tmp_path / "file" / "shop")
