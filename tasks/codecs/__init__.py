@@ -1,0 +1,17 @@
+"""Message codecs, named by declarations: how a message is written as an HTTP body, and how an answer is read."""
+
+from tasks.codecs.duis import Duis
+from tasks.codecs.message import Answer, Codec, Message, MessageError, MessageKind, Reply
+from tasks.codecs.plain import Plain
+
+__all__ = ["CODECS", "Answer", "Codec", "Message", "MessageError", "MessageKind", "Reply", "codec_named"]
+
+CODECS: dict[str, Codec] = {codec.name: codec for codec in (Duis(), Plain())}
+
+
+def codec_named(name: str) -> Codec:
+    """The codec that declarations call `name`; ValueError, naming those that exist, when there is none."""
+    if name not in CODECS:
+        known = ", ".join(sorted(CODECS))
+        raise ValueError(f"unknown message codec {name!r}; known: {known}")
+    return CODECS[name]

@@ -1,0 +1,73 @@
+"""What caller and injector process hand each other: a declaration, columns of work, columns of results.
+
+Columns are int64 in this machine's byte order, one after the other, each `count` long. The results appear under their
+name whole or not at all.
+"""
+
+from array import array
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import Any, Self
+
+WORK = ("sequence", "offset_us", "path", "srv", "kind", "device")
+RESULTS = ("sequence", "intended_us", "ready_us", "sent_us", "done_us", "status", "outcome", "bytes")
+NEVER = -1
+"""Instead of an instant: it did not happen."""
+
+
+class Outcome(IntEnum):
+    """How a message ended; lower-case names are those of the results table."""
+
+    OK = 0
+    ERROR = 1
+    TIMEOUT = 2
+    REFUSED = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InjectionSpec:
+    """What the injector is to do. Codes in the work columns index `paths`, `srvs`, `kinds` and `devices`."""
+
+    work: str
+    results: str
+    summary: str
+    count: int
+    paths: list[str]
+    srvs: list[str]
+    kinds: list[str]
+    devices: list[str]
+    urls: dict[str, str]
+    codec: str
+    connections: int
+    max_connections: int
+    timeout_us: int
+
+    def as_json(self) -> dict[str, Any]:
+        """As a JSON document."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """From that document."""
+        return cls(**document)
+
+
+def write_columns(path: Path, columns: Iterable[bytes | memoryview]) -> None:
+    """Write columns to a temporary name and move them to `path`."""
+    temporary = path.with_name(path.name + ".part")
+    with temporary.open("wb") as file:
+        for column in columns:
+            file.write(column)
+    temporary.replace(path)
+
+
+def read_columns(path: Path, names: Iterable[str], count: int) -> dict[str, "array[int]"]:
+    """The columns in such a file, without numpy."""
+    columns = {}
+    with path.open("rb") as file:
+        for name in names:
+            columns[name] = array("q")
+            columns[name].fromfile(file, count)
+    return columns

@@ -1,0 +1,187 @@
+"""The injector as its callers see it: a load goes in, an injection comes out. Another tool is another `Injector`."""
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catalog.errors import WorldError
+from tasks.codecs import MessageKind, codec_named
+from tasks.inject.files import RESULTS, WORK, InjectionSpec, write_columns
+from tasks.wire.client import address
+from tasks.wire.process import ChildProcess
+
+Column = NDArray[np.int64]
+Progress = Callable[[int, int, int], object]
+"""Called about once a second with messages done, offered and in all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """Messages to offer, a row each: int64 columns of one length. `offset_us`, from the start, must not decrease.
+
+    `path`, `srv`, `kind` and `device` are codes: positions in `paths`, `srvs`, `kinds` and `devices`. Raises ValueError
+    when lengths differ, a code has no name, or rows are out of order.
+    """
+
+    sequence: Column
+    offset_us: Column
+    path: Column
+    srv: Column
+    kind: Column
+    device: Column
+    paths: tuple[str, ...]
+    srvs: tuple[str, ...]
+    kinds: tuple[str, ...]
+    devices: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if len({len(getattr(self, name)) for name in WORK}) != 1:
+            raise ValueError("the columns of a load have one length")
+        if not len(self.sequence):
+            return
+        if self.offset_us[0] < 0 or np.any(np.diff(self.offset_us) < 0):
+            raise ValueError("the messages of a load are in order of offset_us, from 0 on")
+        if np.unique(self.sequence).size != self.sequence.size or self.sequence.min() < 0:
+            raise ValueError("each message of a load has a sequence of its own, from 0 on")
+        for name in ("path", "srv", "kind", "device"):
+            codes, names = getattr(self, name), getattr(self, f"{name}s")
+            if codes.min() < 0 or codes.max() >= len(names):
+                raise ValueError(f"a {name} code of the load has no name")
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        offset_us: Sequence[int] | Column,
+        path: Sequence[str],
+        srv: Sequence[str],
+        kind: Sequence[str],
+        device: Sequence[str],
+        sequence: Sequence[int] | Column | None = None,
+    ) -> Self:
+        """A load from columns of names. Without `sequence`, messages are numbered from 0."""
+        offsets = np.asarray(offset_us, dtype=np.int64)
+        numbers = np.arange(len(offsets)) if sequence is None else sequence
+        path_codes, paths = _encode(path)
+        srv_codes, srvs = _encode(srv)
+        kind_codes, kinds = _encode(kind)
+        device_codes, devices = _encode(device)
+        return cls(
+            sequence=np.asarray(numbers, dtype=np.int64),
+            offset_us=offsets,
+            path=path_codes,
+            srv=srv_codes,
+            kind=kind_codes,
+            device=device_codes,
+            paths=paths,
+            srvs=srvs,
+            kinds=kinds,
+            devices=devices,
+        )
+
+    def __len__(self) -> int:
+        return len(self.sequence)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Where a load goes: `urls` gives a base URL for each path (messages go to `/paths/<path id>` below it).
+
+    `connections` are opened before the start, to each base URL; the pool may grow to `max_connections` while the load
+    runs. `timeout_us` counts from the instant a message was due.
+    """
+
+    urls: Mapping[str, str]
+    codec: str
+    connections: int = 64
+    max_connections: int = 512
+    timeout_us: int = 30_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Injection:
+    """What came of a load. Every message offered has one row, in the load's order.
+
+    `columns` are int64: sequence, intended_us, ready_us, sent_us, done_us (epoch µs; sent_us -1 if it never was),
+    status (HTTP, 0 if none), outcome (an `Outcome`), bytes (received). `summary` is the injector's word on itself.
+    """
+
+    columns: Mapping[str, Column]
+    summary: Mapping[str, Any]
+
+
+class Injector(Protocol):
+    """Something that offers a load to a target."""
+
+    def run(self, load: Load, target: Target, *, progress: Progress | None = None) -> Injection:
+        """Offer `load` and wait for every outcome. WorldError when the target cannot be reached before the start."""
+
+
+class OwnInjector:
+    """The injector of this house, in a process of its own. `on_start` is told its process id before it connects."""
+
+    def __init__(self, *, on_start: Callable[[int], object] | None = None) -> None:
+        self._on_start = on_start
+
+    def run(self, load: Load, target: Target, *, progress: Progress | None = None) -> Injection:
+        """See `Injector`. Also raises WorldError when the process ends before it has said how the load went."""
+        with tempfile.TemporaryDirectory(prefix="plimsoll-") as folder:
+            spec = _spec(load, target, Path(folder))
+            columns = (np.ascontiguousarray(getattr(load, name), dtype=np.int64) for name in WORK)
+            write_columns(Path(spec.work), (column.data.cast("B") for column in columns))
+            with ChildProcess("tasks.inject", spec.as_json(), name="the injector") as process:
+                if self._on_start is not None:
+                    self._on_start(process.pid)
+                summary = _follow(process, progress)
+            results = np.fromfile(spec.results, dtype=np.int64).reshape(len(RESULTS), len(load))
+        if progress is not None:
+            progress(len(load), len(load), len(load))
+        return Injection(columns=dict(zip(RESULTS, results, strict=True)), summary=summary)
+
+
+def _follow(process: ChildProcess, progress: Progress | None) -> dict[str, Any]:
+    while True:
+        document = process.read()
+        if "error" in document:
+            raise WorldError(document["error"], remedy="Check that the system under test is up and listens there.")
+        if "summary" in document:
+            summary: dict[str, Any] = document["summary"]
+            return summary
+        if progress is not None:
+            progress(document["done"], document["offered"], document["total"])
+
+
+def _spec(load: Load, target: Target, folder: Path) -> InjectionSpec:
+    missing = sorted(set(load.paths) - set(target.urls))
+    if missing:
+        raise WorldError(f"the target has no URL for the message paths {', '.join(missing)}")
+    if not 0 <= target.connections <= target.max_connections or target.max_connections < 1 or target.timeout_us < 1:
+        raise ValueError("expected 0 <= connections <= max_connections, and a time-out of at least 1 µs")
+    codec_named(target.codec)
+    for url in target.urls.values():
+        address(url)
+    return InjectionSpec(
+        work=str(folder / "work"),
+        results=str(folder / "results"),
+        summary=str(folder / "summary.json"),
+        count=len(load),
+        paths=list(load.paths),
+        srvs=list(load.srvs),
+        kinds=[MessageKind(kind).value for kind in load.kinds],
+        devices=list(load.devices),
+        urls={path: target.urls[path] for path in load.paths},
+        codec=target.codec,
+        connections=target.connections,
+        max_connections=target.max_connections,
+        timeout_us=target.timeout_us,
+    )
+
+
+def _encode(column: Sequence[str]) -> tuple[Column, tuple[str, ...]]:
+    names = {name: code for code, name in enumerate(dict.fromkeys(column))}
+    return np.fromiter((names[name] for name in column), dtype=np.int64, count=len(column)), tuple(names)

@@ -1,0 +1,51 @@
+"""What the injector says about itself after a run: how late it was, what it cost, how far its bounds were stretched."""
+
+import os
+from array import array
+from typing import Any
+
+from tasks.inject.engine import Engine
+from tasks.inject.files import NEVER, Outcome
+
+
+def summary(engine: Engine, *, cpu_us: int) -> dict[str, Any]:
+    """Counts and microseconds, all integers. Lateness is ready - intended; quantiles are by nearest rank."""
+    columns, pools = engine.columns, engine.pools.values()
+    lateness = sorted(
+        ready - intended for ready, intended in zip(columns["ready_us"], columns["intended_us"], strict=True)
+    )
+    outcomes = columns["outcome"].tolist()
+    return {
+        "pid": os.getpid(),
+        "messages": engine.count,
+        "offered": engine.offered,
+        **{outcome.name.lower(): outcomes.count(outcome) for outcome in Outcome},
+        "never_sent": columns["sent_us"].count(NEVER),
+        "codes": dict(sorted(engine.codes.items())),
+        "first_intended_us": _end(columns["intended_us"], first=True),
+        "last_intended_us": _end(columns["intended_us"], first=False),
+        "last_done_us": max(columns["done_us"], default=NEVER),
+        "lateness_p50_us": _nearest_rank(lateness, 500),
+        "lateness_p99_us": _nearest_rank(lateness, 990),
+        "lateness_max_us": _nearest_rank(lateness, 1000),
+        "cpu_us": cpu_us,
+        "connections_opened": sum(pool.opened for pool in pools),
+        "connections_peak": max((pool.peak_open for pool in pools), default=0),
+        "handshakes_peak": max((pool.peak_handshakes for pool in pools), default=0),
+        "in_flight_peak": engine.in_flight_peak,
+        "queue_peak": engine.queue_peak,
+        "bytes_sent": engine.bytes_sent,
+        "bytes_received": sum(columns["bytes"]),
+    }
+
+
+def _end(instants: "array[int]", *, first: bool) -> int:
+    if not instants:
+        return NEVER
+    return instants[0] if first else instants[-1]
+
+
+def _nearest_rank(ordered: list[int], permille: int) -> int:
+    if not ordered:
+        return 0
+    return ordered[max(0, -(-len(ordered) * permille // 1000) - 1)]

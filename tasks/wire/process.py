@@ -1,0 +1,123 @@
+"""Processes of our own: started from a JSON document, tied to their parent, ended without leaving anything behind.
+
+Parent and child are tied by the child's standard input: the child ends when it reads its end, and that comes whether
+the parent closes it, ends, or is killed. A child has a session of its own, so that a terminal's Ctrl-C reaches the
+parent only, which then ends its children in its own order.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from selectors import EVENT_READ, DefaultSelector
+from types import TracebackType
+from typing import Any, Self
+
+from catalog.errors import WorldError
+
+_ROOT = Path(__file__).resolve().parents[2]
+_STOP_S = 2
+_TAIL_BYTES = 2_000
+
+
+def call_when_parent_ends(callback: Callable[[], object]) -> None:
+    """In a child: run `callback`, in a thread of its own, when standard input ends.
+
+    A thread, because an event loop cannot watch a standard input that is a regular file or `/dev/null`.
+    """
+
+    def wait() -> None:
+        while os.read(0, 4096):
+            pass
+        callback()
+
+    threading.Thread(target=wait, name="parent", daemon=True).start()
+
+
+class ChildProcess:
+    """`python -m MODULE DOCUMENT` and its output, one JSON object a line. A context manager, or call `stop`."""
+
+    def __init__(self, module: str, document: Mapping[str, Any], *, name: str, pass_fds: Sequence[int] = ()) -> None:
+        self.name = name
+        self._folder = tempfile.TemporaryDirectory(prefix="plimsoll-")
+        path = Path(self._folder.name)
+        (path / "spec.json").write_text(json.dumps(document))
+        options = [option for fd in pass_fds for option in ("--fd", str(fd))]
+        with (path / "stderr").open("wb") as stderr:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", module, str(path / "spec.json"), *options],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                cwd=_ROOT,  # `-m` looks here first, so a folder named like ours in the caller's cannot get in the way
+                pass_fds=pass_fds,
+                start_new_session=True,
+            )
+        self._unread = b""
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.poll() is None
+
+    def read(self, timeout_s: float | None = None) -> dict[str, Any]:
+        """The next object it prints. WorldError when it ends, prints anything else, or prints nothing for so long."""
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while b"\n" not in self._unread:
+            more = self._read_some(None if deadline is None else max(0.0, deadline - time.monotonic()))
+            if not more:
+                raise self.failure("ended unexpectedly")
+            self._unread += more
+        line, _, self._unread = self._unread.partition(b"\n")
+        try:
+            document: dict[str, Any] = json.loads(line)
+        except ValueError:
+            raise self.failure(f"printed {line[:200]!r} where a JSON document was expected") from None
+        return document
+
+    def failure(self, what: str) -> WorldError:
+        """The error that says `what` happened to it, with the end of its standard error."""
+        if what.startswith("ended"):
+            what = f"{what} with exit status {self._process.wait(_STOP_S)}"
+        tail = (Path(self._folder.name) / "stderr").read_bytes()[-_TAIL_BYTES:].decode(errors="replace").strip()
+        return WorldError(f"{self.name} {what}" + (f":\n{tail}" if tail else ""))
+
+    def stop(self) -> None:
+        """End it: by the end of its input, and if that does not help (it may be frozen), by force. May be repeated."""
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                stream.close()
+        try:
+            self._process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._folder.cleanup()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _read_some(self, timeout_s: float | None) -> bytes:
+        stdout = self._process.stdout
+        if stdout is None or stdout.closed:
+            return b""
+        with DefaultSelector() as selector:
+            selector.register(stdout, EVENT_READ)
+            if not selector.select(timeout_s):
+                raise self.failure(f"said nothing for {timeout_s:.0f} s")
+        return os.read(stdout.fileno(), 65_536)

@@ -1,0 +1,149 @@
+"""What is written is what is read, and what is no message is refused."""
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tasks.codecs import CODECS, Answer, Codec, Message, MessageError, MessageKind, Reply, codec_named
+from tasks.codecs.duis import eui64
+
+_DUIS, _PLAIN = codec_named("duis"), codec_named("plain")
+_XML_TEXT = st.text(st.characters(min_codepoint=32, exclude_categories=["Cs"], exclude_characters="\ufffe\uffff"))
+_MESSAGES = st.builds(
+    Message,
+    counter=st.integers(0, 2**64 - 1),
+    srv=_XML_TEXT.filter(lambda text: 1 <= len(text) <= 80),
+    device=st.text(st.characters(exclude_categories=["Cs"])),
+    kind=st.sampled_from(MessageKind),
+    originator=st.text(st.characters(exclude_categories=["Cs"])),
+)
+_MESSAGE = Message(counter=9001, srv="4.1.1", device="00-DB-12-34-56-78-90-A3", originator="90-B3-D5-1F-30-01-00-00")
+
+
+@given(_MESSAGES)
+@settings(derandomize=True, deadline=None)
+def test_a_plain_message_is_read_as_it_was_written(message: Message) -> None:
+    assert _PLAIN.read_message(_PLAIN.encode(message)) == message
+
+
+@given(_MESSAGES)
+@settings(derandomize=True, deadline=None)
+def test_a_duis_message_is_read_as_it_was_written_with_euis_for_names(message: Message) -> None:
+    read = _DUIS.read_message(_DUIS.encode(message))
+    assert (read.counter, read.srv, read.kind) == (message.counter, message.srv, message.kind)
+    assert (read.device, read.originator) == (eui64(message.device), eui64(message.originator))
+    assert _DUIS.encode(read) == _DUIS.encode(message)
+
+
+@given(_MESSAGES, st.sampled_from(Reply), st.sampled_from(sorted(CODECS)))
+@settings(derandomize=True, deadline=None)
+def test_an_answer_is_read_as_it_was_meant(message: Message, reply: Reply, name: str) -> None:
+    codec = codec_named(name)
+    answer = codec.read_answer(*codec.answer(message, reply))
+    assert answer.ok is (reply is Reply.DONE)
+    assert answer.final
+
+
+@given(st.binary(max_size=2000), st.integers(100, 599), st.sampled_from(sorted(CODECS)))
+@settings(derandomize=True, deadline=None)
+def test_any_bytes_are_read_or_refused(body: bytes, status: int, name: str) -> None:
+    codec = codec_named(name)
+    assert isinstance(codec.read_answer(status, body), Answer)
+    with suppress(MessageError):
+        assert codec.read_message(body)
+
+
+def test_a_duis_request_has_the_published_header() -> None:
+    document = _DUIS.encode(_MESSAGE).decode()
+    assert (
+        "<sr:Header><sr:RequestID>90-B3-D5-1F-30-01-00-00:00-DB-12-34-56-78-90-A3:9001</sr:RequestID>"
+        "<sr:CommandVariant>1</sr:CommandVariant><sr:ServiceReference>4.1</sr:ServiceReference>"
+        "<sr:ServiceReferenceVariant>4.1.1</sr:ServiceReferenceVariant></sr:Header>"
+    ) in document
+    assert 1000 <= len(document) <= 1500
+
+
+def test_a_device_alert_comes_from_the_device_and_a_delivered_one_needs_no_document() -> None:
+    alert = Message(
+        counter=7, srv="8F36", device=_MESSAGE.device, kind=MessageKind.ALERT, originator=_MESSAGE.originator
+    )
+    document = _DUIS.encode(alert)
+    assert b"<sr:ResponseID>00-DB-12-34-56-78-90-A3:90-B3-D5-1F-30-01-00-00:7</sr:ResponseID>" in document
+    assert b"<sr:AlertCode>8F36</sr:AlertCode>" in document
+    assert _DUIS.answer(alert, Reply.DONE) == (204, b"")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        (200, b"<R><H><ResponseCode>I0</ResponseCode></H></R>", Answer(ok=True, code="I0")),
+        (200, b"<R><x:ResponseCode>I99</x:ResponseCode></R>", Answer(ok=True, code="I99", final=False)),
+        (200, b"<R><sr:ResponseCode>E49</sr:ResponseCode></R>", Answer(ok=False, code="E49")),
+        (200, b"<R>I0</R>", Answer(ok=False, code="malformed")),
+        (200, b"<!DOCTYPE R><R><ResponseCode>I0</ResponseCode></R>", Answer(ok=False, code="malformed")),
+        (503, b"<R><ResponseCode>I0</ResponseCode></R>", Answer(ok=False, code="HTTP 503")),
+        (204, b"", Answer(ok=True, code="delivered")),
+    ],
+)
+def test_a_duis_answer_is_judged_by_its_code(status: int, body: bytes, expected: Answer) -> None:
+    assert _DUIS.read_answer(status, body) == expected
+
+
+def test_plain_202_only_acknowledges() -> None:
+    assert _PLAIN.read_answer(202, b"") == Answer(ok=True, code="202", final=False)
+
+
+_WHOLE = _DUIS.encode(_MESSAGE)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        _WHOLE[:-20],
+        _WHOLE.replace(b"?><", b'?><!DOCTYPE x [<!ENTITY a "b">]><'),
+        _WHOLE.replace(b"sr:Request ", b"sr:Response "),
+        _WHOLE.replace(b"4.1.1", b"&secret;"),
+        _WHOLE.replace(b"4.1.1", b"\xff\xfe"),
+        _WHOLE.replace(b":9001", b":nine"),
+        _WHOLE.replace(b"RequestID", b"Request-ID"),
+        _WHOLE.replace(b"4.1.1", b"4" * 200),
+        _WHOLE.decode().encode("utf-16"),
+    ],
+)
+def test_what_is_no_duis_message_is_refused(body: bytes) -> None:
+    with pytest.raises(MessageError):
+        _DUIS.read_message(body)
+
+
+@pytest.mark.parametrize("body", [b"", b"1 request 4.1.1 d", b"x request 4.1.1 d o", b"1 wish 4.1.1 d o", b"\xff"])
+def test_what_is_no_plain_message_is_refused(body: bytes) -> None:
+    with pytest.raises(MessageError):
+        _PLAIN.read_message(body)
+
+
+@pytest.mark.parametrize(
+    ("codec", "message"),
+    [
+        (_DUIS, Message(counter=2**64, srv="4.1.1", device="d")),
+        (_DUIS, Message(counter=1, srv="", device="d")),
+        (_DUIS, Message(counter=1, srv="4\x00", device="d")),
+        (_PLAIN, Message(counter=1, srv="\ud800", device="d")),
+    ],
+)
+def test_what_cannot_be_written_is_refused(codec: Codec, message: Message) -> None:
+    with pytest.raises(MessageError):
+        codec.encode(message)
+
+
+def test_derived_euis_are_locally_administered_and_distinct() -> None:
+    derived = {eui64(f"meter-{number}") for number in range(1000)}
+    assert len(derived) == 1000
+    assert all(int(eui[:2], 16) & 0b11 == 0b10 for eui in derived)
+
+
+def test_an_unknown_codec_is_named_with_those_that_exist() -> None:
+    with pytest.raises(ValueError, match="'soap'; known: duis, plain"):
+        codec_named("soap")

@@ -1,0 +1,322 @@
+"""Emulated components keep what they declare: capacity, errors, leaks, paths; they survive, and end as they should."""
+
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from catalog.errors import WorldError
+from tasks.codecs import Answer, Message, codec_named
+from tasks.emulate.spec import ComponentSpec, ServiceDistribution
+from tasks.emulate.station import _service_times
+from tasks.emulate.system import RunningComponent, RunningSystem, start_component, start_system
+from tasks.inject.files import Outcome
+from tasks.inject.injector import Injection, Load, OwnInjector, Target
+
+_DUIS, _PLAIN = codec_named("duis"), codec_named("plain")
+_REQUEST = Message(counter=1, srv="4.1.1", device="meter-1")
+
+
+def _call(component: RunningComponent, method: str, target: str, body: bytes = b"") -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", component.port, timeout=10)
+    try:
+        connection.request(method, target, body)
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
+
+
+def _metrics(component: RunningComponent) -> dict[str, int]:
+    _, text = _call(component, "GET", "/metrics")
+    return {
+        name: int(value) for name, value in re.findall(r"^plimsoll_(\w+)\{.*\} (\d+)$", text.decode(), re.MULTILINE)
+    }
+
+
+def _offer(component: RunningComponent, *, count: int, per_second: int, codec: str = "plain") -> Injection:
+    names = ["p"] * count
+    load = Load.of(
+        offset_us=np.arange(count) * 1_000_000 // per_second,
+        path=names,
+        srv=["4.1.1"] * count,
+        kind=["request"] * count,
+        device=names,
+    )
+    return OwnInjector().run(load, Target(urls={"p": component.url}, codec=codec, connections=32))
+
+
+@pytest.fixture(scope="module")
+def chain() -> Iterator[RunningSystem]:
+    specs = [
+        ComponentSpec(component="dco", routes={"p": None}),
+        ComponentSpec(component="s1sp", workers=4, service_us=2000, routes={"p": "dco"}),
+        ComponentSpec(component="dsp", codec="duis", routes={"p": "s1sp", "short": None, "odd": "dco"}),
+    ]
+    with start_system(specs) as system:
+        yield system
+
+
+def test_a_message_passes_the_chain_and_its_answer_comes_back(chain: RunningSystem) -> None:
+    before = {name: _metrics(running)["messages_answered_total"] for name, running in chain.components.items()}
+    status, body = _call(chain["dsp"], "POST", "/paths/p", _DUIS.encode(_REQUEST))
+    assert _DUIS.read_answer(status, body) == Answer(ok=True, code="I0")
+    after = {name: _metrics(running)["messages_answered_total"] for name, running in chain.components.items()}
+    assert after == {name: count + 1 for name, count in before.items()}
+
+
+def test_a_next_hop_that_does_not_know_the_path_makes_an_error_answer(chain: RunningSystem) -> None:
+    status, body = _call(chain["dsp"], "POST", "/paths/odd", _DUIS.encode(_REQUEST))
+    assert (status, _DUIS.read_answer(status, body)) == (200, Answer(ok=False, code="E30"))
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "body", "expected"),
+    [
+        ("GET", "/health", b"", 200),
+        ("POST", "/health", b"", 405),
+        ("GET", "/paths/p", b"", 405),
+        ("GET", "/elsewhere", b"", 404),
+        ("POST", "/paths/unknown", b"x", 404),
+        ("POST", "/paths/short", b"no document", 400),
+        ("POST", "/paths/short", b"<!DOCTYPE x>" + _DUIS.encode(_REQUEST), 400),
+        ("POST", "/paths/short", b"x" * 1_048_577, 413),
+        ("POST", "/paths/short", _DUIS.encode(_REQUEST), 200),
+    ],
+)
+def test_requests_are_answered_by_what_they_ask(
+    chain: RunningSystem, method: str, target: str, body: bytes, expected: int
+) -> None:
+    assert _call(chain["dsp"], method, target, body)[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        (b"\x16\x03\x01 this is no HTTP\r\n\r\n", b"400 Bad Request"),
+        (b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n", b"200 OK"),
+        (b"GET /health HTTP/1.1\r\nX: " + b"y" * 70_000 + b"\r\n\r\n", b"431 Request Header Fields Too Large"),
+        (
+            b"POST /paths/short HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+            + (b"40000\r\n" + b"x" * 0x40000 + b"\r\n") * 5,
+            b"413 Request Entity Too Large",
+        ),
+    ],
+)
+def test_malformed_http_is_refused_and_the_component_lives(chain: RunningSystem, sent: bytes, expected: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", chain["dsp"].port), timeout=10) as client:
+        client.sendall(sent)
+        received = b""
+        while more := client.recv(65_536):
+            received += more
+    assert received.startswith(b"HTTP/1.1 " + expected)
+    assert _call(chain["dsp"], "GET", "/health")[0] == 200
+
+
+def test_pipelined_requests_are_answered_in_their_order(chain: RunningSystem) -> None:
+    body = _PLAIN.encode(_REQUEST)
+    slow = b"POST /paths/p HTTP/1.1\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    quick = b"GET /health HTTP/1.1\r\n\r\n"
+    last = b"GET /health HTTP/1.1\r\nConnection: close\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", chain["s1sp"].port), timeout=10) as client:
+        client.sendall((slow + quick) * 100 + last)
+        received = b""
+        while more := client.recv(65_536):
+            received += more
+    assert re.findall(rb"\r\n\r\n(done|ok)", received) == [b"done", b"ok"] * 100 + [b"ok"]
+
+
+def test_declared_capacity_is_real_capacity() -> None:
+    """4 workers at 10 ms carry 400 a second, however many are offered."""
+    with start_component(ComponentSpec(component="c", workers=4, service_us=10_000, routes={"p": None})) as component:
+        done = np.sort(_offer(component, count=900, per_second=600).columns["done_us"])
+    per_second = (len(done) - 4) * 1_000_000 / (done[-1] - done[0])
+    assert 340 < per_second < 430  # stalls of the machine aside, 400
+
+
+def test_a_stand_in_without_workers_holds_up_nothing() -> None:
+    with start_component(ComponentSpec(component="c", service_us=100_000, routes={"p": None})) as component:
+        columns = _offer(component, count=200, per_second=2000).columns
+    assert np.all(columns["done_us"] - columns["sent_us"] >= 100_000)
+    assert columns["done_us"].max() - columns["intended_us"].min() < 2_000_000  # one after the other would take 20 s
+
+
+@pytest.mark.parametrize(("permille", "seeds"), [(0, [1]), (200, [7, 7]), (1000, [1])])
+def test_declared_errors_happen_and_repeat_with_their_seed(permille: int, seeds: list[int]) -> None:
+    failed = []
+    for seed in seeds:
+        spec = ComponentSpec(component="c", codec="duis", error_permille=permille, seed=seed, routes={"p": None})
+        with start_component(spec) as component:
+            columns = _offer(component, count=500, per_second=4000, codec="duis").columns
+            failed.append(int(np.count_nonzero(columns["outcome"] == Outcome.ERROR)))
+            assert _metrics(component)["messages_failed_total"] == failed[-1]
+        assert np.all(columns["status"] == 200)
+    assert len(set(failed)) == 1
+    assert abs(failed[0] - permille / 2) <= (40 if permille == 200 else 0)
+
+
+def test_a_declared_leak_is_really_kept() -> None:
+    spec = ComponentSpec(component="c", leak_bytes_per_message=200_000, routes={"p": None})
+    with start_component(spec) as component:
+        before = psutil.Process(component.pid).memory_info().rss
+        _offer(component, count=100, per_second=1000)
+        grown = psutil.Process(component.pid).memory_info().rss - before
+        assert _metrics(component)["leaked_bytes"] == 20_000_000
+    assert grown >= 19_000_000
+
+
+def test_a_dead_next_hop_makes_error_answers_only() -> None:
+    specs = [
+        ComponentSpec(component="plain", routes={"p": "gone"}),
+        ComponentSpec(component="duis", codec="duis", routes={"p": "gone"}),
+        ComponentSpec(component="gone", workers=1, service_us=60_000_000, routes={"p": None}),
+    ]
+    with start_system(specs) as system:
+        body = _PLAIN.encode(_REQUEST)
+        with socket.create_connection(("127.0.0.1", system["plain"].port), timeout=10) as client:
+            client.sendall(b"POST /paths/p HTTP/1.1\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+            while _metrics(system["gone"])["busy_workers"] == 0:
+                assert system["gone"].process.is_running
+            os.kill(system["gone"].pid, signal.SIGKILL)  # while it holds the message
+            assert client.recv(65_536).startswith(b"HTTP/1.1 502 ")
+        status, answer = _call(system["duis"], "POST", "/paths/p", _DUIS.encode(_REQUEST))
+        assert (status, _DUIS.read_answer(status, answer)) == (200, Answer(ok=False, code="E20"))
+        assert _call(system["plain"], "POST", "/paths/p", body)[0] == 502
+        assert _metrics(system["plain"])["messages_failed_total"] == 2
+
+
+def test_a_message_that_the_next_codec_cannot_carry_fails() -> None:
+    specs = [
+        ComponentSpec(component="a", routes={"p": "b"}, next_codec={"p": "duis"}),
+        ComponentSpec(component="b", codec="duis", routes={"p": None}),
+    ]
+    with start_system(specs) as system:
+        unwritable = Message(counter=1, srv="\x01", device="d")
+        assert _call(system["a"], "POST", "/paths/p", _PLAIN.encode(unwritable))[0] == 500
+        assert _call(system["a"], "POST", "/paths/p", _PLAIN.encode(_REQUEST))[0] == 200
+
+
+def test_a_system_that_cannot_be_wired_or_bound_is_refused() -> None:
+    with pytest.raises(WorldError, match="'nowhere' is not part of the system"):
+        start_system([ComponentSpec(component="a", routes={"p": "nowhere"})])
+    with pytest.raises(WorldError, match="same id"):
+        start_system([ComponentSpec(component="a", routes={"p": None})] * 2)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(WorldError, match=f"component a cannot listen on 127.0.0.1:{port}"):
+            start_component(ComponentSpec(component="a", port=port, routes={"p": None}))
+
+
+def test_a_component_ends_when_told_even_if_it_is_frozen() -> None:
+    component = start_component(ComponentSpec(component="c", routes={"p": None}))
+    os.kill(component.pid, signal.SIGSTOP)
+    component.stop()
+    component.stop()
+    assert not component.process.is_running
+
+
+_PARENT = """
+    import sys
+    from tasks.emulate.spec import ComponentSpec
+    from tasks.emulate.system import start_system
+    from tasks.inject.injector import Load, OwnInjector, Target
+
+    system = start_system([ComponentSpec(component=name, routes={"p": None}) for name in ("a", "b")])
+    def tell(pid):
+        print(pid, *system.pids.values(), flush=True)
+    load = Load.of(offset_us=[0, 600_000_000], path=["p"] * 2, srv=["1"] * 2, kind=["request"] * 2, device=["d"] * 2)
+    OwnInjector(on_start=tell).run(load, Target(urls={"p": system["a"].url}, codec="plain"))
+"""
+
+
+def test_a_killed_parent_leaves_no_process_behind() -> None:
+    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(_PARENT)], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        children = [psutil.Process(int(pid)) for pid in parent.stdout.readline().split()]
+        parent.kill()
+    assert len(children) == 3
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert not alive
+
+
+def test_a_component_runs_by_hand(tmp_path: Path) -> None:
+    spec = tmp_path / "spec.json"
+    command = [sys.executable, "-m", "tasks.emulate", str(spec)]
+    spec.write_text(json.dumps({"component": "c", "routes": {"p": None}, "wrokers": 2}))
+    refused = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "unknown keys: wrokers" in refused.stderr
+
+    spec.write_text(json.dumps({"component": "c", "routes": {"p": None}}))
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        said = json.loads(process.stdout.readline())
+        assert (said["component"], said["pid"]) == ("c", process.pid)
+        socket.create_connection(("127.0.0.1", said["port"]), timeout=10).close()
+        process.terminate()
+    assert process.returncode == 0
+
+
+@given(
+    st.builds(
+        ComponentSpec,
+        component=st.text(min_size=1),
+        workers=st.integers(0, 1000),
+        service_us=st.integers(0, 10**9),
+        service_distribution=st.sampled_from(ServiceDistribution),
+        error_permille=st.integers(0, 1000),
+        routes=st.dictionaries(st.text(), st.none() | st.text(), min_size=1),
+        next_codec=st.dictionaries(st.text(), st.sampled_from(["duis", "plain"])),
+    )
+)
+@settings(derandomize=True, deadline=None)
+def test_a_declaration_is_read_as_it_was_written(spec: ComponentSpec) -> None:
+    assert ComponentSpec.from_json(json.loads(json.dumps(spec.as_json()))) == spec
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"workers": -1},
+        {"error_permille": 1001},
+        {"service_us": "40"},
+        {"workers": 2.5},
+        {"leak_bytes_per_message": "1"},
+        {"service_distribution": "normal"},
+        {"codec": "soap"},
+        {"next_codec": {"p": "soap"}},
+        {"routes": {}},
+        {"component": ""},
+        {"hop_connections": 0},
+    ],
+)
+def test_a_declaration_that_makes_no_sense_is_refused(fault: dict[str, object]) -> None:
+    with pytest.raises(ValueError):
+        ComponentSpec.from_json({"component": "c", "routes": {"p": None}} | fault)
+
+
+def test_exponential_service_times_have_the_declared_mean_and_repeat() -> None:
+    spec = ComponentSpec(
+        component="c",
+        workers=1,
+        service_us=40_000,
+        service_distribution=ServiceDistribution.EXPONENTIAL,
+        routes={"p": None},
+    )
+    first, again = _service_times(spec), _service_times(spec)
+    times = [first() for _ in range(20_000)]
+    assert times == [again() for _ in range(20_000)]
+    assert 39_000_000 < sum(times) / len(times) < 41_000_000
