@@ -6,12 +6,13 @@ Columns are the fields of a declared model. Line ends may be LF or CRLF; blank l
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from catalog.declarations import Declared
 from catalog.errors import Fault
 from catalog.hints import did_you_mean
-from catalog.places import Address, Document, Place, fault_at
+from catalog.places import MOST_FAULTS, MOST_PARTS, Address, Document, Place, fault_at
 
 _CELL = re.compile(r'"(?P<quoted>(?:[^"]|"")*)"|(?P<plain>[^",\n]*)')
 _WHOLE = re.compile(r"[0-9]{1,15}")
@@ -24,12 +25,12 @@ class _Cell:
     place: Place
 
 
-class _UnclosedError(Exception):
-    """A quote that does not enclose a whole cell, at the place it carries."""
+class _UnfitError(Exception):
+    """No rows can be made out of a file, for a reason that stands at a place."""
 
-    def __init__(self, place: Place) -> None:
-        super().__init__(place)
-        self.place = place
+    def __init__(self, place: Place, code: str, message: str, hint: str = "") -> None:
+        super().__init__(place, code, message, hint)
+        self.reason = (place, code, message, hint)
 
 
 def parse_csv(file: str, text: str, model: type[Declared]) -> tuple[Document | None, list[Fault]]:
@@ -38,24 +39,26 @@ def parse_csv(file: str, text: str, model: type[Declared]) -> tuple[Document | N
     lines = text.split("\n")
     try:
         header, *rows = [row for row in _rows(text) if len(row) > 1 or row[0].text] or [[]]
-    except _UnclosedError as error:
-        message = "expected a comma or the end of the line after a cell whose quotes are closed"
-        hint = "quotes enclose a whole cell; a quote within is written twice"
-        return None, [fault_at(file, lines, error.place, "csv", message, hint)]
-    faults = list(_header_faults(file, lines, header, model))
+    except _UnfitError as error:
+        return None, [fault_at(file, lines, *error.reason)]
+    faults = list(islice(_header_faults(file, lines, header, model), MOST_FAULTS))
     if faults:
         return None, faults
     return _document(file, lines, [cell.text.strip() for cell in header], rows, model)
 
 
 def _rows(text: str) -> Iterator[list[_Cell]]:
-    line, start, offset, row = 1, 0, 0, list[_Cell]()
+    line, start, offset, cells, row = 1, 0, 0, 0, list[_Cell]()
     while offset <= len(text):
         found = _CELL.match(text, offset)
         place = Place(line=line, column=offset - start + 1)
         end = found.end() if found else offset
         if found is None or text[end : end + 1] not in (",", "\n", ""):
-            raise _UnclosedError(place)
+            message = "expected a comma or the end of the line after a cell whose quotes are closed"
+            raise _UnfitError(place, "csv", message, "quotes enclose a whole cell; a quote within is written twice")
+        cells += 1
+        if cells > MOST_PARTS:
+            raise _UnfitError(place, "too-much", f"expected at most {MOST_PARTS} cells in a file, found more")
         row.append(_Cell(text=(found["plain"] or "") + (found["quoted"] or "").replace('""', '"'), place=place))
         if breaks := found[0].count("\n"):
             line, start = line + breaks, offset + found[0].rindex("\n") + 1
@@ -66,18 +69,18 @@ def _rows(text: str) -> Iterator[list[_Cell]]:
 
 
 def _header_faults(file: str, lines: list[str], header: list[_Cell], model: type[Declared]) -> Iterator[Fault]:
-    fields = set(model.model_fields)
-    names = [cell.text.strip() for cell in header]
-    missing = [name for name in model.model_fields if name not in names]
-    if missing:
-        message = f"expected the columns {', '.join(model.model_fields)}; {', '.join(missing)} not found"
-        yield fault_at(file, lines, Place(line=1, column=1), "missing-column", message)
-    for position, (name, cell) in enumerate(zip(names, header, strict=True)):
-        if name in names[:position]:
+    fields, seen = set(model.model_fields), set[str]()
+    for cell in header:
+        name = cell.text.strip()
+        if name in seen:
             yield fault_at(file, lines, cell.place, "duplicate-column", f"the column '{name}' stands here again")
         elif name not in fields and model.model_config.get("extra") == "forbid":
-            message, hint = f"unknown column '{name}'", did_you_mean(name, fields)
+            message, hint = f"unknown column '{name[:60]}'", did_you_mean(name, fields)
             yield fault_at(file, lines, cell.place, "unknown-column", message, hint)
+        seen.add(name)
+    if missing := [name for name in model.model_fields if name not in seen]:
+        message = f"expected the columns {', '.join(model.model_fields)}; {', '.join(missing)} not found"
+        yield fault_at(file, lines, Place(line=1, column=1), "missing-column", message)
 
 
 def _document(

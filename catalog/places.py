@@ -21,6 +21,10 @@ class Place:
     column: int
 
 
+MOST_PARTS = 100_000
+"""So many values or cells may stand in one file; the largest shipped one has some thousands."""
+
+_LONGEST_LINE = 300
 _START = Place(line=1, column=1)
 
 
@@ -44,6 +48,7 @@ class Document:
 
 
 def fault_at(file: str, lines: Sequence[str], place: Place, code: str, message: str, hint: str = "") -> Fault:
-    """A fault at a place, with the source line that stands there."""
+    """A fault at a place, with the source line that stands there, unless it is too long to be read."""
     source = lines[place.line - 1] if place.line <= len(lines) else ""
+    source = source if len(source) <= _LONGEST_LINE else ""
     return Fault(file=file, line=place.line, column=place.column, code=code, message=message, hint=hint, source=source)

@@ -4,8 +4,8 @@ Base units are those of the measurements table: us (microseconds), ppm (parts pe
 """
 
 import re
-from decimal import Decimal
 from enum import StrEnum
+from fractions import Fraction
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema, model_serializer
@@ -20,23 +20,23 @@ class Unit(StrEnum):
     COUNT = "count"
 
 
-_FACTORS: dict[str, tuple[Unit, Decimal]] = {
-    "us": (Unit.MICROSECONDS, Decimal(1)),
-    "ms": (Unit.MICROSECONDS, Decimal(1_000)),
-    "s": (Unit.MICROSECONDS, Decimal(1_000_000)),
-    "min": (Unit.MICROSECONDS, Decimal(60_000_000)),
-    "h": (Unit.MICROSECONDS, Decimal(3_600_000_000)),
-    "d": (Unit.MICROSECONDS, Decimal(86_400_000_000)),
-    "ppm": (Unit.PARTS_PER_MILLION, Decimal(1)),
-    "%": (Unit.PARTS_PER_MILLION, Decimal(10_000)),
-    "times": (Unit.PARTS_PER_MILLION, Decimal(1_000_000)),
-    "B": (Unit.BYTES, Decimal(1)),
-    "KiB": (Unit.BYTES, Decimal(1024)),
-    "MiB": (Unit.BYTES, Decimal(1024**2)),
-    "GiB": (Unit.BYTES, Decimal(1024**3)),
-    "count": (Unit.COUNT, Decimal(1)),
+_FACTORS: dict[str, tuple[Unit, int]] = {
+    "us": (Unit.MICROSECONDS, 1),
+    "ms": (Unit.MICROSECONDS, 1_000),
+    "s": (Unit.MICROSECONDS, 1_000_000),
+    "min": (Unit.MICROSECONDS, 60_000_000),
+    "h": (Unit.MICROSECONDS, 3_600_000_000),
+    "d": (Unit.MICROSECONDS, 86_400_000_000),
+    "ppm": (Unit.PARTS_PER_MILLION, 1),
+    "%": (Unit.PARTS_PER_MILLION, 10_000),
+    "times": (Unit.PARTS_PER_MILLION, 1_000_000),
+    "B": (Unit.BYTES, 1),
+    "KiB": (Unit.BYTES, 1024),
+    "MiB": (Unit.BYTES, 1024**2),
+    "GiB": (Unit.BYTES, 1024**3),
+    "count": (Unit.COUNT, 1),
 }
-_WRITTEN = re.compile(r"^\s*(?P<number>\d+(\.\d+)?)\s*(?P<unit>[A-Za-z%]+)\s*$")
+_WRITTEN = re.compile(r"^\s*(?P<number>\d+(\.\d+)?)\s*(?P<unit>[A-Za-z%]+)\s*$", re.ASCII)
 _LARGEST = 2**53 - 1  # RFC 8785 numbers are IEEE 754 doubles: larger integers could not be recorded exactly
 
 
@@ -49,8 +49,8 @@ def parse_quantity(written: Any) -> tuple[int, Unit]:
     if found is None or found["unit"] not in _FACTORS:
         raise ValueError(f"expected a number and a unit ({', '.join(_FACTORS)}), such as '250 ms'; found {written!r}")
     unit, factor = _FACTORS[found["unit"]]
-    value = Decimal(found["number"]) * factor
-    if value != value.to_integral_value():
+    value = Fraction(found["number"]) * factor  # exact, however many digits are written
+    if value.denominator != 1:
         raise ValueError(f"{written!r} is not a whole number of {unit}")
     if value > _LARGEST:
         raise ValueError(f"{written!r} is larger than any figure that can be recorded")
@@ -80,8 +80,9 @@ def _quantity(written: Any) -> Any:
 
 def _duration(written: Any) -> Any:
     if isinstance(written, int) and not isinstance(written, bool):
-        return written  # recorded form: microseconds
-    value, unit = parse_quantity(written)
+        value, unit = written, Unit.MICROSECONDS  # recorded form
+    else:
+        value, unit = parse_quantity(written)
     if unit is not Unit.MICROSECONDS:
         raise ValueError(f"expected a duration such as '30 s' or '8 h'; found {written!r}")
     if value <= 0:

@@ -1,5 +1,6 @@
 """A catalogue folder read into the programme that it declares, or every fault of every file at once."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -20,6 +21,8 @@ Shape = TypeVar("Shape")
 
 _ROWS: dict[str, type[Declared]] = {"forecasts": Forecast, "srv_register": ServiceReferenceVariant}
 """The CSV files that volumes.yaml names, by the key that names them, and what a row of each must hold."""
+
+_OUTSIDE = ("expected a file in the catalogue's folder", "move it there, and give its name")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,14 +78,14 @@ class _Reader:
         self._folder = folder
         self._faults: list[Fault] = []
         self._documents: dict[str, Document] = {}
-        if not folder.is_dir():
+        if not _holds(folder.is_dir):
             self._fault(folder, "missing-folder", "there is no such folder", "`plimsoll init` makes a new catalogue")
             self.refuse_faults()
 
     def declared(self, name: str, shape: type[Shape]) -> Shape | None:
         """The YAML file of that name as a model; None when it has faults."""
         path = self._folder / name
-        if not path.exists():
+        if not _holds(path.exists):
             self._fault(path, "missing-file", "expected this file, found none", self._similar(name))
             return None
         text = self._text(name)
@@ -95,16 +98,16 @@ class _Reader:
         if volumes is None or not isinstance(name, str) or not name.strip():
             return None  # the fault is that of volumes.yaml
         name = name.strip()
-        if not self._lies_within(name):
-            message = f"expected a file in the catalogue's folder, found '{name}'"
-            self._faults.append(volumes.fault((key,), "file-outside", message, "move it there, and give its name"))
-            return None
-        if not (self._folder / name).exists():
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\\" in name:
+            self._faults.append(volumes.fault((key,), "file-outside", *_OUTSIDE))
+        elif not _holds((self._folder / name).exists):
             message = f"there is no file '{name}' in the catalogue's folder"
             self._faults.append(volumes.fault((key,), "missing-file", message, self._similar(name)))
-            return None
-        text = self._text(name)
-        return self._shaped(key, parse_csv(text.file, text.text, row), tuple[row, ...]) if text else None
+        elif not (self._folder / name).resolve().is_relative_to(self._folder.resolve()):  # a link that leads out
+            self._faults.append(volumes.fault((key,), "file-outside", *_OUTSIDE))
+        elif text := self._text(name):
+            return self._shaped(key, parse_csv(text.file, text.text, row), tuple[row, ...])
+        return None
 
     def compare(self, declarations: Declarations) -> None:
         """Everything in which the files disagree, as faults."""
@@ -137,13 +140,17 @@ class _Reader:
         self._faults += [fault for fault in misshapen if (fault.line, fault.column) not in known]
         return value
 
-    def _lies_within(self, name: str) -> bool:
-        inside = not PurePosixPath(name).is_absolute() and ".." not in PurePosixPath(name).parts and "\\" not in name
-        return inside and (self._folder / name).resolve().is_relative_to(self._folder.resolve())
-
     def _similar(self, name: str) -> str:
-        close = did_you_mean(name, [path.name for path in self._folder.iterdir() if path.is_file()])
+        close = did_you_mean(name, [path.name for path in self._folder.iterdir() if path.name != name])
         return close if close.startswith("did") else "`plimsoll init DIR` makes a catalogue with every file"
 
     def _fault(self, path: Path, code: str, message: str, hint: str) -> None:
         self._faults.append(Fault(file=shown_path(path), line=1, column=1, code=code, message=message, hint=hint))
+
+
+def _holds(question: Callable[[], bool]) -> bool:
+    """Whether the disk says yes, or cannot tell (no permission, a name too long): reading then says why."""
+    try:
+        return question()
+    except OSError:
+        return True

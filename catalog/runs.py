@@ -15,7 +15,6 @@ class RunState(StrEnum):
 
     FINISHED = "finished"
     UNREACHABLE = "unreachable"
-    FAILED = "failed"
     INTERRUPTED = "interrupted"
 
 
@@ -38,7 +37,8 @@ class TestRun:
     """One execution of a planned test within an occasion (a phase, or a regression's date).
 
     `record` is the record that ended it, or the one that started it when nothing ended it. `attempt` counts the
-    finished runs of the same test and key within the occasion, from 1: the k-th is judged at level 1 - 0.05/2^(k-1).
+    finished runs of the same test and key within the occasion up to this one: the k-th is judged at level
+    1 - 0.05/2^(k-1).
     """
 
     __test__ = False  # not a test class, whatever its name makes pytest think

@@ -213,7 +213,7 @@ def _explained(error: ErrorDetails, found: Any) -> tuple[str, str, str]:
         case "value_error":
             return "quantity", str(context["error"]), ""
         case kind:
-            return "type", f"{_WANTED.get(kind, error['msg'])}; found {shown(found)}", _quoting(str, found)
+            return "type", f"{_WANTED.get(kind, error['msg'])}; found {shown(found)}", ""
 
 
 _WANTED = {

@@ -9,7 +9,7 @@ from catalog.canonical import digest
 from catalog.errors import Fault
 from catalog.places import Place, fault_at
 
-LARGEST = 8 * 1024**2
+LARGEST = 2 * 1024**2
 """Bytes that a file of a catalogue may have. The largest shipped one has some tens of thousands."""
 
 UNPRINTABLE = re.compile(r"\r(?!\n)|[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")

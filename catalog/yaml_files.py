@@ -8,12 +8,13 @@ a file of a few lines must not unfold into gigabytes.
 import re
 from collections.abc import Iterator
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 import yaml
 
 from catalog.errors import Fault
-from catalog.places import Address, Document, Place, fault_at
+from catalog.places import MOST_FAULTS, MOST_PARTS, Address, Document, Place, fault_at
 from catalog.text_files import UNPRINTABLE
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's parser is ten times as fast
@@ -34,9 +35,9 @@ _WORDS = {
 def parse_yaml(file: str, text: str) -> tuple[Document | None, list[Fault]]:
     """The document in `text`, and its faults. There is no document when its structure could not be made out."""
     lines = text.splitlines()
-    tabs = [_tab(file, lines, number) for number, line in enumerate(lines, 1) if line.lstrip(" ").startswith("\t")]
-    if tabs:
-        return None, tabs
+    tabs = (_tab(file, lines, number) for number, line in enumerate(lines, 1) if line.lstrip(" ").startswith("\t"))
+    if faults := list(islice(tabs, MOST_FAULTS)):
+        return None, faults
     builder = _Builder(file, lines)
     try:
         data = builder.document(yaml.parse(text, Loader=_LOADER))
@@ -77,11 +78,12 @@ class _Builder:
 
     def _node(self, event: yaml.Event, events: Iterator[yaml.Event], address: Address) -> Any:
         self.values[address] = _place(event)
+        if len(self.values) > MOST_PARTS:
+            self._fault(event, "too-much", f"expected at most {MOST_PARTS} values in a file, found more")
+            raise _UnfitError
         if (tag := getattr(event, "tag", None)) is not None:
             self._fault(event, "tag", f"found the tag {tag[:60]}", "remove it: declarations are plain data")
-        if len(address) > _DEEPEST:
-            self._fault(event, "too-deep", f"nested more than {_DEEPEST} levels deep")
-            raise _UnfitError
+        self._refuse_depth(event, len(address))
         match event:
             case yaml.MappingStartEvent():
                 return self._mapping(events, address)
@@ -134,6 +136,12 @@ class _Builder:
         while depth:
             event = next(events)
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            self._refuse_depth(event, depth)
+
+    def _refuse_depth(self, event: yaml.Event, depth: int) -> None:
+        if depth > _DEEPEST:
+            self._fault(event, "too-deep", f"nested more than {_DEEPEST} levels deep")
+            raise _UnfitError
 
     def _scalar(self, event: yaml.ScalarEvent) -> Any:
         value = event.value
@@ -159,6 +167,8 @@ class _Builder:
 
     def _fault(self, event: yaml.Event, code: str, message: str, hint: str = "") -> None:
         self.faults.append(fault_at(self._file, self._lines, _place(event), code, message, hint))
+        if len(self.faults) == MOST_FAULTS:
+            raise _UnfitError
 
 
 def _place(event: yaml.Event) -> Place:

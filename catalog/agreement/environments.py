@@ -14,10 +14,10 @@ DEFAULT_RATE = "default"
 def environment_disagreements(declared: Declarations) -> Iterator[Disagreement]:
     """Everything that is wrong with environments.yaml."""
     environments = declared.environments.environments
-    full = filled_in(environments)
+    full, known = filled_in(environments), {environment.id for environment in environments}
     lacking = {name: dict(_lacking(declared, environment)) for name, environment in full.items()}
     for position, environment in enumerate(environments):
-        yield from _extends(position, environment, full, {other.id for other in environments})
+        yield from _extends(position, environment, full, known)
         yield from _component_names(declared, position, environment)
         yield from _durations(declared, position, environment)
         yield from _numbers(position, environment, full.get(environment.id, environment))

@@ -14,6 +14,7 @@ from catalog.declarations import FILES, Environment, TestType
 from catalog.errors import DeclarationError, Fault
 from catalog.reading import read_catalogue, read_programme
 from catalog.template import write_template
+from catalog.text_files import LARGEST
 
 HERE = Path(__file__).parent
 INVALID = sorted(path.parent for path in HERE.glob("invalid/*/expected.txt"))
@@ -375,7 +376,7 @@ def test_a_link_out_of_the_folder_is_not_followed_for_named_files(tmp_path: Path
 
 def test_a_file_beyond_all_measure_is_refused_unread(tmp_path: Path) -> None:
     write_template(tmp_path / "shop")
-    (tmp_path / "shop" / "scope.yaml").write_bytes(b"#" * (8 * 1024**2 + 1))
+    (tmp_path / "shop" / "scope.yaml").write_bytes(b"#" * (LARGEST + 1))
     assert [fault.code for fault in faults_of(tmp_path / "shop")] == ["too-large"]
 
 
@@ -516,3 +517,46 @@ def test_any_edit_is_read_or_refused(
         assert fault.column >= 1
         assert 1 <= fault.line <= len(lines) + 1 or Path(fault.file).name != name
         assert MARK not in fault.render()
+
+
+HOSTILE = {
+    "more values than anyone declares": ("scope.yaml", "included: [" + "1," * 200_000 + "]", "too-much"),
+    "more cells than anyone forecasts": ("forecasts.csv", "," * 200_000, "too-much"),
+    "endless brackets": ("scope.yaml", "[" * 1_000_000, "too-deep"),
+    "endless braces": ("scope.yaml", "{" * 1_000_000, "too-deep"),
+    "endless question marks": ("scope.yaml", "? " * 500_000, "too-deep"),
+    "endless aliases": ("scope.yaml", "included: &a\n" + "  - *a\n" * 100_000, "alias"),
+    "endless tabs": ("scope.yaml", "\t\n" * 500_000, "tab"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_file_is_refused_without_being_taken_in(name: str, tmp_path: Path) -> None:
+    file, text, code = HOSTILE[name]
+    write_template(tmp_path / "shop")
+    (tmp_path / "shop" / file).write_text(text)
+    faults = faults_of(tmp_path / "shop")
+    assert len(faults) <= 500
+    assert faults[-1].code == code
+
+
+@pytest.mark.parametrize("name", ["a" * 5000, "a/" * 3000 + "b"])
+def test_a_name_that_no_disk_holds_is_a_fault(name: str, tmp_path: Path) -> None:
+    edited(tmp_path / "shop", ("volumes.yaml", "forecasts: forecasts.csv", f"forecasts: {name}"))
+    assert [fault.code for fault in faults_of(tmp_path / "shop")] == ["unreadable"]
+
+
+def test_a_link_to_itself_is_a_fault(tmp_path: Path) -> None:
+    write_template(tmp_path / "shop")
+    (tmp_path / "shop" / "forecasts.csv").unlink()
+    (tmp_path / "shop" / "forecasts.csv").symlink_to("forecasts.csv")
+    assert [fault.code for fault in faults_of(tmp_path / "shop")] == ["missing-file"]
+
+
+def test_a_long_chain_of_variants_is_filled_in(tmp_path: Path) -> None:
+    chain = "".join(
+        f"  - {{id: v{i}, title: V, extends: {f'v{i + 1}' if i < 2000 else 'rehearsal'}}}\n" for i in range(2001)
+    )
+    edited(tmp_path / "shop", ("environments.yaml", "environments:\n", f"environments:\n{chain}"))
+    programme = read_programme(tmp_path / "shop")
+    assert programme.environment("v0").components == programme.environment("rehearsal").components
