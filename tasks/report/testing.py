@@ -1,0 +1,221 @@
+"""The report's sections on what was done: tests and their runs, observations, reliance, deviations from the plan."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from catalog.declarations import METRICS, Metric
+from tasks.report.context import Context, Row, interval, quoted, shown
+from tasks.report.figures import Figure
+
+TARGET = "Target volume, offered in time"
+
+
+def tests(context: Context) -> list[dict[str, Any]]:
+    """Every planned test exactly once: how it ended, why, and every run of it."""
+    return [_test(context, test) for test in context.tests]
+
+
+def _test(context: Context, test: Row) -> dict[str, Any]:
+    plan = next((plan for plan in context.programme.tests.plans if plan.id == test["plan"]), None)
+    profile = context.profile(test["name"])
+    rows = [row for row in context.observations if row["test"] == test["test"]]
+    return {
+        **{name: test[name] for name in ("test", "component", "role", "type", "name", "plan", "end")},
+        "why": test["why"],
+        "title": profile.title if profile else "",
+        "success_criteria": plan.success_criteria if plan else "",
+        "verdicts": context.verdicts(f"test/{test['test']}", rows),
+        "verdict": worst(rows),
+        "relied_on": test["relied_on"],
+        "runs": [_run(context, run, first=not index) for index, run in enumerate(test["runs"])],
+    }
+
+
+def worst(rows: list[Row]) -> str:
+    """The verdict that a reader must see first; empty when nothing was observed."""
+    found = {row["verdict"] for row in rows}
+    return next((verdict for verdict in ("not proved", "inconclusive", "proved") if verdict in found), "")
+
+
+def _run(context: Context, run: Row, *, first: bool) -> dict[str, Any]:
+    return {
+        **{name: run[name] or "" for name in ("run", "record", "state", "verdict")},
+        "reason": _reason(run),
+        "again": "" if first else run["again"] or "",
+        "stands": run["judged"],
+        "figures": [{"label": label, "value": figure} for label, figure in _run_figures(context, run)],
+        "artefacts": [{"what": what, "digest": each} for what, each in sorted(run["digests"].items()) if each],
+    }
+
+
+def _run_figures(context: Context, run: Row) -> Iterator[tuple[str, Figure]]:
+    document = run["document"] or {}
+    evidence = [run["digests"].get("run"), run["record"]]
+
+    def figure(label: str, name: str, value: int | str, unit: str, text: str = "") -> tuple[str, Figure]:
+        return label, context.figures.figure(f"run/{run['run']}/{name}", value, unit, evidence, text=text)
+
+    if document.get("start_us"):
+        started = datetime.fromtimestamp(document["start_us"] // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        yield figure("Started", "start", document["start_us"], "us since 1970", started)
+    for label, name, unit in (
+        ("Window", "window_us", "us"),
+        ("Time limit", "timeout_us", "us"),
+        ("Blocks", "blocks", "count"),
+    ):
+        if name in document:
+            yield figure(label, name.replace("_", "-"), document[name], unit)
+    if "target" in document:
+        yield figure("Messages due", "target", document["target"]["messages"], "count")
+    for label, metric in (("Taken up", "offered"), ("Lateness, p99", "lateness-p99"), ("Answered", "answered-share")):
+        measured = context.measured(context.measurement(run["run"], metric))
+        if measured:
+            yield label, measured
+
+
+# --- observations -----------------------------------------------------------------------------------------------------
+
+
+def observations(context: Context) -> list[dict[str, Any]]:
+    """Every observation: what was measured, what is allowed, the verdict and why."""
+    return [_observation(context, row) for row in context.observations]
+
+
+def _observation(context: Context, row: Row) -> dict[str, Any]:
+    requirement = context.requirement(row["requirement"])
+    name = f"observation/{row['observation']}"
+    measurement = context.measurement(row["run"], _metric_of(row, requirement), row["scope"])
+    evidence = [context.facts["observations"]["digest"], measurement["digest"] if measurement else ""]
+    return {
+        **{key: row[key] for key in ("observation", "run", "test", "requirement", "scope", "direction")},
+        **{key: row[key] for key in ("verdict", "reason", "reliance")},
+        "metric": row["metric"],
+        "title": requirement.title if requirement else TARGET,
+        "scope_title": _scope_title(context, row["scope"]),
+        "standing": str(requirement.standing) if requirement else "",
+        "meaning": METRICS[Metric(_base(row["metric"]))][2],
+        "measured": context.figures.figure(
+            name,
+            "not measured" if row["value"] is None else row["value"],
+            row["unit"],
+            evidence,
+            **interval(row),
+            method=measurement["method"] if measurement else None,
+            standing=str(requirement.standing) if requirement else None,
+        ),
+        "limit": context.figures.figure(
+            f"{name}/limit",
+            row["limit"],
+            row["unit"],
+            [context.facts["observations"]["digest"], context.facts["programme_digest"]],
+            text=shown(row["limit"], row["unit"], _base(row["metric"])),
+        ),
+    }
+
+
+def _metric_of(row: Row, requirement: Any) -> str:
+    """The measurement's name of an observation's metric: a service level is named with its target time."""
+    if requirement is not None and requirement.within and "/" not in row["metric"]:
+        return f"{row['metric']}/{requirement.within}"
+    return str(row["metric"])
+
+
+def _base(metric: str) -> str:
+    return metric.partition("/")[0]
+
+
+def _scope_title(context: Context, scope: str) -> str:
+    groups = {group.id: group.title for group in context.programme.volumes.groups}
+    return groups.get(scope, "all messages" if scope == "all" else scope)
+
+
+# --- reliance ---------------------------------------------------------------------------------------------------------
+
+
+def reliance(context: Context) -> dict[str, Any]:
+    """The rule in force, and for every test what was compared with what, and what came of it."""
+    rule = context.programme.programme.reliance
+    planned = {test["test"]: test for test in context.facts["plan"]["tests"]}
+    return {
+        "rule": {
+            "scope": str(rule.scope),
+            "volumes": str(rule.volumes),
+            "never_roles": list(rule.never.roles),
+            "never_types": [str(each) for each in rule.never.types],
+            "reading": rule.reading,
+            "source": rule.source,
+        },
+        "decisions": [_decision(context, test, planned.get(test["test"])) for test in context.tests],
+    }
+
+
+def _decision(context: Context, test: Row, planned: Row | None) -> dict[str, Any]:
+    compared = test["compared"] or [
+        {**each, "same": each["old"] == each["new"]} for each in (planned["reasons"] if planned else [])
+    ]
+    return {
+        "test": test["test"],
+        "end": test["end"],
+        "decision": planned["decision"] if planned else "",
+        "relied_on": test["relied_on"],
+        "evidence": [context.facts["plan"]["digest"], *([test["relied_on"]["record"]] if test["relied_on"] else [])],
+        "compared": [
+            {"input": each["input"], "old": quoted(each["old"]), "new": quoted(each["new"]), "same": each["same"]}
+            for each in compared
+        ],
+    }
+
+
+# --- deviations -------------------------------------------------------------------------------------------------------
+
+
+def deviations(context: Context) -> dict[str, Any]:
+    """Where testing departed from what is declared: conduct, runs that do not stand, and tests without a result."""
+    runs = [(test, run, index) for test in context.tests for index, run in enumerate(test["runs"])]
+    return {
+        "conduct": [row for test, run, _ in runs if (row := _departure(context, test, run))],
+        "runs": [
+            {"test": test["test"], "run": run["run"], "state": run["state"], "why": _why(run, first=not index)}
+            for test, run, index in runs
+            if index or not run["judged"]
+        ],
+        "without_result": [
+            {"test": test["test"], "end": test["end"], "why": test["why"]}
+            for test in context.tests
+            if test["end"] not in ("executed", "relied", "received")
+        ],
+    }
+
+
+def _departure(context: Context, test: Row, run: Row) -> dict[str, Any] | None:
+    """A run's compression and rate; None when it was conducted as declared, or its document is missing."""
+    document, profile = run["document"] or {}, context.profile(test["name"])
+    factors = {name: Decimal(document.get(name, "1")) for name in ("compression", "rate")}
+    if profile is None or all(factor == 1 for factor in factors.values()):
+        return None
+    evidence = [run["digests"].get("run"), run["record"]]
+    return {
+        "test": test["test"],
+        "run": run["run"],
+        "declared": context.declared(f"conduct/{profile.id}/duration", profile.duration, "us"),
+        "conducted": context.figures.figure(f"run/{run['run']}/window-us", document["window_us"], "us", evidence),
+        **{
+            name: context.figures.figure(f"run/{run['run']}/{name}", document.get(name, "1"), "times", evidence)
+            for name in factors
+        },
+    }
+
+
+def _why(run: Row, *, first: bool) -> str:
+    """Why a run does not stand, or why it came after another."""
+    again = "" if first else run["again"]
+    return ". ".join(filter(None, [_reason(run), f"Run again: {again}" if again else ""]))
+
+
+def _reason(run: Row) -> str:
+    """What is recorded of a run's verdict or of its end; an interrupted run has nothing but its beginning."""
+    unreachable = (run["document"] or {}).get("unreachable", "")
+    interrupted = "It has a beginning and no end" if run["state"] == "interrupted" else ""
+    return str(run["reason"] or unreachable or interrupted)

@@ -1,0 +1,227 @@
+"""The completion report as a page: self-contained, escaped, traceable, and stamped when it is a rehearsal."""
+
+import copy
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from report_facts import phase_facts, spoil
+
+from catalog.declarations import Programme
+from catalog.reading import read_programme
+from catalog.template import write_template
+from tasks.report.assemble import assemble_report
+from tasks.report.charts import draw_panels, draw_volumes
+from tasks.report.render import render_report
+
+VOID = {"meta", "link", "br", "path", "rect", "line", "input", "img"}
+LIMIT_COLOUR = "#b3261e"
+NAMES = {"SHA-256", "p95", "p99", "95th"}  # of a function and of ranks: no figures
+PUNCTUATION = ".,;:()"
+HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
+
+
+class Page(HTMLParser):
+    """A page taken apart: its tags, ids, links, what it would fetch, and its text with the figure it stands in."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[tuple[str, bool]] = []
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+        self.loose: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+        if tag not in VOID:
+            known = dict(attrs)
+            inside = "data-figure" in known or known.get("class") in ("number", "ref") or tag in ("style", "svg")
+            self.open.append((tag, inside))
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop()[0] == tag
+
+    def handle_data(self, data: str) -> None:
+        if not any(inside for _, inside in self.open):
+            self.loose.append(data)
+
+    def values(self, *names: str) -> list[str]:
+        return [value for name, value in self.attributes if name in names]
+
+
+@pytest.fixture(scope="module")
+def programme(tmp_path_factory: pytest.TempPathFactory) -> Programme:
+    folder = tmp_path_factory.mktemp("catalogue") / "shop"
+    write_template(folder)
+    return read_programme(folder)
+
+
+@pytest.fixture(scope="module")
+def report(programme: Programme) -> dict[str, Any]:
+    facts = phase_facts(programme, "launch", relied={"launch.orders.stress": "pilot"})
+    rows = facts["observations"]["rows"]
+    spoil(facts, rows[1]["observation"], "not proved", "the whole interval lies beyond the limit")
+    spoil(facts, rows[2]["observation"], "inconclusive", "load not offered: some messages were not taken up")
+    facts["tests"][0]["runs"].insert(0, copy.deepcopy(facts["tests"][0]["runs"][0]))
+    facts["tests"][0]["runs"][0] |= {"run": "launch/launch.storefront.load/0", "state": "interrupted", "judged": False}
+    return assemble_report(facts)
+
+
+@pytest.fixture(scope="module")
+def text(report: dict[str, Any]) -> str:
+    return render_report(report)
+
+
+@pytest.fixture(scope="module")
+def page(text: str) -> Page:
+    return Page(text)
+
+
+def strings(document: Any) -> list[str]:
+    """Every text of a report that stands outside figures."""
+    match document:
+        case str():
+            return [document]
+        case {"figure": _}:
+            return []
+        case dict():
+            return [text for each in document.values() for text in strings(each)]
+        case list():
+            return [text for each in document for text in strings(each)]
+        case _:
+            return []
+
+
+def test_the_page_is_whole(page: Page) -> None:
+    assert page.open == []
+    ids = page.values("id")
+    assert len(ids) == len(set(ids))
+    assert {link[1:] for link in page.values("href") if link.startswith("#")} <= set(ids)
+
+
+def test_nothing_is_fetched_and_nothing_is_run(text: str, page: Page) -> None:
+    assert not {"script", "iframe", "object", "embed", "img", "base", "form"} & set(page.tags)
+    assert page.values("src", "srcset", "action", "data", "poster") == []
+    assert all(link.startswith(("#", "data:,")) for link in page.values("href", "xlink:href"))
+    assert not [name for name, _ in page.attributes if name.startswith("on")]
+    assert set(re.findall(r"url\(([^)]{5})", text)) == {"data:"}
+    assert "@import" not in text
+
+
+def test_each_section_is_there_under_its_heading(page: Page) -> None:
+    wanted = ["outcome", "identity", "components", "exit-criteria", "tests", "deviations", "observations", "behaviour"]
+    wanted += ["volumes", "assumptions", "requirements", "scope", "reliance", "checking", "evidence"]
+    ids = page.values("id")
+    assert [each for each in ids if each in wanted] == wanted
+
+
+def test_every_number_is_a_figure_or_quoted_from_a_recorded_text(report: dict[str, Any], page: Page) -> None:
+    quoted = {word.strip(PUNCTUATION) for text in strings(report) for word in text.split()}
+    shown = [word.strip(PUNCTUATION) for data in page.loose for word in data.split() if re.search(r"\d", word)]
+    assert [word for word in shown if word not in quoted | NAMES] == []
+    assert len(set(page.values("data-figure"))) > 200
+
+
+def test_every_figure_links_to_its_evidence_and_says_how_to_follow_it(page: Page, report: dict[str, Any]) -> None:
+    titles = [title for title in page.values("title") if title.startswith("plimsoll lineage ")]
+    assert len(titles) > 200
+    digest = report["outcome"]["verdicts"]["proved"]["evidence"][0]
+    assert f"plimsoll lineage outcome/proved · evidence {digest[:12]}" in titles
+    assert f"e-{digest[:12]}" in page.values("id")
+    assert digest in "".join(page.loose)
+
+
+def test_a_rehearsal_says_so_in_title_banner_and_print(text: str, page: Page) -> None:
+    assert "<title>REHEARSAL" in text
+    assert '<body class="rehearsal">' in text
+    assert "stamp" in page.values("class")
+    printed = text[text.index("@media print") :]
+    assert "display: table-header-group; break-inside: avoid" in printed
+
+
+def test_a_real_environment_carries_no_stamp(report: dict[str, Any]) -> None:
+    text = render_report({**report, "stamp": None, "behaviour": []})
+    assert "REHEARSAL" not in text
+    assert '<div class="stamp"' not in text
+
+
+def test_verdicts_ends_and_standing_are_words_not_colours_only(page: Page) -> None:
+    loose = " ".join(page.loose)
+    for word in ("not proved", "inconclusive", "interrupted", "does not stand", "relied", "unverified", "proposed"):
+        assert word in loose, word
+
+
+def test_declared_text_never_becomes_markup(programme: Programme) -> None:
+    facts = phase_facts(programme, "launch")
+    declared = facts["programme"]
+    declared["programme"] |= {"title": HOSTILE, "operator": HOSTILE}
+    declared["scope"]["exclusions"][0] |= {"title": HOSTILE, "residual_risk": HOSTILE}
+    declared["assumptions"][0] |= {"title": HOSTILE, "unit": HOSTILE, "source": HOSTILE}
+    declared["requirements"][0]["title"] = HOSTILE
+    facts["tests"][0]["why"] = HOSTILE
+    spoil(facts, facts["observations"]["rows"][0]["observation"], "inconclusive", HOSTILE)
+    facts["series"] = {}
+    page = Page(render_report(assemble_report(facts)))
+    assert not {"script", "img"} & set(page.tags)
+    assert not [name for name, _ in page.attributes if name.startswith("on")]
+    assert "".join(page.loose).count(HOSTILE) >= 8
+
+
+def test_a_hostile_component_does_not_leave_its_chart(report: dict[str, Any]) -> None:
+    figure = copy.deepcopy(report["volumes"]["phases"][0]["kinds"])
+    for row in figure["rows"]:
+        row[0] = HOSTILE
+    page = Page(draw_volumes(figure))
+    assert not {"script", "img"} & set(page.tags)
+
+
+def test_each_chart_has_a_name_its_numbers_and_the_shipped_font(report: dict[str, Any], text: str) -> None:
+    names = re.findall(r'role="img" aria-label="([^"]+)"', text)
+    drawn = len(report["behaviour"]) + len(report["volumes"]["phases"])
+    assert len(names) == text.count("<svg xmlns") == text.count('<details class="data">') == drawn
+    assert all(len(name) > 30 for name in names)
+    assert set(re.findall(r'font-family="([^"]+)"', text)) == {"Plimsoll Sans"}
+    assert "clip-path" not in text.split("</style>")[1]
+
+
+def test_a_stretch_with_failures_is_marked(report: dict[str, Any]) -> None:
+    panel = copy.deepcopy(next(panel for panel in report["behaviour"] if panel["panel"] == "latency"))
+    before = draw_panels([panel])[0].count(f'fill="{LIMIT_COLOUR}"')
+    for row in panel["series"]["rows"][30:]:
+        row[2], row[4] = None, 7
+    assert draw_panels([panel])[0].count(f'fill="{LIMIT_COLOUR}"') == before + 18
+
+
+def test_the_same_report_gives_the_same_bytes(report: dict[str, Any], text: str) -> None:
+    assert render_report(json.loads(json.dumps(report))) == text
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
+def test_a_browser_shows_the_page_without_complaint(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(text, encoding="utf-8")
+    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+    command += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    command += [
+        f"--user-data-dir={tmp_path / 'profile'}",
+        "--enable-logging=stderr",
+        "--v=0",
+        "--dump-dom",
+        path.as_uri(),
+    ]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert "CONSOLE" not in ended.stderr
+    assert Page(ended.stdout).values("id") == Page(text).values("id")
