@@ -431,8 +431,10 @@ class Metric(StrEnum):
     LATENCY_P99 = "latency-p99"
     LATENCY_MAX = "latency-max"
     CPU_P95 = "cpu-p95"
+    MEMORY_P95 = "memory-p95"
     MEMORY_MAX = "memory-max"
     MEMORY_GROWTH = "memory-growth"
+    CONNECTIONS_P95 = "connections-p95"
     CONNECTIONS_MAX = "connections-max"
     HEADROOM = "headroom"
 
@@ -453,8 +455,10 @@ METRICS: dict[Metric, tuple[Unit, Direction, str]] = {
     Metric.LATENCY_P99: (Unit.MICROSECONDS, Direction.AT_MOST, "99th percentile of latency from intended time"),
     Metric.LATENCY_MAX: (Unit.MICROSECONDS, Direction.AT_MOST, "largest latency from intended time"),
     Metric.CPU_P95: (Unit.PARTS_PER_MILLION, Direction.AT_MOST, "95th percentile of CPU use, of one core"),
+    Metric.MEMORY_P95: (Unit.BYTES, Direction.AT_MOST, "95th percentile of resident memory"),
     Metric.MEMORY_MAX: (Unit.BYTES, Direction.AT_MOST, "largest resident memory"),
     Metric.MEMORY_GROWTH: (Unit.BYTES, Direction.AT_MOST, "resident memory gained per message (trend)"),
+    Metric.CONNECTIONS_P95: (Unit.COUNT, Direction.AT_MOST, "95th percentile of open network connections"),
     Metric.CONNECTIONS_MAX: (Unit.COUNT, Direction.AT_MOST, "most network connections open at once"),
     Metric.HEADROOM: (Unit.PARTS_PER_MILLION, Direction.AT_LEAST, "highest load carried, as a multiple of target"),
 }

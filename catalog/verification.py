@@ -29,10 +29,10 @@ from catalog.ledger import FILE_NAME, LOCK, TORN, Cursor, Finding, Kind, Record,
 from catalog.lineage import GROUND, figures, tainted
 from catalog.signing import PURPOSE, authentic, fingerprint, statement_of
 from catalog.store import INCOMING, ObjectStore, is_digest, parse
-from catalog.workspace import REPORT_FILES, check_format, pair_runs
+from catalog.workspace import REPORT_FILES, check_format, occasion_of, pair_runs
 
 Progress = Callable[[int, int], None]
-_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # a phase's name that is safe as the name of a folder
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # a phase's or occasion's name that is safe as a folder's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,14 +246,14 @@ class _Check:
         newest: dict[str, Record] = {}
         grounded, spoilt = _grounded(self.records), tainted(self.records)
         for record in (item for item in self.records if item.kind is Kind.REPORTED):
-            phase = record.parameters.get("phase")
-            if isinstance(phase, str) and _PLAIN.fullmatch(phase):
-                newest[phase] = record
+            occasion = occasion_of(record)
+            if isinstance(occasion, str) and _PLAIN.fullmatch(occasion):
+                newest[occasion] = record
             else:
-                self.fault(f"reports a phase without a proper name: {phase!r}", str(record))
+                self.fault(f"reports a phase without a proper name: {occasion!r}", str(record))
             self._check_figures(record, grounded, spoilt)
-        for phase, record in newest.items():
-            self._check_published(phase, record)
+        for occasion, record in newest.items():
+            self._check_published(occasion, record)
         for folder in _entries(self.home / "reports"):
             self._check_unrecorded(folder, newest)
 
@@ -276,11 +276,11 @@ class _Check:
             if any(item in spoilt for item in _evidence(figure)):
                 self.note(f"report.json of {record}: figure {figure['figure']!r} rests on withdrawn evidence")
 
-    def _check_published(self, phase: str, record: Record) -> None:
-        earlier = [item for item in self.records if item.parameters.get("phase") == phase and item is not record]
+    def _check_published(self, occasion: str, record: Record) -> None:
+        earlier = [item for item in self.records if occasion_of(item) == occasion and item is not record]
         for role in REPORT_FILES:
-            file = self.home / "reports" / phase / role
-            where = f"reports/{phase}/{role}"
+            file = self.home / "reports" / occasion / role
+            where = f"reports/{occasion}/{role}"
             if not file.is_file():
                 self.note(f"{where} is missing; its bytes are object {record.output(role)}")
                 continue

@@ -3,7 +3,7 @@
 plimsoll.json         the format of the workspace
 objects/ab/cdef…      artefacts            (catalog.store)
 ledger/*.jsonl        records              (catalog.ledger)
-reports/<phase>/      what people open; copies of artefacts
+reports/<occasion>/   what people open, of a phase or of a regression's date; copies of artefacts
 run.lock              held while a run goes on
 """
 
@@ -42,6 +42,11 @@ def pair_runs(records: Sequence[Record]) -> list[Run]:
     ends = {str(record.parameters.get("run")): record for record in records if record.kind is Kind.EXECUTED}
     starts = [(str(record.parameters.get("run")), record) for record in records if record.kind is Kind.STARTED]
     return [Run(id=name, started=record, executed=ends.get(name)) for name, record in starts]
+
+
+def occasion_of(record: Record) -> Any:
+    """What a `reported` record reports on, by which its folder is named: a phase, or a regression's date."""
+    return record.parameters.get("occasion", record.parameters.get("phase"))
 
 
 def check_format(home: Path) -> None:
@@ -127,11 +132,11 @@ class Workspace:
         return pair_runs(self.ledger.records())
 
     def publish(self, record: Record) -> list[Path]:
-        """Writes the reports that a `reported` record names to `reports/<phase>/`, for people, and returns the files.
+        """Writes the reports that a `reported` record names to `reports/<occasion>/`, for people; returns the files.
 
         After the record and not before it: a report that no record names is a fault to `verify`.
         """
-        folder = self.reports / str(record.parameters["phase"])
+        folder = self.reports / str(occasion_of(record))
         files = []
         with disk(folder):
             make_directory(folder)

@@ -11,9 +11,6 @@ from expectations.verdicts import LATER, Outcome
 if TYPE_CHECKING:
     import duckdb
 
-RULES = 1
-"""Version of this stage's rules: raised by hand whenever the same results would give other series."""
-
 BUCKETS = 48
 """Equal stretches that a run is cut into: enough to see a trend, few enough for a chart of a hand's width."""
 

@@ -11,9 +11,6 @@ from tasks.report import declared, summary, testing
 from tasks.report.behaviour import behaviour
 from tasks.report.context import Context
 
-RULES = 1
-"""Version of this stage's rules: raised by hand whenever the same facts would give another report."""
-
 
 def assemble_report(facts: Mapping[str, Any]) -> dict[str, Any]:
     """The report of a phase. `facts` are what the stages recorded, as plain JSON without floats.

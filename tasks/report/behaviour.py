@@ -27,7 +27,7 @@ def _panels(context: Context, test: Row) -> Iterator[dict[str, Any]]:
         return
     yield from _latency(context, test, run, series)
     if test["type"] == "soak":
-        yield from _resource(context, test, run, series, ("memory", "memory_bytes", Metric.MEMORY_MAX))
+        yield from _resource(context, test, run, series, ("memory", "memory_bytes", Metric.MEMORY_P95))
         yield from _resource(context, test, run, series, ("cpu", "cpu_permille", Metric.CPU_P95))
 
 

@@ -195,7 +195,7 @@ CASES: list[tuple[str, list[Edit]]] = [
     ("steps-not-rising", [("tests.yaml", "[1, 1.5", "[▶0, 1.5")]),
     (
         "timeout-short",
-        [("tests.yaml", "of one step\n    blocks: 30\n    timeout: 10 s", "of one step\n    timeout: ▶149 ms")],
+        [("tests.yaml", "of one step\n    blocks: 40\n    timeout: 10 s", "of one step\n    timeout: ▶149 ms")],
     ),
     ("share-impossible", [("tests.yaml", "step_answered: 99 %", "step_answered: ▶100.5 %")]),
     ("share-impossible", [("tests.yaml", "step_answered: 99 %", "step_answered: ▶99 ms")]),

@@ -12,7 +12,9 @@ from catalog.errors import (
     WorldError,
 )
 
-FAULT = Fault(file="a.yaml", line=12, column=5, code="type", message="expected a number", hint="write 5", source="  x: five")
+FAULT = Fault(
+    file="a.yaml", line=12, column=5, code="type", message="expected a number", hint="write 5", source="  x: five"
+)
 
 
 def test_a_fault_shows_its_place_with_a_caret_under_it():

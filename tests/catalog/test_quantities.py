@@ -63,7 +63,9 @@ def test_the_largest_figure_that_can_be_recorded():
         parse_quantity(f"{LARGEST + 1} us")
 
 
-@pytest.mark.parametrize("written", ["", "5", "ms", "-5 ms", "5 msec", "5 MS", "1e3 ms", ".5 s", "5. s", "٣ ms", 5, 1.5, None])
+@pytest.mark.parametrize(
+    "written", ["", "5", "ms", "-5 ms", "5 msec", "5 MS", "1e3 ms", ".5 s", "5. s", "٣ ms", 5, 1.5, None]
+)
 def test_anything_else_is_refused_with_an_example(written):
     with pytest.raises(ValueError, match="such as '250 ms'; found"):
         parse_quantity(written)

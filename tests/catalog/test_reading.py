@@ -234,7 +234,7 @@ SHAPES: list[tuple[str, str, str, list[Edit]]] = [
         "",
         [("environments.yaml", "orders: {workers: 6", "orders: {workers: ▶0")],
     ),
-    ("range", "expected 30 or more; found 29", "", [("tests.yaml", "blocks: 30 #", "blocks: ▶29 #")]),
+    ("range", "expected 30 or more; found 29", "", [("tests.yaml", "blocks: 40 #", "blocks: ▶29 #")]),
     ("range", "expected 24 or less; found 25", "", [("volumes.yaml", "to_hour: 24", "to_hour: ▶25")]),
     ("range", "expected 0 or more; found -0.16", "", [("assumptions.yaml", "value: 0.16", "value: ▶-0.16")]),
     ("range", "expected at most 24 digits", "", [("assumptions.yaml", "value: 0.16", f"value: ▶0.{'1' * 25}")]),

@@ -58,7 +58,7 @@ def test_schema_accepts_the_template(file: str, tmp_path: Path) -> None:
         ("assumptions.yaml", "value: 0.16", "value: -0.16"),
         ("requirements.yaml", "limit: 8 KiB", "limit: {value: 8192, unit: bytes}"),
         ("tests.yaml", "duration: 4 h", "duration: 4"),
-        ("tests.yaml", "blocks: 30", "blocks: 3"),
+        ("tests.yaml", "blocks: 40", "blocks: 3"),
         ("environments.yaml", "{load: 6 s", "{laod: 6 s"),
         ("environments.yaml", "orders: {workers: 6", "Orders: {workers: 6"),
         ("environments.yaml", "{default: 1, orders: 25}", "[25]"),

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from catalog.shown import plain
 from expectations.verdicts import LATER
-from tasks.report.figures import Figures, decimal_text, plain, show
+from tasks.report.figures import Figures, decimal_text, show
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,82 @@
+"""The rule of three verdicts, over what the suites named."""
+
+from dataclasses import replace
+
+import pytest
+
+from catalog.declarations import Metric
+from expectations.verdicts import LATER, NEEDED_SAMPLES, Judged, Named, Need, Verdict, verdict
+
+ROW = Judged(
+    observation="o",
+    run="r",
+    test="t",
+    requirement="q",
+    metric="latency-p95",
+    scope="all",
+    value=5,
+    lower=4,
+    upper=6,
+    unit="us",
+    samples=300,
+    needed_samples=200,
+    method="how",
+    limit=10,
+    limit_unit="us",
+    direction="at most",
+    offered=300,
+    target=300,
+    lateness_us=1,
+    lateness_limit_us=2,
+    coverage_ppm=None,
+    coverage_needed_ppm=0,
+    unreachable="",
+    withdrawn="",
+    reliance="executed",
+)
+
+
+def named(*lacking, unproved=False, unrefuted=False):
+    return Named(
+        lacking={need: frozenset({"o"} if need in lacking else ()) for need in Need},
+        unproved=frozenset({"o"} if unproved else ()),
+        unrefuted=frozenset({"o"} if unrefuted else ()),
+    )
+
+
+def test_inside_is_proved_outside_is_not_proved_and_between_is_inconclusive():
+    assert verdict(ROW, named(unrefuted=True))[0] is Verdict.PROVED
+    assert verdict(ROW, named(unproved=True))[0] is Verdict.NOT_PROVED
+    straddling = verdict(ROW, named(unproved=True, unrefuted=True))
+    assert straddling == (Verdict.INCONCLUSIVE, "[4 µs, 6 µs] straddles the limit, at most 10 µs")
+
+
+@pytest.mark.parametrize("need", Need)
+@pytest.mark.parametrize(("unproved", "unrefuted"), [(False, True), (True, False), (True, True)])
+def test_whatever_is_lacking_makes_it_inconclusive_with_a_reason(need, unproved, unrefuted):
+    found, reason = verdict(ROW, named(need, unproved=unproved, unrefuted=unrefuted))
+    assert found is Verdict.INCONCLUSIVE
+    assert reason
+
+
+def test_the_lack_that_explains_the_others_is_told():
+    row = replace(ROW, unreachable="connection refused", offered=None)
+    assert verdict(row, named(*Need))[1] == "system unreachable: connection refused"
+    assert verdict(row, named(Need.SAMPLES, Need.OFFERED))[1] == "load not offered: an unknown number of 300 messages"
+
+
+def test_reasons_name_their_figures():
+    assert verdict(ROW, named(Need.SAMPLES))[1] == "too few samples: 300 of 200"
+    assert "99th percentile of lateness 1 µs, at most 2 µs" in verdict(ROW, named(Need.IN_TIME))[1]
+    late_step = replace(ROW, metric="headroom", method="steps: 1000000 ppm not offered in time")
+    assert verdict(late_step, named(Need.SAMPLES))[1] == "load not offered: steps: 1000000 ppm not offered in time"
+    unbounded = replace(ROW, upper=LATER)
+    assert verdict(unbounded, named(unproved=True, unrefuted=True))[1].endswith("(how)")
+
+
+def test_every_metric_has_a_least_number_of_samples():
+    assert set(NEEDED_SAMPLES) == set(Metric)
+    for metric, quantile in ((Metric.LATENCY_P95, 0.95), (Metric.LATENCY_P99, 0.99)):
+        assert NEEDED_SAMPLES[metric] * (1 - quantile) == pytest.approx(10)
+    cpu = NEEDED_SAMPLES[Metric.CPU_P95]
+    assert 0.95**cpu < 0.025 <= 0.95 ** (cpu - 1)

@@ -1,0 +1,257 @@
+"""Measurements of runs made up so that every right answer is known."""
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pytest
+from catalog import rules
+from evidence import START, WINDOW, infrastructure, results, run_document, write
+
+from expectations.verdicts import LATER
+from tasks.measure import measure
+from tasks.parquet import canonical_rows_digest
+
+GOLDEN = (1, "3c80b27fa08d1cc8", "3ac4b38589349747")
+"""Version of the rules, and what they give; raise the first whenever the others change."""
+
+GROUPS = {"s0": "reads", "s1": "reads", "s2": "other"}
+SECOND = 1_000_000
+
+
+@pytest.fixture
+def measured(tmp_path):
+    """Measures made-up tables; the measurements come by (scope, metric)."""
+
+    def of(run=None, rows=None, samples=None, withins=(30 * SECOND,)):
+        rows = results() if rows is None else rows
+        samples = infrastructure() if samples is None else samples
+        paths = write(tmp_path, "results", rows), write(tmp_path, "infrastructure", samples)
+        found = measure(run or run_document(), *paths, withins=withins, groups=GROUPS)
+        assert set(found["run"]) == {"ioc/ioc.dsp.load/1"}
+        return {(row.scope, row.metric): row for row in found.itertuples(index=False)}
+
+    return of
+
+
+def ends(row):
+    return row.value, row.lower, row.upper
+
+
+def test_every_metric_of_every_scope_is_measured(measured):
+    found = measured(withins=(30 * SECOND, 60 * SECOND))
+    answering = {"offered", "answered-share", "service-level/30000000", "service-level/60000000"}
+    latencies = {"latency-p50", "latency-p95", "latency-p99", "latency-max"}
+    resources = {"cpu-p95", "memory-p95", "memory-max", "connections-p95", "connections-max", "coverage"}
+    scopes = {"all": answering | latencies | resources | {"lateness-p99"}}
+    scopes |= dict.fromkeys(("reads", "other"), answering | latencies)
+    assert set(found) == {(scope, metric) for scope, metrics in scopes.items() for metric in metrics}
+
+
+def test_percentiles_are_those_of_duckdb(measured, tmp_path):
+    latency = np.random.default_rng(4).integers(1_000, 90_000, 1500)
+    rows = results(latency_us=latency)
+    found = measured(rows=rows)
+    path = write(tmp_path, "results", rows)
+    query = """
+        SELECT coalesce(scope, 'all'), quantile_disc(latency_us, [0.5, 0.95, 0.99]), max(latency_us), count(*)
+        FROM (
+            SELECT *, CASE WHEN srv IN ('s0', 's1') THEN 'reads' WHEN srv = 's2' THEN 'other' END AS scope
+            FROM read_parquet(?)
+        )
+        GROUP BY GROUPING SETS ((), (scope)) HAVING GROUPING(scope) = 1 OR scope IS NOT NULL
+    """
+    for scope, percentiles, largest, count in duckdb.execute(query, [str(path)]).fetchall():
+        metrics = ("latency-p50", "latency-p95", "latency-p99")
+        assert [found[scope, metric].value for metric in metrics] == percentiles
+        assert found[scope, "latency-max"].value == largest
+        assert found[scope, "offered"].value == found[scope, "latency-p95"].samples == count
+
+
+def test_the_same_tables_give_the_same_measurements(measured):
+    latency = np.random.default_rng(4).integers(1_000, 90_000, 1500)
+    rows = results(latency_us=latency)
+    shuffled = rows.sample(frac=1, random_state=1).reset_index(drop=True)
+    assert measured(rows=rows) == measured(rows=shuffled)
+
+
+def test_failures_rank_later_than_any_answer(measured):
+    outcomes = (["ok"] * 9 + ["timeout"]) * 150
+    found = measured(rows=results(outcome=outcomes, status=[200 if each == "ok" else 0 for each in outcomes]))
+    assert ends(found["all", "latency-p50"]) == (40_000, 40_000, 40_000)
+    assert found["all", "latency-p95"].value == LATER
+    assert found["all", "answered-share"].value == found["all", "service-level/30000000"].value == 900_000
+    assert found["all", "offered"].value == 1500
+
+
+def test_an_error_that_is_expected_is_an_answer(measured):
+    found = measured(rows=results(outcome=["error"] * 1500, expect=["error"] * 1500))
+    assert found["all", "answered-share"].value == 1_000_000
+    assert found["all", "latency-p99"].value == 40_000
+    assert measured(rows=results(expect=["error"] * 1500))["all", "answered-share"].value == 0
+
+
+def test_service_levels_count_from_intended_time(measured):
+    latency = np.where(np.arange(1500) % 4, 10_000, 50_000)
+    found = measured(rows=results(latency_us=latency), withins=(20_000, 50_000))
+    assert found["all", "service-level/20000"].value == 750_000
+    assert found["all", "service-level/50000"].value == 1_000_000
+
+
+def test_a_maximum_is_bounded_only_by_the_full_duration(measured):
+    compressed = measured(run_document(compression="2880"))
+    for metric, value in (("latency-max", 40_000), ("memory-max", 50_000_000), ("connections-max", 33)):
+        assert ends(measured()["all", metric]) == (value, value, value)
+        assert ends(compressed["all", metric]) == (value, value, LATER)
+        assert "compressed by 2880" in compressed["all", metric].method
+
+
+def test_messages_that_were_never_taken_up_were_not_offered(measured):
+    rows = results()
+    late = rows.index >= 1400
+    for column in ("ready_us", "sent_us", "done_us", "latency_us", "service_us"):
+        rows.loc[late, column] = None
+    rows.loc[late, "outcome"] = "timeout"
+    found = measured(rows=rows)
+    assert ends(found["all", "offered"]) == (1400, 1400, 1400)
+    assert found["all", "offered"].samples == 1500
+
+
+def test_lateness_is_that_of_being_taken_up(measured):
+    assert ends(measured(rows=results(late_us=777))["all", "lateness-p99"]) == (777, 777, 777)
+
+
+def test_without_intended_times_no_latency_is_made_up(measured):
+    unknown = [None] * 1500
+    found = measured(
+        rows=results(intended_us=unknown, latency_us=np.full(1500, 0))
+        .assign(latency_us=pd.NA)
+        .astype({"latency_us": "Int64"})
+    )
+    assert ("all", "answered-share") in found
+    assert not [metric for _, metric in found if metric.startswith(("latency", "service-level", "lateness"))]
+
+
+def test_acknowledgements_and_other_runs_are_not_counted(measured):
+    rows = pd.concat([results(), results(kind=["acknowledgement"] * 1500), results(run="another")], ignore_index=True)
+    assert measured(rows=rows)["all", "offered"].value == 1500
+
+
+def test_too_few_stretches_have_no_interval_and_say_so(measured):
+    row = measured(rows=results(window_us=WINDOW // 2))["all", "latency-p95"]
+    assert (row.value, pd.isna(row.lower), pd.isna(row.upper)) == (40_000, True, True)
+    assert "15 stretches of time hold any, 30 are needed" in row.method
+
+
+def test_a_further_run_is_measured_at_a_higher_level(measured):
+    latency = np.random.default_rng(4).integers(1_000, 90_000, 1500)
+    first, second = (
+        measured(run_document(level_index=k), results(latency_us=latency))["all", "latency-p95"] for k in (1, 3)
+    )
+    assert second.lower <= first.lower <= first.value == second.value <= first.upper <= second.upper
+    assert "level 0.9875" in second.method
+
+
+def test_resources_are_those_of_the_component_within_the_window(measured):
+    own = infrastructure(samples=200, growth=1000)  # 20 s: the window is 12 s
+    others = infrastructure(component="s1sp", growth=10**6)
+    found = measured(samples=pd.concat([own, others], ignore_index=True))
+    assert found["all", "memory-max"].value == 50_000_000 + 119 * 1000
+    assert found["all", "coverage"].value == 1_000_000
+    assert 190_000 <= found["all", "cpu-p95"].value <= 199_000
+    assert found["all", "cpu-p95"].lower <= found["all", "cpu-p95"].value <= found["all", "cpu-p95"].upper <= 199_000
+
+
+def test_missing_samples_show_in_the_coverage(measured):
+    assert measured(samples=infrastructure(keep=slice(0, 60)))["all", "coverage"].value == 500_000
+    nothing = measured(samples=infrastructure(component="s1sp"))
+    assert nothing["all", "coverage"].value == 0
+    assert ("all", "memory-max") not in nothing
+
+
+def test_memory_growth_is_per_message_and_of_a_soak_only(measured):
+    soak = run_document(type="soak")
+    leak = measured(soak, samples=infrastructure(growth=12_500 * 1000))["all", "memory-growth"]  # 125 messages a second
+    assert leak.lower <= 1_000_000 <= leak.upper
+    assert leak.samples == 30
+    assert ends(measured(soak)["all", "memory-growth"]) == (0, 0, 0)
+    assert ("all", "memory-growth") not in measured()
+
+
+def ramp(*loads):
+    """A stress run in steps of 2 s, a load of `count` messages each, with its latency and how late it was taken up."""
+    parts, steps, first = [], [], 0
+    for number, (count, latency, late) in enumerate(loads):
+        part = results(count, latency_us=np.full(count, latency), late_us=late, window_us=2 * SECOND)
+        shift = number * 2 * SECOND
+        for column in ("intended_us", "ready_us", "sent_us", "done_us"):
+            part[column] += shift
+        part["sequence"] += first
+        parts.append(part)
+        steps.append(
+            {
+                "multiple_ppm": 1_000_000 + 500_000 * number,
+                "first": first,
+                "last": first + count - 1,
+                "start_us": START + shift,
+                "window_us": 2 * SECOND,
+            }
+        )
+        first += count
+    run = run_document(type="stress", steps=steps, step_latency_us=250_000, step_answered_ppm=990_000)
+    return run, pd.concat(parts, ignore_index=True)
+
+
+FAST, SLOW = 40_000, 400_000
+
+
+@pytest.mark.parametrize(
+    ("loads", "wanted", "told"),
+    [
+        (
+            [(200, FAST, 9), (300, FAST, 9), (400, SLOW, 9)],
+            (1_500_000, 1_500_000, 1_999_999),
+            "2000000 ppm not carried",
+        ),
+        ([(200, SLOW, 9)], (0, 0, 999_999), "1000000 ppm not carried"),
+        ([(200, FAST, 9), (300, FAST, 9)], (1_500_000, 1_500_000, LATER), "ramp ended"),
+    ],
+)
+def test_headroom_is_the_highest_load_carried(measured, loads, wanted, told):
+    row = measured(*ramp(*loads))["all", "headroom"]
+    assert ends(row) == wanted
+    assert told in row.method
+    assert row.samples == sum(count for count, *_ in loads)
+
+
+def test_a_step_that_was_offered_late_leaves_no_headroom(measured):
+    row = measured(*ramp((200, FAST, 9), (300, SLOW, 200_000)))["all", "headroom"]
+    assert row.samples == 0
+    assert pd.isna(row.lower)
+    assert "1500000 ppm not offered in time" in row.method
+
+
+def test_a_step_with_messages_missing_was_not_offered(measured):
+    run, rows = ramp((200, FAST, 9), (300, FAST, 9))
+    assert measured(run, rows[rows["sequence"] != 250].reset_index(drop=True))["all", "headroom"].samples == 0
+
+
+def test_a_step_with_too_many_failures_is_not_carried(measured):
+    run, rows = ramp((200, FAST, 9), (300, FAST, 9))
+    rows.loc[rows["sequence"].isin(range(200, 204)), "outcome"] = "error"  # 1.3 %
+    assert ends(measured(run, rows)["all", "headroom"]) == (1_000_000, 1_000_000, 1_499_999)
+
+
+def test_a_stress_run_mixes_loads_so_nothing_else_is_measured_of_it(measured):
+    found = measured(*ramp((200, FAST, 9), (300, FAST, 9)))
+    assert set(found) == {("all", "offered"), ("all", "lateness-p99"), ("all", "headroom")}
+
+
+def test_measurements_change_only_with_the_version_of_their_rules(tmp_path):
+    latency = 1_000 + np.arange(1500) * 7919 % 50_021
+    stress, steps = ramp((200, FAST, 9), (300, SLOW, 9))
+    digests = []
+    for run, rows in ((run_document(type="soak"), results(latency_us=latency)), (stress, steps)):
+        paths = write(tmp_path, "results", rows), write(tmp_path, "infrastructure", infrastructure(growth=4096))
+        found = measure(run, *paths, withins=(30 * SECOND,), groups=GROUPS)
+        digests.append(canonical_rows_digest("measurements", found)[:16])
+    assert (rules.MEASURE, *digests) == GOLDEN
