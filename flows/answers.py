@@ -1,0 +1,256 @@
+"""The commands that answer a question and execute nothing."""
+
+from argparse import Namespace
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from catalog.errors import DeclarationError, Status, UsageError
+from flows.show import console, escape, print_json, table
+
+if TYPE_CHECKING:
+    from tasks.plan import Decided
+
+_WIDEST = 100  # characters of a compared value that are shown
+
+
+def init(options: Namespace) -> Status:
+    """Writes a new programme that `check` accepts."""
+    from catalog.template import write_template
+
+    write_template(options.folder)
+    folder = options.folder
+    console().print(
+        f"A new programme is in {escape(folder)}. Its README.md says what each file holds. Next:\n"
+        f"  plimsoll check --catalog {escape(folder)}\n"
+        f"  plimsoll plan PHASE --catalog {escape(folder)}"
+    )
+    return Status.PROVED
+
+
+def check(options: Namespace) -> Status:
+    """Reads the catalogue and reports every fault, the sources of which no stage would read either."""
+    from catalog.reading import read_catalogue
+
+    try:
+        programme = read_catalogue(options.catalog).programme
+    except DeclarationError as error:
+        if not options.json:
+            raise
+        print_json({"phases": [], "faults": [fault.as_json() for fault in error.faults]})
+        return error.status
+    phases = [phase.id for phase in programme.programme.phases]
+    if options.json:
+        print_json({"phases": phases, "faults": []})
+        return Status.PROVED
+    console().print(
+        f"{escape(programme.programme.title)}: no faults\n"
+        f"  phases        {', '.join(phases)}\n"
+        f"  components    {len(programme.system.components)} ({_tested(programme)} tested)\n"
+        f"  requirements  {len(programme.requirements)}\n"
+        f"  exclusions    {len(programme.scope.exclusions)}\n"
+        f"  assumptions   {len(programme.assumptions)} ({_unagreed(programme.assumptions)} not agreed)"
+    )
+    return Status.PROVED
+
+
+def _tested(programme: Any) -> int:
+    return sum(each.scope == "tested" for each in programme.system.components)
+
+
+def _unagreed(stated: Any) -> int:
+    return sum(each.standing != "agreed" for each in stated)
+
+
+def volumes(options: Namespace) -> Status:
+    """Shows the volume model of a phase: what every component must carry."""
+    from dataclasses import asdict
+
+    from catalog.reading import read_catalogue
+    from catalog.shown import shown
+    from flows.desk import find_phase
+    from tasks.volumes import model_volumes, window_us
+
+    programme = read_catalogue(options.catalog).programme
+    phase = find_phase(programme, options.phase).id
+    rows = model_volumes(programme, phase)
+    if options.json:
+        print_json({"phase": phase, "window_us": window_us(programme), "volumes": [asdict(row) for row in rows]})
+        return Status.PROVED
+    seconds = window_us(programme) // 1_000_000
+    console().print(
+        table(
+            f"Volume model of {phase}: messages by component and path",
+            ("component", "path", "kind", "a day", "in the peak window", "a second, window average"),
+            _by_component(programme, rows, seconds),
+            right=("a day", "in the peak window", "a second, window average"),
+        )
+    )
+    unagreed = _unagreed(programme.assumptions)
+    window = shown(window_us(programme), "us")
+    console().print(
+        f"The peak window {escape(programme.volumes.peak_window)!r} is {window} long; "
+        "its average hides shorter peaks.\n"
+        f"{unagreed} of {len(programme.assumptions)} assumptions are not agreed (proposed or unverified)."
+    )
+    return Status.PROVED
+
+
+def _by_component(programme: Any, rows: Any, seconds: int) -> Iterator[tuple[str, ...]]:
+    day: dict[tuple[str, ...], int] = defaultdict(int)
+    peak: dict[tuple[str, ...], int] = defaultdict(int)
+    for row in rows:
+        day[row.component, row.path, row.kind] += row.messages
+        peak[row.component, row.path, row.kind] += row.messages * (row.period == programme.volumes.peak_window)
+    before = ""
+    for key in sorted(day):
+        component = "" if key[0] == before else key[0]
+        before = key[0]
+        yield component, key[1], key[2], f"{day[key]:,}", f"{peak[key]:,}", f"{peak[key] / seconds:,.2f}"
+
+
+def verify(options: Namespace) -> Status:
+    """Checks a workspace offline."""
+    from catalog.shown import shown
+    from catalog.verification import verify as verify_workspace
+
+    home: Path = options.path or options.home
+    if not home.is_dir():
+        raise UsageError(f"there is no workspace at {home}", remedy="Name one, or make one with `plimsoll run PHASE`.")
+    outcome = verify_workspace(home, head=options.head)
+    if options.json:
+        print_json(outcome.as_json())
+    else:
+        out = console()
+        for fault in outcome.faults:
+            out.print(f"[red]✘[/] {escape(fault.where)}: {escape(fault.what)}")
+        for note in outcome.notes:
+            out.print(f"[yellow]·[/] {escape(note)}")
+        sound = "[green]✔ the evidence holds[/]" if outcome.ok else f"[red]✘ {len(outcome.faults)} faults[/]"
+        out.print(
+            f"{sound}: {outcome.records} records, {outcome.objects} objects, {shown(outcome.bytes, 'bytes')}; "
+            f"freshness {outcome.freshness}\nhead {outcome.head}  (keep it, and verify with --head the next time)"
+        )
+    return Status.PROVED if outcome.ok else Status.EVIDENCE
+
+
+def lineage(options: Namespace) -> Status:
+    """Shows what a figure or artefact rests on, or what rests on it."""
+    from catalog.lineage import Lineage, as_json, render
+    from catalog.workspace import Workspace
+
+    workspace = Workspace.open(options.home)
+    graph = Lineage(workspace.ledger.records())
+    names = _resolve(graph, workspace, options.subject, options.phase)
+    walk = graph.down if options.down else graph.up
+    trees = {name: walk(name) for name in names}
+    if options.json:
+        print_json({"subject": options.subject, "trees": [as_json(tree) for tree in trees.values()]})
+        return Status.PROVED
+    for tree in trees.values():
+        for line in render(tree):
+            print(line)
+    return Status.PROVED
+
+
+def _resolve(graph: Any, workspace: Any, subject: str, phase: str | None) -> list[str]:
+    """The nodes that a digest or a figure names; figures are looked up in the newest report of each phase."""
+    from catalog.ledger import Kind
+
+    reports: dict[str, str] = {}
+    for record in workspace.select(Kind.REPORTED):
+        reports[record.parameters["phase"]] = record.output("report.json")
+    for name in [phase] if phase else reports:
+        if name not in reports:
+            raise UsageError(f"there is no report of phase {name!r} in {workspace.home}")
+        try:
+            return list(graph.resolve(subject, workspace.store.document(reports[name])))
+        except UsageError:
+            continue
+    return list(graph.resolve(subject))
+
+
+def plan(options: Namespace) -> Status:
+    """Says what would be executed, what relied on, and why; writes nothing."""
+    decided = _decide(options, options.phase)
+    if options.json:
+        print_json({"phase": options.phase, "tests": [each.as_json() for each in decided]})
+        return Status.PROVED
+    rows = (
+        (each.planned.test, str(each.decision), escape(each.why), escape(_shown(each.reasons, only_different=True)))
+        for each in decided
+    )
+    console().print(table(f"Plan of {options.phase}", ("test", "decision", "why", "what differs"), rows))
+    return Status.PROVED
+
+
+def explain(options: Namespace) -> Status:
+    """Says why a test is executed, relied on or complete: every input compared, those that decided first."""
+    from dataclasses import asdict
+
+    phase = options.test.split(".")[0]
+    decided = {each.planned.test: each for each in _decide(options, phase)}
+    if options.test not in decided:
+        raise UsageError(f"phase {phase} plans no test {options.test!r}", remedy=f"It plans: {', '.join(decided)}.")
+    found = decided[options.test]
+    compared = found.answer.compared if found.answer else found.reasons
+    if options.json:
+        print_json({**found.as_json(), "compared": [asdict(each) for each in compared]})
+        return Status.PROVED
+    out = console()
+    out.print(f"[bold]{escape(options.test)}[/]  {found.decision}: {escape(found.why)}")
+    if compared:
+        rows = (
+            (
+                "[green]✔[/]" if each.allows else "[red]✘[/]",
+                escape(each.input),
+                escape(_value(each.old)),
+                escape(_value(each.new)),
+            )
+            for each in compared
+        )
+        out.print(table("Inputs compared", ("", "input", "old", "new"), rows))
+    if found.stands:
+        out.print(f"evidence  run {escape(found.stands.run)}, record {found.stands.record.digest}")
+    out.print(_NOT_COMPARED)
+    return Status.PROVED
+
+
+_NOT_COMPARED = (
+    "not compared, on purpose: test id, phase, success criteria, times, hosts, run ids, the code's commit; "
+    "requirements (they are observed afresh)"
+)
+
+
+def _decide(options: Namespace, phase_id: str) -> "list[Decided]":
+    """What will become of each planned test of a phase. Reads the workspace where there is one, and writes nothing."""
+    from catalog.reading import read_catalogue
+    from catalog.workspace import FORMAT_FILE, Workspace
+    from flows.desk import find_environment, find_phase
+    from tasks.history import history, no_history
+    from tasks.plan import decide, phases_needed, plan_tests
+    from tasks.volumes import model_volumes
+
+    programme = read_catalogue(options.catalog).programme
+    phase = find_phase(programme, phase_id).id
+    environment = find_environment(programme, options.environment)
+    volumes = {each: model_volumes(programme, each) for each in phases_needed(programme, phase)}
+    planned = plan_tests(programme, phase, environment, volumes, occasion=phase)
+    exists = (options.home / FORMAT_FILE).exists()
+    known = history(Workspace.open(options.home), programme) if exists else no_history(options.home)
+    return [decide(programme, each, known) for each in planned]
+
+
+def _shown(reasons: Any, *, only_different: bool) -> str:
+    shown = [each for each in reasons if not (only_different and each.old == each.new)]
+    lines = [f"{each.input}: {_value(each.old)} → {_value(each.new)}" for each in shown[:4]]
+    return "\n".join(lines + ([f"… and {len(shown) - 4} more"] if len(shown) > 4 else []))
+
+
+def _value(value: Any) -> str:
+    """A compared value in at most a line: documents are shown by their beginning."""
+    import json
+
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"

@@ -1,0 +1,45 @@
+"""The capability phase: one flow from declarations to completion report, as deployments and `plimsoll run` know it."""
+
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+
+from flows.cli import CATALOG
+from flows.desk import open_desk
+from flows.stages import conduct, declare, derive_volumes, endings, gather, index, measure, observe, plan, report
+from tasks.plan import Decision
+
+
+@flow(name="capability-phase", flow_run_name="{phase}", persist_result=False)
+def capability_phase(
+    phase: str,
+    catalog: str = str(CATALOG),
+    home: str = ".plimsoll",
+    environment: str = "",
+    types: list[str] | None = None,
+    again: dict[str, str] | None = None,
+    occasion: str = "",
+    execute: bool = True,  # noqa: FBT001, FBT002  # a deployment's parameter
+) -> dict[str, Any]:
+    """Runs a capability phase; returns the digest of the report's record and how many tests were executed.
+
+    `types`: only tests of these types (all when absent). `again`: tests to execute anew, each with the reason.
+    `occasion`: what the runs are counted within, the phase unless a regression gives its date. `execute`: without it
+    the report is assembled from what is recorded.
+    """
+    with open_desk(phase, catalog=Path(catalog), home=Path(home), environment=environment, occasion=occasion) as desk:
+        declared = declare(desk)
+        volumes = derive_volumes(desk, declared)
+        planned, decided = plan(desk, volumes, again or {})
+        chosen = [each for each in decided if execute and (not types or each.planned.profile.type in types)]
+        for place, each in enumerate(chosen, 1):
+            conduct(desk, each, volumes[each.planned.plan.volumes_of][0], f"{place} of {len(chosen)}")
+        ended = endings(desk, decided, chosen)
+        measured = measure(desk, ended)
+        observed = observe(desk, declared, ended, measured)
+        evidence = gather(desk, declared, volumes, planned, ended, measured, observed)
+        reported = report(desk, evidence, {"environment": environment, "types": types or []})
+        index(desk)
+        executed = sum(each.decision is Decision.EXECUTE for each in chosen)
+        return {"record": reported.digest, "executed": executed}

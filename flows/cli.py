@@ -1,0 +1,201 @@
+"""The command line: `plimsoll COMMAND …`. Parses, hands over, and turns errors into messages and exit statuses.
+
+Importing is cheap: argparse rather than a richer library, because `--help` has 0.3 s, and whatever a command needs is
+imported by that command.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module, metadata
+from pathlib import Path
+
+from catalog.errors import PlimsollError, Status
+
+CATALOG = Path(__file__).resolve().parent.parent / "catalog" / "smets1"
+"""The shipped programme, read where `--catalog` names no other."""
+
+_EPILOG = """\
+exit status: 0 all observations proved; 1 something not proved or inconclusive; 2 the declaration or the submitted data
+is at fault; 3 the environment is (system under test, Prefect, disk); 4 the evidence is (tampered, missing, torn)"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit status. Data goes to stdout, progress and messages to stderr."""
+    options = _parser().parse_args(arguments)
+    room, name = options.handler
+    try:
+        handler: Callable[[argparse.Namespace], Status] = getattr(import_module(room), name)
+        return int(handler(options))
+    except PlimsollError as error:
+        _complain(error, as_json=getattr(options, "json", False))
+        return int(error.status)
+    except KeyboardInterrupt:
+        print(
+            "plimsoll: interrupted; what was recorded stands, and the same command goes on from there", file=sys.stderr
+        )
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _complain(error: PlimsollError, *, as_json: bool) -> None:
+    if as_json:
+        from flows.show import print_json
+
+        print_json({"error": str(error), "help": error.help(), "status": int(error.status)})
+    print(f"plimsoll: {error}", file=sys.stderr)
+    if error.help():
+        print(f"  {error.help()}", file=sys.stderr)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="plimsoll",
+        description="Proves how much load a system of many providers can carry, and keeps the evidence.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"plimsoll {_version()}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _declaring(commands)
+    _running(commands)
+    _auditing(commands)
+    return parser
+
+
+def _declaring(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    init = _command(commands, "init", "flows.answers:init", "write a new programme to edit, that `check` accepts")
+    init.add_argument("folder", metavar="DIR", type=Path, help="an empty or new folder")
+    check = _command(commands, "check", "flows.answers:check", "read the catalogue and report every fault")
+    _catalog(check)
+    _json(check)
+    volumes = _command(commands, "volumes", "flows.answers:volumes", "show the volume model of a phase")
+    _phase(volumes)
+    _catalog(volumes)
+    _json(volumes)
+    plan = _command(
+        commands, "plan", "flows.answers:plan", "say what would be executed, what relied on, and why; changes nothing"
+    )
+    _phase(plan)
+    _world(plan)
+    _json(plan)
+
+
+def _running(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    run = _command(commands, "run", "flows.run:run", "run a capability phase, to its completion report")
+    _phase(run)
+    _world(run)
+    run.add_argument(
+        "--types",
+        metavar="LIST",
+        default="",
+        help="only tests of these types, as load,stress; the report lists the rest",
+    )
+    run.add_argument(
+        "--again", metavar="TEST", action="append", default=[], help="execute this test anew (with --reason)"
+    )
+    run.add_argument("--reason", default="", help="why a test is executed anew; recorded and reported")
+    _json(run)
+    report = _command(commands, "report", "flows.run:report", "assemble a phase's completion report again")
+    _phase(report)
+    _world(report)
+    _json(report)
+    emulate = _command(
+        commands, "emulate", "flows.emulate:emulate", "stand up the emulated system by itself, until interrupted"
+    )
+    _phase(emulate)
+    _catalog(emulate)
+    _environment(emulate)
+    _json(emulate)
+
+
+def _auditing(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    explain = _command(
+        commands, "explain", "flows.answers:explain", "say why a test was executed or relied on, and what was compared"
+    )
+    explain.add_argument("test", metavar="TEST", help="a planned test, such as ioc.dsp.load")
+    _world(explain)
+    _json(explain)
+    verify = _command(
+        commands,
+        "verify",
+        "flows.answers:verify",
+        "check a workspace, offline: digests, chain, signatures, every figure's evidence",
+    )
+    verify.add_argument("path", metavar="PATH", type=Path, nargs="?", help="a workspace (default: --home)")
+    verify.add_argument("--head", metavar="DIGEST", help="a head saved elsewhere, which must be in this ledger")
+    _home(verify)
+    _json(verify)
+    lineage = _command(
+        commands, "lineage", "flows.answers:lineage", "show what a figure or artefact rests on, or what rests on it"
+    )
+    lineage.add_argument(
+        "subject", metavar="FIGURE|DIGEST", help="a figure's id in a report, or at least 8 characters of a digest"
+    )
+    lineage.add_argument("--down", action="store_true", help="what rests on it, instead of what it rests on")
+    lineage.add_argument("--phase", help="the report to look the figure up in (default: whichever has it)")
+    _home(lineage)
+    _json(lineage)
+
+
+def _command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, handler: str, purpose: str
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=purpose, description=f"{purpose[0].upper()}{purpose[1:]}.")
+    parser.set_defaults(handler=handler.split(":"))
+    return parser
+
+
+def _phase(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("phase", metavar="PHASE", help="a capability phase, such as ioc")
+
+
+def _catalog(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--catalog",
+        metavar="DIR",
+        type=Path,
+        default=CATALOG,
+        help="the programme's folder (default: the shipped SMETS1 programme)",
+    )
+
+
+def _home(parser: argparse.ArgumentParser) -> None:
+    default = Path(os.environ.get("PLIMSOLL_HOME", ".plimsoll"))
+    parser.add_argument(
+        "--home",
+        metavar="DIR",
+        type=Path,
+        default=default,
+        help="the workspace (default: $PLIMSOLL_HOME, else .plimsoll)",
+    )
+
+
+def _environment(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--environment", metavar="ID", default="", help="where to execute (default: the programme's own)"
+    )
+
+
+def _world(parser: argparse.ArgumentParser) -> None:
+    _catalog(parser)
+    _home(parser)
+    _environment(parser)
+
+
+def _json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="answer as JSON")
+
+
+def _version() -> str:
+    try:
+        return metadata.version("plimsoll")
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

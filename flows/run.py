@@ -1,0 +1,205 @@
+"""`plimsoll run` and `plimsoll report`: the capability phase from the command line.
+
+When the ledger shows that nothing is left to do, the answer comes from there, and Prefect is not even started.
+"""
+
+import os
+from argparse import Namespace
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from catalog import rules
+from catalog.canonical import digest
+from catalog.errors import Status, UsageError
+from catalog.ledger import Kind, Record
+from catalog.workspace import FORMAT_FILE, Workspace
+from flows.progress import Progress, current, use
+from flows.show import MARKS, console, escape, print_json, table
+
+_QUIET = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    "PREFECT_LOGGING_LEVEL": "CRITICAL",
+    "PREFECT_LOGGING_SERVER_LEVEL": "ERROR",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
+    "PREFECT_CLI_PROMPT": "false",
+}
+"""Prefect says nothing to anybody and leaves stderr to our progress; whatever is set already wins."""
+
+
+def run(options: Namespace) -> Status:
+    """Runs a phase, or finds that it is complete."""
+    again = _again(options)
+    types = _types(options.types)
+    complete = None if again else finished(options.home, options.catalog, options.phase, options.environment, types)
+    if complete is not None:
+        return _answer(options, complete, executed=0)
+    reported, executed = _run_flow(options, types, again)
+    return _answer(options, reported, executed=executed)
+
+
+def report(options: Namespace) -> Status:
+    """Assembles a phase's report again from what is recorded; executes nothing."""
+    reported = finished(options.home, options.catalog, options.phase, options.environment, [])
+    if reported is None:
+        reported, _ = _run_flow(options, [], {}, execute=False)
+    Workspace.open(options.home).publish(reported)
+    return _answer(options, reported, executed=0)
+
+
+def finished(home: Path, catalog: Path, phase: str, environment: str, types: list[str]) -> Record | None:
+    """The record of the phase's report, when everything that it rests on is as it was and nothing is left to do.
+
+    Fails closed: whatever is unknown, changed, withdrawn, damaged, or was inconclusive for a cause outside the figure
+    means that the phase is run.
+    """
+    if not (home / FORMAT_FILE).exists():
+        return None
+    workspace = Workspace.open(home)
+    reported = workspace.select(Kind.REPORTED, phase=phase, occasion=phase)
+    if not reported or not _is_current(workspace, reported[-1], catalog, environment, types):
+        return None
+    return reported[-1]
+
+
+def _is_current(workspace: Workspace, reported: Record, catalog: Path, environment: str, types: list[str]) -> bool:
+    key = workspace.store.document(reported.key or "")
+    asked = {"environment": environment, "types": types}
+    settled = (
+        not reported.parameters["repeatable"] and key["rules"] == rules.versions() and key["inputs"]["asked"] == asked
+    )
+    return settled and _unchanged(catalog, key["inputs"]["files"]) and _undisturbed(workspace, reported)
+
+
+def _unchanged(catalog: Path, files: Mapping[str, str]) -> bool:
+    """Whether the catalogue's files are byte for byte those that were read; volumes.yaml names all that may vary."""
+    return all(
+        (catalog / name).is_file() and digest((catalog / name).read_bytes()) == was for name, was in files.items()
+    )
+
+
+def _undisturbed(workspace: Workspace, reported: Record) -> bool:
+    """Whether nothing was recorded for the phase since, nothing is withdrawn, and every artefact of it is intact."""
+    records = workspace.ledger.records()
+    later = [record for record in records[reported.sequence :] if record.kind not in (Kind.KEY, Kind.SIGNED)]
+    if workspace.withdrawn() or any(
+        record.parameters.get("occasion") == reported.parameters["occasion"] for record in later
+    ):
+        return False
+    named = {item.digest for item in reported.inputs + reported.outputs}
+    named |= {output.digest for record in records if record.digest in named for output in record.outputs}
+    digests = {record.digest for record in records}
+    return all(workspace.store.intact(name) for name in named - digests)
+
+
+def _types(listed: str) -> list[str]:
+    """The test types of a comma-separated list, each once, in order. Raises UsageError for what is none."""
+    from catalog.declarations import TestType
+
+    types = sorted({each.strip() for each in listed.split(",") if each.strip()})
+    if unknown := set(types) - set(TestType):
+        raise UsageError(
+            f"no such type of test: {', '.join(sorted(unknown))}", remedy=f"There are: {', '.join(TestType)}."
+        )
+    return types
+
+
+def _again(options: Namespace) -> dict[str, str]:
+    if options.again and not options.reason.strip():
+        raise UsageError("a test is executed anew only for a reason", remedy="Give it: --again TEST --reason '…'.")
+    return dict.fromkeys(options.again, options.reason.strip())
+
+
+def _run_flow(
+    options: Namespace, types: list[str], again: Mapping[str, str], *, execute: bool = True
+) -> tuple[Record, int]:
+    """Runs the flow in this process, after what can be refused without it has been refused.
+
+    Returns the record of the report and how many tests were executed.
+    """
+    from flows.desk import open_desk, warm_judge
+
+    with open_desk(options.phase, catalog=options.catalog, home=options.home, environment=options.environment):
+        warm_judge()  # loads beside Prefect's API, on the other core
+    use(Progress(quiet=False))
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    current().say("starting      Prefect's API and the judge")
+    from flows.capability_phase import capability_phase
+
+    done = capability_phase(
+        phase=options.phase,
+        catalog=str(options.catalog),
+        home=str(options.home),
+        environment=options.environment,
+        types=types,
+        again=dict(again),
+        execute=execute,
+    )
+    records = Workspace.open(options.home).ledger.records()
+    return next(record for record in reversed(records) if record.digest == done["record"]), done["executed"]
+
+
+def _answer(options: Namespace, reported: Record, *, executed: int) -> Status:
+    """Prints what was proved, not proved and inconclusive and where to look next; returns the exit status."""
+    counts, ends = reported.parameters["verdicts"], reported.parameters["ends"]
+    path = options.home / "reports" / options.phase / "report.html"
+    if options.json:
+        print_json(
+            {
+                "phase": options.phase,
+                "verdicts": {name.replace(" ", "_"): count for name, count in counts.items()},
+                "executed": executed,
+                "relied": ends.get("relied", 0),
+                "ends": ends,
+                "report": str(path),
+                "status": int(_status(reported)),
+            }
+        )
+        return _status(reported)
+    facts = Workspace.open(options.home).store.document(reported.output("facts") or "")
+    out = console()
+    out.print(table(_title(facts), ("test", "ended", "proved", "not proved", "inconclusive"), _by_test(facts),
+                    right=("proved", "not proved", "inconclusive")))  # fmt: skip
+    for row in facts["observations"]["rows"]:
+        if row["verdict"] != "proved":
+            out.print(f"{MARKS[row['verdict']]}  {escape(row['test'])}  {escape(row['requirement'])} "
+                      f"({escape(row['scope'])}): {escape(row['reason'])}")  # fmt: skip
+    out.print(
+        f"{MARKS['proved']} {counts['proved']}   {MARKS['not proved']} {counts['not proved']}   "
+        f"{MARKS['inconclusive']} {counts['inconclusive']}   "
+        f"executed now {executed}, relied on {ends.get('relied', 0)}\n"
+        f"report   {escape(path)}\nnext     {_next(options, reported)}"
+    )
+    return _status(reported)
+
+
+def _title(facts: Mapping[str, Any]) -> str:
+    stamp = "a rehearsal" if facts["environment"]["kind"] == "rehearsal" else "a real environment"
+    title, environment = facts["programme"]["programme"]["title"], facts["environment"]["id"]
+    return f"{title}, phase {facts['phase']}, in {environment} ({stamp})"
+
+
+def _by_test(facts: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    counts: Counter[tuple[str, str]] = Counter((row["test"], row["verdict"]) for row in facts["observations"]["rows"])
+    for test in facts["tests"]:
+        mine = [counts[test["test"], verdict] for verdict in ("proved", "not proved", "inconclusive")]
+        yield escape(test["test"]), escape(test["end"]), *(str(count) if count else "·" for count in mine)
+
+
+def _next(options: Namespace, reported: Record) -> str:
+    home = "" if options.home == Path(".plimsoll") else f" --home {options.home}"
+    if _status(reported) is Status.PROVED:
+        return escape(f"plimsoll verify{home}   then sign-offs: what people decide is listed under exit criteria")
+    return escape(f"plimsoll explain TEST{home}   and the report's observations, with intervals and reasons")
+
+
+def _status(reported: Record) -> Status:
+    """0 when every planned test ended executed, relied or received and every observation is proved; else the worst."""
+    verdicts, ends = reported.parameters["verdicts"], reported.parameters["ends"]
+    if ends.get("failed") and not ends.keys() & {"executed", "relied", "received"}:
+        return Status.ENVIRONMENT
+    open_ends = ends.keys() - {"executed", "relied", "received"}
+    return Status.NOT_PROVED if verdicts["not proved"] or verdicts["inconclusive"] or open_ends else Status.PROVED

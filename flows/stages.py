@@ -1,0 +1,348 @@
+"""The stages of a capability phase as Prefect tasks: each a few lines over a pure core, with one record to show for it.
+
+Nothing is cached or persisted by Prefect: what was done is in the ledger, and only there.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+
+from catalog import rules
+from catalog.errors import UsageError
+from catalog.ledger import Kind, Record
+from catalog.runs import RunState, TestEnd, TestRun, next_run_id, test_runs
+from flows.desk import Desk
+from flows.progress import current
+from tasks import declare as declaring
+from tasks import observe as observing
+from tasks import volumes as modelling
+from tasks.execute import Conduct, Conducted
+from tasks.gather import Ended, Evidence, gather_facts
+from tasks.history import history
+from tasks.index import rebuild_index
+from tasks.measure import measure as measure_run
+from tasks.measuring import measurement_inputs, settings
+from tasks.parquet import canonical_rows_digest, frame, read_table, table_bytes
+from tasks.plan import Decided, Decision, History, decide, offered_us, phases_needed, plan_tests, standing
+from tasks.report.assemble import assemble_report
+from tasks.report.render import render_report
+from tasks.stage import Artefact, document
+from tasks.volumes import Volume
+
+
+@task(name="declare", cache_policy=NO_CACHE, persist_result=False)
+def declare(desk: Desk) -> Record:
+    """Records the catalogue as it stands."""
+    files = len(desk.catalogue.digests)
+    current().say(f"declarations  programme {desk.programme.programme.programme}, {files} files")
+    return declaring.declare(desk.recorder, desk.catalogue, desk.folder)
+
+
+@task(name="volumes", cache_policy=NO_CACHE, persist_result=False)
+def derive_volumes(desk: Desk, declared: Record) -> dict[str, tuple[Record, list[Volume]]]:
+    """Generates the volume model of the phase, and of the phases at whose volumes its tests are planned."""
+    found = {}
+    for phase in phases_needed(desk.programme, desk.phase.id):
+        rows = modelling.model_volumes(desk.programme, phase)
+        record = desk.recorder.derive(
+            "volumes",
+            rules=rules.VOLUMES,
+            inputs={"volume inputs": declared.output("volume inputs") or ""},
+            settings={"phase": phase},
+            compute=partial(_volumes_table, rows),
+            parameters={"phase": phase},
+        )
+        current().say(
+            f"volumes       {phase}: {sum(row.messages for row in rows):,} messages a day over all components"
+        )
+        found[phase] = record, rows
+    return found
+
+
+@task(name="plan", cache_policy=NO_CACHE, persist_result=False)
+def plan(
+    desk: Desk, volumes: Mapping[str, tuple[Record, list[Volume]]], again: Mapping[str, str]
+) -> tuple[Record, list[Decided]]:
+    """Decides for every planned test whether it is executed, rests on earlier evidence, or is complete."""
+    rows = {phase: modelled for phase, (_, modelled) in volumes.items()}
+    planned = plan_tests(desk.programme, desk.phase.id, desk.environment, rows, occasion=desk.occasion)
+    if unknown := again.keys() - {each.test for each in planned}:
+        raise UsageError(f"{desk.phase.id} plans no test {', '.join(sorted(unknown))}", remedy="See `plimsoll plan`.")
+    known = history(desk.workspace, desk.programme)
+    decided = [decide(desk.programme, each, known, again=again.get(each.test, "")) for each in planned]
+    record = desk.recorder.record(
+        Kind.DERIVED,
+        "plan",
+        inputs={f"volumes:{phase}": _volumes(record) for phase, (record, _) in volumes.items()},
+        outputs={"plan": document([{**each.as_json(), "key": each.planned.key_digest} for each in decided])},
+    )
+    counts = {choice: sum(each.decision is choice for each in decided) for choice in Decision}
+    current().say("plan          " + ", ".join(f"{count} to {choice}" for choice, count in counts.items() if count))
+    return record, decided
+
+
+@task(name="test", task_run_name="{decided.planned.test}", cache_policy=NO_CACHE, persist_result=False)
+def conduct(desk: Desk, decided: Decided, volumes: Record, place: str) -> State[Any]:
+    """Executes a test, or records on which earlier evidence it rests, or finds it complete."""
+    match decided.decision:
+        case Decision.EXECUTE:
+            state = execute(desk, decided, volumes, place)
+            return Completed(name="Executed", message=f"{decided.planned.test}: {state.value}")
+        case Decision.RELY:
+            rely(desk, decided)
+            return Completed(name="Relied", message=decided.why)
+        case Decision.COMPLETE | Decision.BLOCKED:
+            return Completed(name=decided.decision.name.capitalize(), message=decided.why)
+
+
+def execute(desk: Desk, decided: Decided, volumes: Record, place: str) -> RunState:
+    """Executes one test; its `started` record is durable before the first message is offered."""
+    planned = decided.planned
+    runs = test_runs(desk.workspace.ledger.records())
+    same = [
+        run for run in runs if (run.occasion, run.test, run.key) == (desk.occasion, planned.test, planned.key_digest)
+    ]
+    run = next_run_id(runs, test=planned.test, occasion=desk.occasion)
+    named = {"run": run, "test": planned.test, "component": planned.component.id, **planned.key["inputs"]["test"]}
+    named.pop("definition")
+    common: dict[str, Any] = {"key": planned.key, "inputs": {"volumes": _volumes(volumes)}}
+    desk.recorder.record(Kind.STARTED, "execute", parameters={**named, "why": decided.why}, **common)
+    prepared = Conduct(
+        programme=desk.programme,
+        environment=desk.environment,
+        planned=planned,
+        run=run,
+        attempt=1 + sum(each.state is RunState.FINISHED for each in same),
+        progress=lambda *_: None,
+    )
+    steps = max(1, len(planned.profile.steps))
+    seconds = steps * offered_us(desk.environment, planned.profile) // 1_000_000 + 3
+    with current().test(planned.test, place=place, seconds=seconds) as bar:
+        conducted = replace(prepared, progress=bar).execute()
+    desk.recorder.record(
+        Kind.EXECUTED,
+        "execute",
+        parameters={**named, "state": conducted.state.value, "reason": conducted.document["unreachable"]},
+        outputs=_artefacts(conducted),
+        **common,
+    )
+    return conducted.state
+
+
+def rely(desk: Desk, decided: Decided) -> Record:
+    """Records that a test rests on the run that executed it, with every input compared."""
+    run = decided.stands
+    if run is None or decided.answer is None:
+        raise ValueError(f"{decided.planned.test} rests on nothing")
+    compared = [asdict(each) for each in decided.answer.compared]
+    current().say(f"{decided.planned.test}  relied on {run.run}")
+    return desk.recorder.derive(
+        "rely",
+        rules=rules.RELY,
+        inputs={"executed": run.record.digest},
+        settings={"test": decided.planned.test, "compared": compared},
+        compute=lambda: {"comparison": document(compared)},
+        kind=Kind.RELIED,
+        parameters={"test": decided.planned.test, "run": run.run},
+    )
+
+
+def endings(desk: Desk, decided: Sequence[Decided], chosen: Sequence[Decided]) -> list[Ended]:
+    """How every planned test ended, those that were not chosen included."""
+    known = history(desk.workspace, desk.programme)
+    return [_ended(each, known, desk.occasion, chosen=each in chosen) for each in decided]
+
+
+def _ended(decided: Decided, known: History, occasion: str, *, chosen: bool) -> Ended:
+    planned = decided.planned
+    own = [run for run in known.runs if (run.occasion, run.test) == (occasion, planned.test)]
+    stands, runs = standing(planned, own, known), tuple(own)
+    if decided.decision is Decision.RELY and chosen:
+        end, why, stands = TestEnd.RELIED, decided.why, decided.stands
+        runs += (stands,) if stands else ()
+    elif stands is None:
+        end, why = TestEnd.NOT_RUN, decided.why if chosen else "not chosen for this run"
+    elif stands.state is RunState.FINISHED:
+        end, why = TestEnd.EXECUTED, stands.why
+    else:
+        end, why = TestEnd.FAILED, f"{stands.state.value}: {stands.parameter('reason') or 'see the run'}"
+    return Ended(decided=decided, end=end, why=why, stands=stands, runs=runs)
+
+
+@task(name="measure", cache_policy=NO_CACHE, persist_result=False)
+def measure(desk: Desk, ended: Sequence[Ended]) -> dict[str, Record]:
+    """Measures every run that stands and has results."""
+    found = {}
+    for run in (each.stands for each in ended):
+        if run is not None and run.state is RunState.FINISHED:
+            found[run.run] = _measure(desk, run)
+    current().say(f"measured      {len(found)} test runs")
+    return found
+
+
+def _measure(desk: Desk, run: TestRun) -> Record:
+    wanted, inputs, store = settings(desk.programme), measurement_inputs(run.record), desk.workspace.store
+
+    def compute() -> dict[str, Artefact]:
+        tables = store.path(inputs["results"]), store.path(inputs["infrastructure"])
+        rows = measure_run(store.document(inputs["run"]), *tables, withins=wanted.withins, groups=wanted.groups)
+        return {"measurements": _as_artefact("measurements", rows)}
+
+    return desk.recorder.derive(
+        "measure",
+        rules=rules.MEASURE,
+        inputs=inputs,
+        settings=wanted.as_json(),
+        compute=compute,
+        parameters={"run": run.run},
+    )
+
+
+@task(name="observe", cache_policy=NO_CACHE, persist_result=False)
+def observe(desk: Desk, declared: Record, ended: Sequence[Ended], measured: Mapping[str, Record]) -> Record:
+    """Holds the measurements of every run that stands against the requirements now in force."""
+    subjects = observing.subjects(desk.workspace.store, ended, measured, withdrawn=desk.workspace.withdrawn())
+    record = desk.recorder.derive(
+        "observe",
+        rules=rules.OBSERVE,
+        inputs={
+            "requirements": declared.output("requirements") or "",
+            **{f"run:{each.run}": each.record for each in subjects},
+            **{f"measurements:{run}": record.output("measurements") or "" for run, record in measured.items()},
+        },
+        compute=lambda: _observations(desk, subjects),
+        kind=Kind.OBSERVED,
+    )
+    current().say("observed      " + observing.tally(desk.workspace.store.path(record.output("observations") or "")))
+    return record
+
+
+@task(name="report", cache_policy=NO_CACHE, persist_result=False)
+def report(desk: Desk, evidence: Evidence, asked: dict[str, Any]) -> Record:
+    """Assembles the completion report, publishes it and signs the ledger's head."""
+    head = desk.workspace.ledger.head()
+    if head is None:
+        raise ValueError("nothing is recorded yet")
+    facts = gather_facts(
+        evidence,
+        store=desk.workspace.store,
+        phase=desk.phase.id,
+        occasion=desk.occasion,
+        environment=desk.environment,
+        head=head,
+    )
+    assembled = assemble_report(facts)
+    record = desk.recorder.record(
+        Kind.REPORTED,
+        "report",
+        key=desk.key(asked),
+        inputs={
+            "programme": evidence.declared.output("programme") or "",
+            "volumes": _volumes(evidence.volumes),
+            "plan": evidence.plan.output("plan") or "",
+            "observations": evidence.observed.output("observations") or "",
+            **{f"measurements:{run}": found.output("measurements") or "" for run, found in evidence.measured.items()},
+            **{f"run:{run.run}": run.record.digest for each in evidence.ended for run in each.runs},
+        },
+        outputs={
+            "facts": document(facts),
+            "report.json": document(assembled),
+            "report.html": Artefact(data=render_report(assembled).encode()),
+        },
+        parameters={"phase": desk.phase.id, **_tally(evidence, history(desk.workspace, desk.programme))},
+        rules=rules.REPORT,
+    )
+    desk.workspace.publish(record)
+    desk.workspace.sign(desk.signer, phase=desk.phase.id, name=desk.recorder.actor.name, code=desk.recorder.code)
+    current().say("reported      and the ledger's head signed")
+    return record
+
+
+@task(name="index", cache_policy=NO_CACHE, persist_result=False)
+def index(desk: Desk) -> None:
+    """Rebuilds plimsoll.duckdb, for people with a DuckDB client."""
+    rebuild_index(desk.workspace.home)
+    current().say("indexed       plimsoll.duckdb")
+
+
+def gather(
+    desk: Desk,
+    declared: Record,
+    volumes: Mapping[str, tuple[Record, list[Volume]]],
+    planned: Record,
+    ended: Sequence[Ended],
+    measured: Mapping[str, Record],
+    observed: Record,
+) -> Evidence:
+    """All that the phase came to, read back from what is recorded."""
+    store = desk.workspace.store
+    modelled, rows = volumes[desk.phase.id]
+    measurements = [
+        {**row, "digest": record.output("measurements")}
+        for record in measured.values()
+        for row in _rows("measurements", store.path(record.output("measurements") or ""))
+    ]
+    return Evidence(
+        declared=declared,
+        volumes=modelled,
+        volume_rows=rows,
+        plan=planned,
+        ended=ended,
+        measured=measured,
+        measurements=measurements,
+        observed=observed,
+        observations=_rows("observations", store.path(observed.output("observations") or "")),
+    )
+
+
+def _rows(name: str, file: Path) -> list[dict[str, Any]]:
+    """The rows of a table as plain values, None where one is null."""
+    read = read_table(name, file)
+    columns = read.astype(object).where(read.notna(), None)
+    return [dict(zip(columns.columns, row, strict=True)) for row in columns.itertuples(index=False, name=None)]
+
+
+def _tally(evidence: Evidence, known: History) -> dict[str, Any]:
+    """Counts that the next `run` decides by: what was proved, how tests ended, how many runs may be repeated."""
+    verdicts = [row["verdict"] for row in evidence.observations]
+    ends = [each.end for each in evidence.ended]
+    standing_runs = [each.stands for each in evidence.ended if each.stands is not None]
+    return {
+        "verdicts": {name: verdicts.count(name) for name in ("proved", "not proved", "inconclusive")},
+        "ends": {end.value: ends.count(end) for end in TestEnd if end in ends},
+        "repeatable": sum(bool(known.verdict(run)[1]) or run.state is not RunState.FINISHED for run in standing_runs),
+    }
+
+
+def _observations(desk: Desk, subjects: Sequence[observing.Subject]) -> dict[str, Artefact]:
+    judged = observing.observe(subjects, desk.programme.requirements, desk.judge)
+    return {
+        "observations": _as_artefact("observations", judged.observations),
+        "suites": document(judged.suites),
+        "validation results": document(judged.results),
+    }
+
+
+def _artefacts(conducted: Conducted) -> dict[str, Artefact]:
+    tables = {name: Artefact(data=table_bytes(name, rows)) for name, rows in conducted.tables.items()}
+    return {"run": document(conducted.document), **tables}
+
+
+def _as_artefact(name: str, rows: Any) -> Artefact:
+    return Artefact(data=table_bytes(name, rows), rows=canonical_rows_digest(name, rows))
+
+
+def _volumes_table(rows: Sequence[Volume]) -> dict[str, Artefact]:
+    columns = {field.name: [getattr(row, field.name) for row in rows] for field in fields(Volume)}
+    return {"volumes": _as_artefact("volumes", frame("volumes", columns))}
+
+
+def _volumes(record: Record) -> str:
+    return record.output("volumes") or ""

@@ -1,0 +1,307 @@
+"""Executes one planned test: stands up what is emulated, offers its arrivals open loop, samples, and keeps every row.
+
+A test is a sequence of steps. Load and soak have one, at the target volume; stress rises from step to step and ends
+with the first that is not carried. Nothing is judged here beyond that: verdicts are `tasks.observe`'s.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catalog.declarations import Environment, Profile, Programme, TestType
+from catalog.errors import WorldError
+from catalog.runs import RunState
+from expectations.statistics import quantile
+from expectations.verdicts import LATER
+from tasks.arrivals import Arrivals, generate_arrivals, messages_to_offer, seed_for
+from tasks.emulate.system import RunningSystem, start_system
+from tasks.inject.files import NEVER, Outcome
+from tasks.inject.injector import Injection, Load, OwnInjector, Target
+from tasks.plan import PlannedTest, offered_us, rate_factor
+from tasks.sample import Sampler
+from tasks.stand_up import entry_codec, specs_for_test
+from tasks.volumes import parted, traffic_labels
+from tasks.wire.client import address
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SAMPLES = 100
+"""Samples of every process that a test of any length aims at: more than a 95th percentile of CPU needs."""
+
+SAMPLING_US = (50_000, 1_000_000)
+"""The shortest and the longest time between two samples, in microseconds."""
+
+StepProgress = Callable[[int, int, int, int], object]
+"""Called about once a second with the step (from 0), and messages done, offered and in all of that step."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step of a test: its multiple of the target volume, and the sequences and time that it took."""
+
+    multiple: Fraction
+    first: int
+    arrivals: Arrivals
+    injection: Injection
+
+    def as_json(self) -> dict[str, int]:
+        """The step as the run document holds it: sequences inclusive, times in microseconds."""
+        return {
+            "multiple_ppm": int(self.multiple * 1_000_000),
+            "first": self.first,
+            "last": self.first + len(self.arrivals) - 1,
+            "start_us": int(self.injection.summary["first_intended_us"]) - int(self.arrivals.offset_us[0]),
+            "window_us": self.arrivals.window_us,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conducted:
+    """What came of a test run. `document` describes it; without rows when the system could not be tested at all."""
+
+    document: dict[str, Any]
+    state: RunState
+    tables: dict[str, "pd.DataFrame"] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conduct:
+    """One execution that is about to happen: the test, where, and under which run id."""
+
+    programme: Programme
+    environment: Environment
+    planned: PlannedTest
+    run: str
+    attempt: int
+    progress: StepProgress
+
+    def execute(self) -> Conducted:
+        """Executes the test. A system that cannot be stood up or reached is an outcome with a reason, not an error."""
+        steps: list[Step] = []
+        unreachable = ""
+        try:
+            with ExitStack() as stack:
+                system = self._stand_up(stack)
+                sampler = stack.enter_context(_sampler(system, self._sampling_us))
+                for step in self._offer(system, sampler):
+                    steps.append(step)  # noqa: PERF402  # extend() promises nothing of what came before an error
+        except WorldError as error:
+            unreachable = str(error)
+        return Conducted(
+            document=self._document(steps, unreachable=unreachable),
+            state=RunState.UNREACHABLE if unreachable else RunState.FINISHED,
+            tables=self._tables(steps, sampler) if steps else {},
+        )
+
+    @property
+    def _profile(self) -> Profile:
+        return self.planned.profile
+
+    @property
+    def _sampling_us(self) -> int:
+        shortest, longest = SAMPLING_US
+        return min(longest, max(shortest, offered_us(self.environment, self._profile) // SAMPLES))
+
+    @property
+    def _seed(self) -> int:
+        seed: int = self.planned.key["inputs"]["arrivals"]["seed"]
+        return seed
+
+    def _stand_up(self, stack: ExitStack) -> RunningSystem | None:
+        """The emulated system for this test; None when the environment is a real one that stands already."""
+        if self.environment.entries.get(self.planned.component.id):
+            return None
+        paths = sorted({parted(label)[0] for label in self._target})
+        return stack.enter_context(
+            start_system(specs_for_test(self.programme, self.environment, self.planned.component, paths))
+        )
+
+    @property
+    def _target(self) -> dict[str, int]:
+        target: dict[str, int] = self.planned.key["inputs"]["volumes"]["messages"]
+        return target
+
+    def _offer(self, system: RunningSystem | None, sampler: Sampler) -> Iterator[Step]:
+        """Each step once it is over, so that a system that is gone at the next one takes no row with it."""
+        url = system[self.planned.component.id].url if system else self.environment.entries[self.planned.component.id]
+        first = 0
+        for index, multiple in enumerate(self._multiples()):
+            arrivals = self._arrivals(multiple, index)
+            injection = self._inject(arrivals, first, url, sampler, index)
+            yield Step(multiple=multiple, first=first, arrivals=arrivals, injection=injection)
+            first += len(arrivals)
+            if self._profile.type is TestType.STRESS and not is_carried(injection, self._profile):
+                return
+
+    def _multiples(self) -> tuple[Fraction, ...]:
+        return tuple(Fraction(step) for step in self._profile.steps) or (Fraction(1),)
+
+    def _arrivals(self, multiple: Fraction, index: int) -> Arrivals:
+        window = offered_us(self.environment, self._profile)
+        messages = messages_to_offer(
+            self._target,
+            target_us=self.planned.key["inputs"]["volumes"]["window_us"],
+            rate=multiple * rate_factor(self.environment, self.planned.component.id),
+            offered_us=window,
+        )
+        if not sum(messages.values()):
+            raise WorldError(
+                f"{self.planned.test}: the volume model gives this test no message to offer in {window} us"
+            )
+        return generate_arrivals(messages, window_us=window, seed=seed_for(self._seed, index))
+
+    def _inject(self, arrivals: Arrivals, first: int, url: str, sampler: Sampler, index: int) -> Injection:
+        try:
+            address(url)
+        except ValueError as error:
+            message = f"{url}: this injector speaks plain HTTP only, to a host and port ({error})"
+            raise WorldError(message, remedy="Declare an http:// entry.") from None
+        parts = [parted(label) for label in arrivals.labels]
+        paths, srvs, kinds = ([parts[label][position] for label in arrivals.label] for position in range(3))
+        load = Load.of(
+            sequence=first + np.arange(len(arrivals), dtype=np.int64),
+            offset_us=arrivals.offset_us,
+            path=paths,
+            srv=srvs,
+            kind=kinds,
+            device=[f"{device:016x}" for device in arrivals.device.tolist()],
+        )
+        target = Target(
+            urls=dict.fromkeys(load.paths, url),
+            codec=entry_codec(self.programme, self.planned.component.id).value,
+            connections=self.environment.connections,
+            max_connections=self.environment.max_connections,
+            timeout_us=self._profile.timeout,
+        )
+        injector = OwnInjector(on_start=lambda pid: sampler.watch("injector", pid))
+        return injector.run(
+            load, target, progress=lambda done, offered, total: self.progress(index, done, offered, total)
+        )
+
+    def _document(self, steps: list[Step], *, unreachable: str = "") -> dict[str, Any]:
+        """The test run as recorded; times in microseconds since the epoch, durations in microseconds."""
+        planned, profile = self.planned, self._profile
+        first = steps[0].as_json() if steps else {}
+        return {
+            "run": self.run,
+            "test": planned.test,
+            "phase": planned.phase,
+            "occasion": planned.occasion,
+            "component": planned.component.id,
+            "role": planned.component.role,
+            "type": profile.type.value,
+            "name": profile.id,
+            "environment": self.environment.id,
+            "environment_kind": self.environment.kind.value,
+            **planned.key["inputs"]["factors"],
+            "seed": self._seed,
+            "level_index": self.attempt,
+            "blocks": profile.blocks,
+            "start_us": first.get("start_us", 0),
+            "window_us": offered_us(self.environment, profile),
+            "timeout_us": profile.timeout,
+            "lateness_limit_us": profile.lateness,
+            "sampling_interval_us": self._sampling_us,
+            "target": {"messages": sum(len(step.arrivals) for step in steps)},
+            "steps": [step.as_json() for step in steps] if profile.type is TestType.STRESS else [],
+            "step_latency_us": profile.step_latency or 0,
+            "step_answered_ppm": profile.step_answered.value if profile.step_answered else 0,
+            "injector": {
+                "kind": planned.key["inputs"]["injector"],
+                "steps": [dict(s.injection.summary) for s in steps],
+            },
+            "unreachable": unreachable,
+        }
+
+    def _tables(self, steps: list[Step], sampler: Sampler) -> "dict[str, pd.DataFrame]":
+        return {
+            "arrivals": self._arrivals_table(steps),
+            "results": self._results_table(steps),
+            "infrastructure": self._infrastructure_table(sampler),
+        }
+
+    def _arrivals_table(self, steps: list[Step]) -> "pd.DataFrame":
+        from tasks.parquet import frame
+
+        return frame(
+            "arrivals", self._messages(steps) | {"offset_us": _joined(step.arrivals.offset_us for step in steps)}
+        )
+
+    def _results_table(self, steps: list[Step]) -> "pd.DataFrame":
+        from tasks.parquet import frame
+
+        raw = {name: _joined(step.injection.columns[name] for step in steps) for name in steps[0].injection.columns}
+        times = {name: _or_none(raw[name]) for name in ("intended_us", "ready_us", "sent_us", "done_us")}
+        messages = self._messages(steps)
+        del messages["device"]
+        return frame(
+            "results",
+            messages
+            | times
+            | {
+                "run": [self.run] * len(raw["sequence"]),
+                "component": [self.planned.component.id] * len(raw["sequence"]),
+                "latency_us": _less(times["done_us"], times["intended_us"]),
+                "service_us": _less(times["done_us"], times["sent_us"]),
+                "status": raw["status"],
+                "outcome": [Outcome(code).name.lower() for code in raw["outcome"].tolist()],
+                "bytes": raw["bytes"],
+            },
+        )
+
+    def _messages(self, steps: list[Step]) -> dict[str, Any]:
+        """What was offered, as the columns that arrivals and results share."""
+        labels = [parted(step.arrivals.labels[label]) for step in steps for label in step.arrivals.label]
+        traffic = traffic_labels(self.programme)
+        return {
+            "sequence": np.arange(len(labels), dtype=np.int64),
+            "path": [path for path, _, _ in labels],
+            "srv": [srv for _, srv, _ in labels],
+            "kind": [kind for _, _, kind in labels],
+            "traffic": [traffic[path, srv] for path, srv, _ in labels],
+            "device": _joined(step.arrivals.device for step in steps),
+            "expect": ["ok"] * len(labels),
+        }
+
+    def _infrastructure_table(self, sampler: Sampler) -> "pd.DataFrame":
+        from tasks.parquet import frame
+
+        columns = sampler.columns()
+        return frame("infrastructure", {"run": [self.run] * len(columns["at_us"]), **columns})
+
+
+def is_carried(injection: Injection, profile: Profile) -> bool:
+    """Whether a stress step was carried: 95th percentile of latency and answered share within the step's limits.
+
+    The percentile is by nearest rank over all messages offered, and whatever was not answered ranks later than any
+    answer. Whether the step was offered in time is for `tasks.measure` to say.
+    """
+    columns = injection.columns
+    answered = columns["outcome"] == Outcome.OK
+    latency = np.sort(np.where(answered, columns["done_us"] - columns["intended_us"], LATER))
+    p95 = quantile(latency, 950)
+    share_ppm = int(answered.sum()) * 1_000_000 // len(answered)
+    limit = profile.step_answered.value if profile.step_answered else 0
+    return p95 <= (profile.step_latency or LATER) and share_ppm >= limit
+
+
+def _sampler(system: RunningSystem | None, interval_us: int) -> Sampler:
+    return Sampler(system.pids if system else {}, system.metrics_urls if system else {}, interval_us=interval_us)
+
+
+def _joined(columns: Iterable[NDArray[np.int64]]) -> NDArray[np.int64]:
+    return np.concatenate(list(columns))
+
+
+def _or_none(column: NDArray[np.int64]) -> list[int | None]:
+    return [None if value == NEVER else value for value in column.tolist()]
+
+
+def _less(later: list[int | None], earlier: list[int | None]) -> list[int | None]:
+    return [None if a is None or b is None else a - b for a, b in zip(later, earlier, strict=True)]

@@ -1,0 +1,143 @@
+"""Gathers what the completion report is made from: one plain document of facts, each with the digests behind it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from catalog.declarations import Environment
+from catalog.ledger import Record
+from catalog.runs import TestEnd, TestRun
+from catalog.store import ObjectStore
+from tasks.plan import Decided
+from tasks.series import series
+from tasks.volumes import Volume
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a planned test ended, why, and every run of it in this occasion; `stands` is the run that is judged."""
+
+    decided: Decided
+    end: TestEnd
+    why: str
+    stands: TestRun | None
+    runs: tuple[TestRun, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """All that a phase came to: how its tests ended, what was measured and observed, and the records of it.
+
+    `measured` maps each standing run to the record of its measurements.
+    """
+
+    declared: Record
+    volumes: Record
+    volume_rows: Sequence[Volume]
+    plan: Record
+    ended: Sequence[Ended]
+    measured: Mapping[str, Record]
+    measurements: Sequence[Mapping[str, Any]]
+    observed: Record
+    observations: Sequence[Mapping[str, Any]]
+
+
+def gather_facts(
+    evidence: Evidence, *, store: ObjectStore, phase: str, occasion: str, environment: Environment, head: Record
+) -> dict[str, Any]:
+    """The facts of a phase, as `tasks.report` takes them: integers, strings and digests only."""
+    programme = store.document(_output(evidence.declared, "programme"))
+    return {
+        "programme": programme,
+        "programme_digest": _output(evidence.declared, "programme"),
+        "phase": phase,
+        "occasion": occasion,
+        "environment": environment.model_dump(mode="json"),
+        "code": evidence.observed.code,
+        "volumes": {
+            "digest": _output(evidence.volumes, "volumes"),
+            "rows": [asdict(row) for row in evidence.volume_rows],
+        },
+        "plan": {
+            "digest": _output(evidence.plan, "plan"),
+            "tests": [each.decided.as_json() for each in evidence.ended],
+        },
+        "tests": [_test(each, evidence, store) for each in evidence.ended],
+        "measurements": [dict(row) for row in evidence.measurements],
+        "observations": {
+            "digest": _output(evidence.observed, "observations"),
+            "record": evidence.observed.digest,
+            "rows": [dict(row) for row in evidence.observations],
+            "suites": _output(evidence.observed, "suites"),
+            "results": _output(evidence.observed, "validation results"),
+        },
+        "series": {
+            run.run: _series(run, store) for each in evidence.ended if (run := each.stands) and _has_results(run)
+        },
+        "ledger": {"head": head.digest, "records": head.sequence},
+    }
+
+
+def _test(ended: Ended, evidence: Evidence, store: ObjectStore) -> dict[str, Any]:
+    relied = ended.end is TestEnd.RELIED and ended.stands is not None
+    answer = ended.decided.answer
+    return {
+        **ended.decided.as_json(),
+        "end": ended.end.value,
+        "why": ended.why,
+        "compared": [
+            {"input": each.input, "old": each.old, "new": each.new, "same": each.old == each.new}
+            for each in (answer.compared if relied and answer else ())
+        ],
+        "relied_on": _relied_on(ended.stands) if relied and ended.stands else None,
+        "runs": [_run(run, ended, evidence, store) for run in ended.runs],
+    }
+
+
+def _relied_on(run: TestRun) -> dict[str, str]:
+    return {"run": run.run, "phase": run.occasion, "record": run.record.digest}
+
+
+def _run(run: TestRun, ended: Ended, evidence: Evidence, store: ObjectStore) -> dict[str, Any]:
+    judged = ended.stands is not None and run.run == ended.stands.run
+    verdict, reason = _verdict(run, evidence.observations)
+    measured = evidence.measured.get(run.run)
+    digests = {output.role: output.digest for output in run.record.outputs}
+    return {
+        "run": run.run,
+        "record": run.record.digest,
+        "state": run.state.value,
+        "judged": judged,
+        "verdict": verdict if judged else None,
+        "reason": reason if judged else "",
+        "again": run.why,
+        "document": store.document(digests["run"]) if "run" in digests else None,
+        "digests": {**digests, **({"measurements": _output(measured, "measurements")} if measured else {})},
+    }
+
+
+def _verdict(run: TestRun, observations: Sequence[Mapping[str, Any]]) -> tuple[str | None, str]:
+    """The worst of a run's observations, and its reason."""
+    mine = [row for row in observations if row["run"] == run.run]
+    for worst in ("not proved", "inconclusive", "proved"):
+        found = [row for row in mine if row["verdict"] == worst]
+        if found:
+            return worst, "" if worst == "proved" else str(found[0]["reason"])
+    return None, ""
+
+
+def _has_results(run: TestRun) -> bool:
+    return run.record.output("results") is not None
+
+
+def _series(run: TestRun, store: ObjectStore) -> dict[str, Any]:
+    results, infrastructure = _output(run.record, "results"), _output(run.record, "infrastructure")
+    found = series(store.document(_output(run.record, "run")), store.path(results), store.path(infrastructure))
+    return {**found, "digest": [results, infrastructure]}
+
+
+def _output(record: Record, role: str) -> str:
+    digest = record.output(role)
+    if digest is None:
+        raise KeyError(f"{record} has no output {role!r}")
+    return digest

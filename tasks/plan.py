@@ -1,0 +1,389 @@
+"""Plans a capability phase: which tests are executed, which rest on earlier evidence, which are complete, and why.
+
+Changes nothing. What an execution depends on is put together here as its key document; what may be left out of it on
+purpose (id, phase, success criteria, times, hosts, run ids, the repository's commit) is left out here.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Context, Decimal
+from enum import StrEnum
+from fractions import Fraction
+from typing import Any, assert_never
+
+from catalog import rules
+from catalog.canonical import document_digest
+from catalog.declarations import (
+    Component,
+    ComponentScope,
+    Environment,
+    Profile,
+    Programme,
+    RelianceScope,
+    TestPlan,
+)
+from catalog.keys import differences
+from catalog.runs import RunState, TestRun
+from catalog.store import ObjectStore
+from expectations.reliance import Answer, Candidate, Compared, answer
+from tasks.arrivals import GENERATOR, seed_for
+from tasks.stand_up import codecs_beyond, entry_codec
+from tasks.volumes import Volume, parted, target_volumes, window_us
+
+INJECTOR = "own, open loop"
+
+
+class Decision(StrEnum):
+    """What will become of a planned test."""
+
+    EXECUTE = "execute"
+    RELY = "rely"
+    COMPLETE = "complete"
+    BLOCKED = "blocked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedTest:
+    """One planned test: what it is, and the key document of its execution.
+
+    `occasion`: what it is executed for and counted within; a capability phase, or a regression's date.
+    """
+
+    test: str
+    phase: str
+    occasion: str
+    plan: TestPlan
+    profile: Profile
+    component: Component
+    key: dict[str, Any]
+    key_digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """A planned test with what will become of it and the inputs that decided so."""
+
+    planned: PlannedTest
+    decision: Decision
+    why: str
+    reasons: tuple[Compared, ...]
+    stands: TestRun | None = None
+    answer: Answer | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The decision as `plan --json` gives it."""
+        planned = self.planned
+        return {
+            "test": planned.test,
+            "component": planned.component.id,
+            "role": planned.component.role,
+            "type": planned.profile.type.value,
+            "name": planned.profile.id,
+            "plan": planned.plan.id,
+            "decision": self.decision.value,
+            "why": self.why,
+            "reasons": [{"input": each.input, "old": each.old, "new": each.new} for each in self.reasons],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """What is known of earlier runs. `verdict` holds a run against the requirements now in force.
+
+    It returns "proved", "not proved" or "inconclusive", and for the last the causes outside the figure (load not
+    offered, metrics missing, system unreachable), empty when there are none: they alone let a finished run be repeated.
+    """
+
+    runs: tuple[TestRun, ...]
+    withdrawn: frozenset[str]
+    store: ObjectStore
+    verdict: Callable[[TestRun], tuple[str, str]]
+
+
+def plan_tests(
+    programme: Programme, phase: str, environment: Environment, volumes: dict[str, list[Volume]], *, occasion: str
+) -> list[PlannedTest]:
+    """The tests that the service providers' plans hold for a phase, in the order of the plans.
+
+    `volumes` maps each phase named by a plan's `volumes_of` to its volume rows.
+    """
+    profiles = {profile.id: profile for profile in programme.tests.profiles}
+    return [
+        _planned(programme, phase, environment, plan, profiles[name], volumes[plan.volumes_of], occasion)
+        for plan in programme.tests.plans
+        if phase in plan.phases
+        for name in plan.tests
+    ]
+
+
+def decide(programme: Programme, planned: PlannedTest, history: History, *, again: str = "") -> Decided:
+    """What will become of one planned test. `again`: the reason for executing it anew, when somebody asked for that."""
+    own = [run for run in history.runs if run.test == planned.test and run.occasion == planned.occasion]
+    stands = standing(planned, own, history)
+    if again:
+        return _execute(planned, f"asked for again: {again}", Compared(input="again", old="", new=again, allows=False))
+    if stands is not None:
+        return _stands(planned, stands, history)
+    answered = answer(programme.programme.reliance, planned.key, _candidates(programme, planned, history))
+    if answered.relies and not _ended(planned, own, history, RunState.FINISHED):
+        return _rely(planned, answered, history)
+    return _first_or_changed(planned, own, answered, history)
+
+
+def standing(planned: PlannedTest, own: list[TestRun], history: History) -> TestRun | None:
+    """The run that stands for this test in this occasion: the newest finished one under the same key.
+
+    One that could not be tested stands only where none finished: trying again against a system that is down takes
+    nothing back. Withdrawn ones do not count. Where the newest is damaged none stands, not the one before it, or
+    losing a file would bring an older verdict back.
+    """
+    found = next(filter(None, (_ended(planned, own, history, how) for how in _STANDING)), [])
+    return found[-1] if found and _is_intact(found[-1], history) else None
+
+
+_STANDING = (RunState.FINISHED, RunState.UNREACHABLE)
+
+
+def _ended(planned: PlannedTest, own: list[TestRun], history: History, how: RunState) -> list[TestRun]:
+    """The runs that ended so under the same key in this occasion, and were not withdrawn."""
+    same = [run for run in own if run.key == planned.key_digest and run.state is how]
+    return [run for run in same if not _is_withdrawn(run, history)]
+
+
+def rate_factor(environment: Environment, component: str) -> Fraction:
+    """The factor on a component's target rate: its own, else the environment's default, else 1."""
+    rates = environment.rates
+    return Fraction(rates.get(component, rates.get("default", 1)))
+
+
+def decimal(factor: Fraction) -> str:
+    """A factor as a decimal string without trailing zeros: exact where it has an end, else to six places."""
+    wide = Context(prec=60)
+    value = wide.divide(Decimal(factor.numerator), Decimal(factor.denominator))
+    if Fraction(value) != factor:
+        value = wide.quantize(value, Decimal("0.000001"))
+    return format(wide.normalize(value), "f")
+
+
+def offered_us(environment: Environment, profile: Profile) -> int:
+    """How long a test's load (for stress: each step of it) is offered in this environment, in microseconds."""
+    return environment.durations.get(profile.type, profile.duration)
+
+
+def execution_key(
+    programme: Programme,
+    phase: str,
+    environment: Environment,
+    component: Component,
+    profile: Profile,
+    target: dict[str, int],
+) -> dict[str, Any]:
+    """The key document of an execution: everything that its results depend on, by value.
+
+    `phase` decides nothing but which components are in the scope of testing, where the rule asks about all of them.
+    """
+    emulated = environment.components.get(component.id)
+    beyond = codecs_beyond(programme, component, sorted({parted(label)[0] for label in target}))
+    return {
+        "stage": "execute",
+        "rules": [rules.EXECUTE, rules.ARRIVALS],
+        "inputs": {
+            "test": {
+                "role": component.role,
+                "type": profile.type.value,
+                "name": profile.id,
+                "definition": profile.model_dump(mode="json", exclude={"id", "type", "title", "standing", "source"}),
+            },
+            "components": _components(programme, phase, component),
+            "interfaces": {
+                "entry": entry_codec(programme, component.id).value,
+                "beyond": {path: codec.value if codec else None for path, codec in beyond.items()},
+            },
+            "environment": {
+                "id": environment.id,
+                "kind": environment.kind.value,
+                "size": environment.size,
+                "emulation": emulated.model_dump(mode="json") if emulated else None,
+                "entry": environment.entries.get(component.id),
+                "connections": environment.connections,
+                "max_connections": environment.max_connections,
+            },
+            "offered_us": offered_us(environment, profile),
+            "factors": {
+                "compression": decimal(Fraction(profile.duration, offered_us(environment, profile))),
+                "rate": decimal(rate_factor(environment, component.id)),
+            },
+            "volumes": {"window_us": window_us(programme), "messages": target},
+            "injector": INJECTOR,
+            "arrivals": {
+                "generator": GENERATOR,
+                "seed": seed_for(environment.seed, component.role, profile.type.value, profile.id),
+            },
+        },
+    }
+
+
+def _components(programme: Programme, phase: str, component: Component) -> dict[str, Any]:
+    """The components that must be unchanged: those that handle the messages themselves, or all in scope of testing.
+
+    Phases are cumulative: in scope is what this phase or one before it holds to requirements, so that a new phase's
+    new component is a change.
+    """
+    match programme.programme.reliance.scope:
+        case RelianceScope.PATH:
+            handling = [component]
+        case RelianceScope.PROGRAMME:
+            held = _held(programme, phase)
+            tested = (each for each in programme.system.components if each.scope is ComponentScope.TESTED)
+            handling = [each for each in tested if each.id in held]
+        case _:
+            assert_never(programme.programme.reliance.scope)
+    return {
+        each.id: {
+            "version": each.version,
+            "artefact": each.artefact,
+            "configuration": dict(each.configuration),
+            "solution": each.solution.name,
+        }
+        for each in handling
+    }
+
+
+def _held(programme: Programme, phase: str) -> set[str]:
+    order = [each.id for each in programme.programme.phases]
+    so_far = programme.programme.phases[: order.index(phase) + 1]
+    return {name for each in so_far for name in each.components}
+
+
+def _planned(
+    programme: Programme,
+    phase: str,
+    environment: Environment,
+    plan: TestPlan,
+    profile: Profile,
+    volumes: list[Volume],
+    occasion: str,
+) -> PlannedTest:
+    component = programme.component(plan.component)
+    target = target_volumes(programme, volumes, component.id)
+    key = execution_key(programme, phase, environment, component, profile, target)
+    return PlannedTest(
+        test=f"{phase}.{component.id}.{profile.id}",
+        phase=phase,
+        occasion=occasion,
+        plan=plan,
+        profile=profile,
+        component=component,
+        key=key,
+        key_digest=document_digest(key),
+    )
+
+
+def _is_withdrawn(run: TestRun, history: History) -> bool:
+    return not history.withdrawn.isdisjoint({run.record.digest, *(output.digest for output in run.record.outputs)})
+
+
+def _is_intact(run: TestRun, history: History) -> bool:
+    """Whether what it was keyed on and all that it put out can be read."""
+    names = [run.key, *(output.digest for output in run.record.outputs)]
+    return all(name is not None and history.store.intact(name) for name in names)
+
+
+def _stands(planned: PlannedTest, run: TestRun, history: History) -> Decided:
+    verdict, outside = history.verdict(run)
+    if run.state is RunState.FINISHED and not outside:
+        return Decided(
+            planned=planned,
+            decision=Decision.COMPLETE,
+            why=f"run {run.run} finished under the same key: {verdict}",
+            reasons=(),
+            stands=run,
+        )
+    cause = outside or run.state.value
+    again = Compared(input=f"run {run.run}", old=cause, new="to be repeated", allows=False)
+    return _execute(planned, f"repeated: {cause}", again)
+
+
+def _rely(planned: PlannedTest, answered: Answer, history: History) -> Decided:
+    candidate = answered.candidate
+    assert candidate is not None  # noqa: S101  # an answer that relies has a candidate
+    run = next(each for each in history.runs if each.record.digest == candidate.record)
+    return Decided(
+        planned=planned,
+        decision=Decision.RELY,
+        why=f"rests on run {candidate.run}: nothing that the rule compares has changed",
+        reasons=answered.compared,
+        stands=run,
+        answer=answered,
+    )
+
+
+def _first_or_changed(planned: PlannedTest, own: list[TestRun], answered: Answer, history: History) -> Decided:
+    earlier = [run for run in own if run.state is RunState.FINISHED and run.key]
+    if not earlier:
+        unfinished = f"{own[-1].state.value}: {own[-1].run}" if own else ""
+        return _execute(planned, unfinished or "never executed in this phase", *answered.in_the_way, answered=answered)
+    last = earlier[-1]
+    if _is_withdrawn(last, history):
+        gone = Compared(input=f"run {last.run}", old="recorded", new="withdrawn", allows=False)
+        return _execute(planned, f"its evidence was withdrawn: {last.run}", gone)
+    if not history.store.intact(last.key or ""):
+        gone = Compared(input=f"key of run {last.run}", old="recorded", new="damaged or missing", allows=False)
+        return _execute(planned, f"what {last.run} was keyed on cannot be read", gone)
+    changed = differences(history.store.document(last.key or ""), planned.key)
+    reasons = [Compared(input=_short(each.input), old=each.old, new=each.new, allows=False) for each in changed]
+    if not reasons:
+        reasons = [Compared(input=f"run {last.run}", old="recorded", new="evidence damaged or missing", allows=False)]
+    return _execute(planned, f"changed since {last.run}", *reasons)
+
+
+def _short(path: str) -> str:
+    return path.removeprefix("inputs.")
+
+
+def _execute(planned: PlannedTest, why: str, *reasons: Compared, answered: Answer | None = None) -> Decided:
+    return Decided(planned=planned, decision=Decision.EXECUTE, why=why, reasons=reasons, answer=answered)
+
+
+def _candidates(programme: Programme, planned: PlannedTest, history: History) -> list[Candidate]:
+    """Finished runs of earlier phases with the same role, test type and name, newest first; a regression has none.
+
+    Of several under one key in one phase the newest stands, whatever came of it: the others are none, unless it was
+    withdrawn.
+    """
+    if planned.occasion != planned.phase:
+        return []
+    order = [phase.id for phase in programme.programme.phases]
+    earlier = set(order[: order.index(planned.phase)])
+    wanted = {name: planned.key["inputs"]["test"][name] for name in ("role", "type", "name")}
+    finished = (run for run in reversed(history.runs) if run.occasion in earlier and run.state is RunState.FINISHED)
+    found: list[Candidate] = []
+    standing_under: set[tuple[str, str, str | None]] = set()
+    for run in finished:
+        place = (run.occasion, run.test, run.key)
+        if place not in standing_under and all(run.parameter(name) == value for name, value in wanted.items()):
+            found.append(_candidate(run, history))
+            if not found[-1].withdrawn:
+                standing_under.add(place)
+    return found
+
+
+def _candidate(run: TestRun, history: History) -> Candidate:
+    intact, withdrawn = _is_intact(run, history), _is_withdrawn(run, history)
+    key = history.store.document(run.key) if intact and run.key else {}
+    verdict = history.verdict(run)[0] if intact and not withdrawn else "not looked at"
+    return Candidate(
+        record=run.record.digest,
+        run=run.run,
+        occasion=run.occasion,
+        key=key,
+        intact=intact,
+        withdrawn=withdrawn,
+        verdict=verdict,
+    )
+
+
+def phases_needed(programme: Programme, phase: str) -> list[str]:
+    """The phases whose volumes a phase's tests are planned at, and the phase itself, in declared order."""
+    wanted = {plan.volumes_of for plan in programme.tests.plans if phase in plan.phases} | {phase}
+    return [each.id for each in programme.programme.phases if each.id in wanted]

@@ -1,0 +1,140 @@
+"""Stands up the emulated system that an environment declares: for one test, or all of it along the message paths."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from catalog.declarations import CohortOfMeters, Component, Emulated, Environment, MessagePath, Programme, Protocol
+from tasks.emulate.spec import ComponentSpec, ServiceDistribution
+from tasks.volumes import resolve_steps
+
+STAND_INS = "stand-ins"
+"""The component id of the process that answers at once for whatever lies beyond the component under test."""
+
+
+def specs_for_test(
+    programme: Programme, environment: Environment, component: Component, paths: Iterable[str]
+) -> list[ComponentSpec]:
+    """The processes for a test of one component: itself as declared, and stand-ins for the next hop of each path.
+
+    A process of stand-ins speaks one codec, so there is one for each codec that the next hops speak.
+    """
+    beyond = codecs_beyond(programme, component, paths)
+    codecs = {path: codec for path, codec in beyond.items() if codec}
+    by_codec: dict[Protocol, list[str]] = defaultdict(list)
+    for path, codec in codecs.items():
+        by_codec[codec].append(path)
+    under_test = _spec(
+        component.id,
+        entry_codec(programme, component.id),
+        routes={path: _stand_ins(codec) if codec else None for path, codec in beyond.items()},
+        next_codec=codecs,
+        seed=environment.seed,
+        emulated=environment.components[component.id],
+    )
+    return [
+        under_test,
+        *(
+            _spec(_stand_ins(codec), codec, routes=dict.fromkeys(served), next_codec={}, seed=environment.seed)
+            for codec, served in by_codec.items()
+        ),
+    ]
+
+
+def specs_for_system(programme: Programme, environment: Environment, phase: str) -> list[ComponentSpec]:
+    """Every component of a phase's message paths as its own process, wired along them.
+
+    A path's `role:` steps are filled for the first cohort that the phase's own components serve. Components that the
+    environment gives no emulation for answer at once. A process speaks one codec on all its interfaces, that of its
+    first one inwards, so whoever sends to it speaks that, whatever is declared between the two.
+    """
+    routes: dict[str, dict[str, str | None]] = defaultdict(dict)
+    codecs: dict[str, dict[str, Protocol]] = defaultdict(dict)
+    for path, steps in _wired_paths(programme, phase):
+        for here, there in zip(steps[1:], [*steps[2:], None], strict=True):
+            routes[here][path.id] = there
+            if there:
+                codecs[here][path.id] = entry_codec(programme, there)
+    return [
+        _spec(
+            component,
+            entry_codec(programme, component),
+            routes=routes[component],
+            next_codec=codecs[component],
+            seed=environment.seed,
+            emulated=environment.components.get(component),
+        )
+        for component in sorted(routes)
+    ]
+
+
+def entry_codec(programme: Programme, component: str) -> Protocol:
+    """The protocol of a component's first declared interface inwards: what is offered to it speaks that."""
+    return next((each.protocol for each in programme.system.interfaces if each.to == component), Protocol.PLAIN)
+
+
+def codecs_beyond(programme: Programme, component: Component, paths: Iterable[str]) -> dict[str, Protocol | None]:
+    """By message path, the protocol of a component's interface to its next hop; None where it is the last."""
+    beyond = {path: _beyond(programme, component, path) for path in paths}
+    return {path: _codec(programme, component.id, hop) if hop else None for path, hop in beyond.items()}
+
+
+def _wired_paths(programme: Programme, phase: str) -> Iterable[tuple[MessagePath, list[str]]]:
+    served = set(programme.phase(phase).components)
+    for path in programme.system.message_paths:
+        cohort = next((each for each in programme.volumes.cohorts if _serves(path, each, served, programme)), None)
+        if cohort is not None:
+            yield path, [step.id for step in resolve_steps(programme, path, cohort)]
+
+
+def _serves(path: MessagePath, cohort: CohortOfMeters, served: set[str], programme: Programme) -> bool:
+    roles = {step.removeprefix("role:") for step in path.steps if step.startswith("role:")}
+    filled = {programme.component(name).role for name in cohort.served_by if name in served}
+    return roles <= filled
+
+
+def _beyond(programme: Programme, component: Component, path_id: str) -> str | None:
+    """The next hop after the component on a path; a `role:` step beyond it is any component of that role."""
+    path = next(each for each in programme.system.message_paths if each.id == path_id)
+    names = {component.id, f"role:{component.role}"}
+    position = next(index for index, step in enumerate(path.steps) if step in names)
+    if position + 1 == len(path.steps):
+        return None
+    step = path.steps[position + 1]
+    if not step.startswith("role:"):
+        return step
+    return next(each.id for each in programme.system.components if each.role == step.removeprefix("role:"))
+
+
+def _codec(programme: Programme, here: str, there: str) -> Protocol:
+    """The protocol of the interface from here to there; plain where none is declared."""
+    declared = ((each.protocol, each.from_, each.to) for each in programme.system.interfaces)
+    return next((protocol for protocol, start, end in declared if (start, end) == (here, there)), Protocol.PLAIN)
+
+
+def _stand_ins(codec: Protocol) -> str:
+    return f"{STAND_INS}-{codec}"
+
+
+def _spec(
+    component: str,
+    codec: Protocol,
+    *,
+    routes: dict[str, str | None],
+    next_codec: dict[str, Protocol],
+    seed: int,
+    emulated: Emulated | None = None,
+) -> ComponentSpec:
+    return ComponentSpec(
+        component=component,
+        codec=codec.value,
+        seed=seed,
+        workers=emulated.workers if emulated else 0,
+        service_us=emulated.service if emulated else 0,
+        service_distribution=ServiceDistribution(emulated.distribution.value)
+        if emulated
+        else ServiceDistribution.CONSTANT,
+        error_permille=emulated.error_permille if emulated else 0,
+        leak_bytes_per_message=emulated.leak_bytes if emulated else 0,
+        routes=routes,
+        next_codec={path: each.value for path, each in next_codec.items()},
+    )

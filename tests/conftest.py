@@ -1,0 +1,115 @@
+"""Fixtures that several rooms share: the programmes that ship, variants of them, and a workspace to record runs in."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from catalog.declarations import Programme
+from catalog.ledger import Actor, Draft, Kind, Record, Reference
+from catalog.reading import Catalogue, read_catalogue
+from catalog.runs import TestRun, test_runs
+from catalog.workspace import Workspace
+from tasks.stage import Artefact, Recorder, document
+
+CATALOGUES = Path(__file__).parents[1] / "catalog"
+
+
+class Runbook:
+    """A workspace, and test runs recorded in it as a phase would."""
+
+    def __init__(self, home: Path) -> None:
+        self.workspace = Workspace.open(home, create=True)
+        self.recorder = Recorder(workspace=self.workspace, occasion="pilot", actor=Actor(name="tester"), code="1")
+
+    def run(
+        self,
+        test: str,
+        *,
+        key: dict[str, Any] | None = None,
+        occasion: str = "pilot",
+        state: str = "finished",
+        outputs: Mapping[str, Artefact] | None = None,
+    ) -> TestRun:
+        """Records a run of `test`; one with no state is interrupted."""
+        number = sum((each.test, each.occasion) == (test, occasion) for each in self.runs()) + 1
+        key = key or {
+            "stage": "execute",
+            "rules": [1, 1],
+            "inputs": {"test": {"role": "r", "type": "load", "name": "n"}},
+        }
+        named = {name: key["inputs"]["test"][name] for name in ("role", "type", "name")}
+        parameters = {"run": f"{occasion}/{test}/{number}", "test": test, "why": "first", "occasion": occasion, **named}
+        self.recorder.record(Kind.STARTED, "execute", key=key, parameters=parameters)
+        if state:
+            own = outputs or {"run": document({"run": parameters["run"]})}
+            ended = parameters | {"state": state}
+            self.recorder.record(Kind.EXECUTED, "execute", key=key, parameters=ended, outputs=own)
+        return self.runs()[-1]
+
+    def runs(self) -> list[TestRun]:
+        """Every run so far."""
+        return test_runs(self.workspace.ledger.records())
+
+    def withdraw(self, name: str) -> Record:
+        """Withdraws a record or an artefact."""
+        reference = Reference(role="withdrawn", digest=name)
+        draft = Draft(kind=Kind.WITHDRAWN, stage="withdraw", inputs=(reference,), parameters={"reason": "wrong clock"})
+        return self.workspace.record(draft, actor=Actor(name="tester"), code="1")[0]
+
+    def alter(self, name: str) -> None:
+        """Changes a byte of an object, as nobody should."""
+        path = self.workspace.store.path(name)
+        data = path.read_bytes()
+        path.chmod(0o644)
+        path.write_bytes(bytes([data[0] ^ 1]) + data[1:])
+
+    def lose(self, name: str) -> None:
+        """Removes an object, as nobody should."""
+        self.workspace.store.path(name).unlink()
+
+
+@pytest.fixture
+def runbook(tmp_path: Path) -> Runbook:
+    """An empty workspace and its recorder."""
+    return Runbook(tmp_path / "home")
+
+
+@pytest.fixture(scope="session")
+def template() -> Catalogue:
+    """The programme that new ones start from: two tested components, two phases, a short rehearsal."""
+    return read_catalogue(CATALOGUES / "template")
+
+
+@pytest.fixture(scope="session")
+def smets1() -> Catalogue:
+    """The shipped programme."""
+    return read_catalogue(CATALOGUES / "smets1")
+
+
+Edit = Callable[..., Programme]
+
+
+@pytest.fixture(scope="session")
+def edited() -> Edit:
+    """Makes a variant of a programme: pairs of a dotted path (items of lists by their id or place) and a value."""
+
+    def edit(programme: Programme, *changes: tuple[str, Any]) -> Programme:
+        document_ = programme.model_dump(mode="json", by_alias=True)
+        for path, value in changes:
+            *above, last = path.split(".")
+            place: Any = document_
+            for step in above:
+                place = _item(place, step)
+            place[int(last) if isinstance(place, list) else last] = value
+        return Programme.model_validate(document_)
+
+    return edit
+
+
+def _item(place: Any, step: str) -> Any:
+    if not isinstance(place, list):
+        return place[step]
+    by_id = [item for item in place if isinstance(item, dict) and item.get("id") == step]
+    return by_id[0] if by_id else place[int(step)]

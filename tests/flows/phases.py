@@ -1,0 +1,78 @@
+"""Running `plimsoll` as people do, in processes of its own, on programmes and workspaces in temporary folders."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PLIMSOLL = str(Path(sys.executable).with_name("plimsoll"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a command ended: its exit status, what it printed, and that as JSON where it was asked for."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+    @property
+    def answer(self) -> Any:
+        return json.loads(self.stdout)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """A programme and a workspace, and the surroundings that commands run in."""
+
+    catalog: Path
+    home: Path
+    environ: dict[str, str]
+
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+        """Starts a command in a process group of its own, so that a signal reaches it as Ctrl-C does."""
+        where = [] if arguments[0] in ("verify", "lineage") else ["--catalog", str(self.catalog)]
+        homed = [] if arguments[0] in ("check", "volumes", "emulate", "init") else ["--home", str(self.home)]
+        return subprocess.Popen(
+            [PLIMSOLL, *arguments, *where, *homed],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=self.environ,
+            start_new_session=True,
+        )
+
+    def run(self, *arguments: str, timeout: int = 600) -> Ended:
+        """Runs a command to its end."""
+        process = self.start(*arguments)
+        try:
+            stdout, stderr = process.communicate(timeout=timeout)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+        return Ended(status=process.returncode, stdout=stdout, stderr=stderr)
+
+    def observations(self, phase: str) -> list[dict[str, Any]]:
+        """The observations that the phase's newest report was assembled from."""
+        return self.facts(phase)["observations"]["rows"]
+
+    def facts(self, phase: str) -> dict[str, Any]:
+        """The facts that the phase's newest report was assembled from."""
+        from catalog.ledger import Kind
+        from catalog.workspace import Workspace
+
+        workspace = Workspace.open(self.home)
+        record = workspace.select(Kind.REPORTED, phase=phase)[-1]
+        facts: dict[str, Any] = workspace.store.document(record.output("facts") or "")
+        return facts
+
+    def edit(self, file: str, old: str, new: str) -> None:
+        """Replaces `old`, which must stand there once, in a file of the programme."""
+        path = self.catalog / file
+        text = path.read_text()
+        assert text.count(old) == 1, f"{file} holds {old!r} {text.count(old)} times"
+        path.write_text(text.replace(old, new))

@@ -1,0 +1,224 @@
+"""Whole phases of the template's programme, on the emulated system, as people run them."""
+
+import json
+import os
+import shutil
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+from phases import Bench, Ended
+
+from catalog.lineage import figures
+from catalog.verification import verify
+
+pytestmark = pytest.mark.end_to_end
+
+
+def copied(bench: Bench, folder: Path) -> Bench:
+    """The same programme and workspace, to be changed."""
+    shutil.copytree(bench.catalog, folder / "shop")
+    shutil.copytree(bench.home, folder / "home")
+    return replace(bench, catalog=folder / "shop", home=folder / "home")
+
+
+def test_a_phase_is_proved_and_its_evidence_holds(pilot: Bench) -> None:
+    outcome = verify(pilot.home)
+    assert outcome.ok, outcome.faults
+    rows = pilot.observations("pilot")
+    assert {row["verdict"] for row in rows} == {"proved"}
+    assert {row["test"] for row in rows} == {
+        f"pilot.{component}.{type_}" for component in ("storefront", "orders") for type_ in ("load", "stress", "soak")
+    }
+    assert (pilot.home / "reports" / "pilot" / "report.html").stat().st_size > 10_000
+
+
+def test_every_figure_of_the_report_leads_to_evidence(pilot: Bench) -> None:
+    report = json.loads((pilot.home / "reports" / "pilot" / "report.json").read_text())
+    found = list(figures(report))
+    assert len(found) > 100
+    assert all(figure["evidence"] for figure in found)
+    some = found[len(found) // 2]["figure"]
+    walked = pilot.run("lineage", some)
+    assert walked.status == 0, walked.stderr
+    assert "declared" in walked.stdout
+
+
+def test_running_again_executes_nothing_and_does_not_start_prefect(pilot: Bench) -> None:
+    again = replace(pilot, environ={**pilot.environ, "PREFECT_HOME": "/nonexistent/prefect"}).run(
+        "run", "pilot", "--json"
+    )
+    assert again.status == 0, again.stderr
+    assert again.answer["executed"] == 0
+    assert again.stderr == ""
+    assert {test["decision"] for test in pilot.run("plan", "pilot", "--json").answer["tests"]} == {"complete"}
+
+
+def test_the_next_phase_relies_on_what_was_proved(pilot: Bench, tmp_path: Path) -> None:
+    bench = copied(pilot, tmp_path)
+    assert {test["decision"] for test in bench.run("plan", "launch", "--json").answer["tests"]} == {"rely"}
+    ended = bench.run("run", "launch", "--json")
+    assert ended.status == 0, ended.stderr
+    assert (ended.answer["executed"], ended.answer["relied"]) == (0, 6)
+    assert verify(bench.home).ok
+    assert {row["reliance"] for row in bench.observations("launch")} == {"relied"}
+    explained = bench.run("explain", "launch.orders.load", "--json").answer
+    assert all(each["allows"] for each in explained["compared"])
+    assert "volumes" in " ".join(each["input"] for each in explained["compared"])
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "changed"),
+    [
+        ("system.yaml", None, None, "components.orders.version"),
+        ("forecasts.csv", None, None, "volumes."),
+    ],
+)
+def test_what_changed_is_executed_again_and_named(
+    pilot: Bench, tmp_path: Path, file: str, old: str | None, new: str | None, changed: str
+) -> None:
+    bench = copied(pilot, tmp_path)
+    text = (bench.catalog / file).read_text()
+    if file == "system.yaml":
+        block = text[text.index("id: orders") :]
+        version = block[block.index("version:") :].splitlines()[0]
+        (bench.catalog / file).write_text(text.replace(block, block.replace(version, 'version: "raised"', 1)))
+    else:
+        (bench.catalog / file).write_text(text.replace("200000", "300000"))
+    plan = {test["test"]: test for test in bench.run("plan", "launch", "--json").answer["tests"]}
+    executed = [test for test in plan.values() if test["decision"] == "execute"]
+    assert {test["component"] for test in executed} == (
+        {"orders"} if file == "system.yaml" else {"orders", "storefront"}
+    )
+    assert all(any(changed in reason["input"] for reason in test["reasons"]) for test in executed)
+    assert all(reason["old"] != reason["new"] for test in executed for reason in test["reasons"])
+
+
+@pytest.mark.parametrize(
+    ("environment", "types", "test", "requirements"),
+    [
+        ("rehearsal-slow-orders", "load", "pilot.orders.load", {"latency", "answered-in-time"}),
+        ("rehearsal-leaking-orders", "soak", "pilot.orders.soak", {"memory-growth"}),
+        ("rehearsal-failing-orders", "load", "pilot.orders.load", {"answered", "answered-in-time", "latency"}),
+    ],
+)
+def test_a_declared_defect_disproves_exactly_what_it_affects(
+    shop: Bench, environment: str, types: str, test: str, requirements: set[str]
+) -> None:
+    ended = shop.run("run", "pilot", "--json", "--environment", environment, "--types", types)
+    assert ended.status == 1, ended.stderr
+    rows = shop.observations("pilot")
+    refuted = {(row["test"], row["requirement"]) for row in rows if row["verdict"] == "not proved"}
+    assert refuted == {(test, requirement) for requirement in requirements}
+    assert not [row for row in rows if row["verdict"] == "inconclusive"]
+    assert verify(shop.home).ok
+
+
+def test_a_starved_injector_makes_observations_inconclusive_and_proves_nothing(shop: Bench) -> None:
+    process = shop.start("run", "pilot", "--json", "--types", "load")
+    while process.poll() is None:
+        for injector in injectors(process.pid):
+            starve(injector)
+    stdout, stderr = process.communicate()
+    assert process.returncode == 1, stderr
+    rows = shop.observations("pilot")
+    latencies = [row for row in rows if row["metric"].startswith("latency")]
+    assert latencies
+    assert {row["verdict"] for row in rows} == {"inconclusive"}
+    assert all("load not offered in time" in row["reason"] for row in latencies)
+    assert json.loads(stdout)["verdicts"]["proved"] == 0
+    assert verify(shop.home).ok
+
+
+def injectors(parent: int) -> list[psutil.Process]:
+    try:
+        children = psutil.Process(parent).children(recursive=True)
+        return [child for child in children if "tasks.inject" in child.cmdline()]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def starve(process: psutil.Process) -> None:
+    """Leaves a process a fifth of the time, as a machine with other work does."""
+    try:
+        process.suspend()
+        process.wait(0.4)  # stopped for this long: it cannot end meanwhile
+    except psutil.TimeoutExpired:
+        process.resume()
+        time.sleep(0.1)  # the share of time that it is left
+    except psutil.NoSuchProcess:
+        return
+
+
+def test_a_system_that_does_not_answer_is_inconclusive_and_ends_with_status_3(shop: Bench) -> None:
+    ended = shop.run("run", "pilot", "--json", "--environment", "nobody-there")
+    assert ended.status == 3, ended.stderr
+    rows = shop.observations("pilot")
+    assert {row["verdict"] for row in rows} == {"inconclusive"}
+    assert all("unreachable" in row["reason"] and "refused" in row["reason"] for row in rows)
+    assert verify(shop.home).ok
+
+
+@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT])
+def test_an_interrupted_run_goes_on_without_repeating_what_is_finished(shop: Bench, blow: signal.Signals) -> None:
+    process = shop.start("run", "pilot", "--types", "load")
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "2 of 2" in line:
+            break
+    wait_for_injector(process.pid)
+    os.killpg(process.pid, blow)
+    process.communicate()
+    assert process.returncode == (-signal.SIGKILL if blow is signal.SIGKILL else 130)
+    held = verify(shop.home)
+    assert held.ok, held.faults
+    assert any("interrupted" in note for note in held.notes)
+    ended = shop.run("run", "pilot", "--json", "--types", "load")
+    assert ended.answer["executed"] == 1, ended.stderr
+    runs = {test["test"]: [run["state"] for run in test["runs"]] for test in shop.facts("pilot")["tests"]}
+    assert runs["pilot.storefront.load"] == ["finished"]
+    assert runs["pilot.orders.load"] == ["interrupted", "finished"]
+    assert verify(shop.home).ok
+
+
+def wait_for_injector(parent: int) -> None:
+    while not injectors(parent):
+        assert psutil.pid_exists(parent)
+
+
+def test_two_runs_at_once_are_not_let_into_one_workspace(shop: Bench) -> None:
+    first = shop.start("run", "pilot", "--types", "load")
+    assert first.stderr is not None
+    for line in first.stderr:
+        if "1 of 2" in line:
+            break
+    second = shop.run("run", "pilot", "--types", "load")
+    os.killpg(first.pid, signal.SIGKILL)
+    first.communicate()
+    assert_refused(second, status=3, saying=f"process {first.pid}")
+
+
+def assert_refused(ended: Ended, *, status: int, saying: str) -> None:
+    assert ended.status == status
+    assert saying in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_one_changed_byte_anywhere_is_found(pilot: Bench, tmp_path: Path) -> None:
+    """A few bytes of every file; that each single byte counts is shown on small workspaces (tests/catalog)."""
+    bench = copied(pilot, tmp_path)
+    files = [path for folder in ("objects", "ledger") for path in (bench.home / folder).rglob("*") if path.is_file()]
+    evidence = [path for path in files if path.name != "lock" and path.stat().st_size]
+    for path in evidence[:: max(1, len(evidence) // 25)]:
+        data = path.read_bytes()
+        place = len(data) // 2
+        path.chmod(0o644)
+        path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+        outcome = verify(bench.home)
+        assert not outcome.ok
+        assert any(path.name[:16] in fault.where or path.name in fault.what for fault in outcome.faults)
+        path.write_bytes(data)
+    assert verify(bench.home).ok

@@ -1,0 +1,285 @@
+"""Execution: every message has its row, times are in order, stress stops in time, and nothing is left running."""
+
+import socket
+from dataclasses import replace
+from dataclasses import replace
+
+import numpy as np
+import psutil
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from catalog.canonical import canonical
+from catalog.declarations import EnvironmentKind
+from catalog.runs import RunState
+from expectations.verdicts import LATER
+from tasks.arrivals import generate_arrivals, messages_to_offer, seed_for
+from tasks.emulate.spec import ComponentSpec
+from tasks.emulate.system import start_component
+from tasks.execute import SAMPLING_US, Conduct, is_carried
+from tasks.inject.files import Outcome
+from tasks.inject.injector import Injection
+from tasks.parquet import read_table, table_bytes
+from tasks.plan import phases_needed, plan_tests
+from tasks.volumes import model_volumes, parted
+
+QUICK = {"load": 1_200_000, "stress": 500_000, "soak": 1_000_000}
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_running():
+    """Whatever a test starts, it ends."""
+    before = set(psutil.Process().children(recursive=True))
+    yield
+    assert set(psutil.Process().children(recursive=True)) <= before
+
+
+def conduct(programme, name, *, environment=None, progress=lambda *_: None, run="pilot/x/1", attempt=1):
+    """One planned test of the pilot, about to be executed for a second or so."""
+    chosen = (environment or programme.environment("rehearsal")).model_copy(update={"durations": QUICK})
+    volumes = {each: model_volumes(programme, each) for each in phases_needed(programme, "pilot")}
+    planned = plan_tests(programme, "pilot", chosen, volumes, occasion="pilot")
+    test = next(each for each in planned if each.test == f"pilot.{name}")
+    return Conduct(
+        programme=programme, environment=chosen, planned=test, run=run, attempt=attempt, progress=progress
+    )  # fmt: skip
+
+
+def entering(programme, url):
+    """A real environment whose components are all found at `url`."""
+    entries = {"storefront": url, "orders": url}
+    return programme.environment("rehearsal").model_copy(update={"id": "site", "kind": EnvironmentKind.REAL, "entries": entries})
+
+
+@pytest.fixture
+def closed_port():
+    """A port of this machine that nothing listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    return port
+
+
+def test_a_load_test_keeps_a_row_for_every_message_that_was_due(template):
+    told = []
+    prepared = conduct(template.programme, "orders.load", progress=lambda *how: told.append(how), run="pilot/o/3", attempt=2)
+    conducted = prepared.execute()
+    assert conducted.state is RunState.FINISHED
+    arrivals, results, infrastructure = (conducted.tables[name] for name in ("arrivals", "results", "infrastructure"))
+
+    key = prepared.planned.key["inputs"]
+    messages = messages_to_offer(
+        key["volumes"]["messages"], target_us=key["volumes"]["window_us"], rate=25, offered_us=QUICK["load"]
+    )
+    assert sum(messages.values()) == 100  # 48,000 in four hours, 25 times faster, for 1.2 s
+    assert arrivals.groupby(["path", "srv", "kind"]).size().to_dict() == {parted(label): n for label, n in messages.items()}
+    expected = generate_arrivals(messages, window_us=QUICK["load"], seed=seed_for(key["arrivals"]["seed"], 0))
+    assert arrivals.offset_us.tolist() == expected.offset_us.tolist()
+    assert arrivals.device.tolist() == expected.device.tolist()
+    assert set(arrivals.traffic) == {"BAU"}
+
+    assert results.sequence.tolist() == arrivals.sequence.tolist() == list(range(100))
+    for shared in ("path", "srv", "kind", "traffic", "expect"):
+        assert results[shared].tolist() == arrivals[shared].tolist()
+    assert set(results.run) == {"pilot/o/3"}
+    assert set(results.component) == {"orders"}
+    assert set(results.outcome) == {"ok"}
+    assert set(results.status) == {200}
+    start = conducted.document["start_us"]
+    assert (results.intended_us - start).tolist() == arrivals.offset_us.tolist()
+    assert (results.intended_us <= results.ready_us).all()
+    assert (results.ready_us <= results.sent_us).all()
+    assert (results.sent_us < results.done_us).all()
+    assert (results.latency_us == results.done_us - results.intended_us).all()
+    assert (results.service_us == results.done_us - results.sent_us).all()
+    assert (results.service_us >= 32_000).all()  # the declared service time, of a machine that has nothing else to do
+
+    during = infrastructure[(infrastructure.at_us >= start) & (infrastructure.at_us < start + QUICK["load"])]
+    assert set(infrastructure.run) == {"pilot/o/3"}
+    assert {"orders", "stand-ins-plain", "injector", "host"} == set(infrastructure.component)
+    assert {"cpu_permille", "memory_bytes", "connections_count"} <= set(during[during.component == "orders"].metric)
+    assert told[-1] == (0, 100, 100, 100)
+    for name, rows in conducted.tables.items():
+        assert read_table(name, table_bytes(name, rows)).equals(rows)
+
+    document = conducted.document
+    canonical(document)
+    assert document["injector"]["kind"] == "own, open loop"
+    assert {name: value for name, value in document.items() if name not in ("injector", "start_us")} == {
+        "run": "pilot/o/3",
+        "test": "pilot.orders.load",
+        "phase": "pilot",
+        "occasion": "pilot",
+        "component": "orders",
+        "role": "orders",
+        "type": "load",
+        "name": "load",
+        "environment": "rehearsal",
+        "environment_kind": "rehearsal",
+        "compression": "12000",
+        "rate": "25",
+        "seed": key["arrivals"]["seed"],
+        "level_index": 2,
+        "blocks": template.programme.tests.profiles[0].blocks,
+        "window_us": 1_200_000,
+        "timeout_us": 10_000_000,
+        "lateness_limit_us": 100_000,
+        "sampling_interval_us": SAMPLING_US[0],
+        "target": {"messages": 100},
+        "steps": [],
+        "step_latency_us": 0,
+        "step_answered_ppm": 0,
+        "unreachable": "",
+    }
+
+
+@pytest.mark.parametrize(("duration_us", "between_us"), [(10_000_000, 100_000), (28_800_000_000, 1_000_000), (10**6, 50_000)])
+def test_samples_are_as_far_apart_as_a_hundred_of_them_need_within_bounds(template, duration_us, between_us):
+    prepared = conduct(template.programme, "orders.load")
+    longer = prepared.environment.model_copy(update={"durations": {"load": duration_us}})
+    assert replace(prepared, environment=longer)._sampling_us == between_us
+
+
+def rising(programme, edited, *steps):
+    """The programme with other steps of its stress test, each carried within 0.6 seconds."""
+    return edited(
+        programme, ("tests.profiles.stress.steps", list(steps)), ("tests.profiles.stress.step_latency", 600_000)
+    )
+
+
+def test_a_stress_test_stops_at_the_first_step_that_is_not_carried(template, edited):
+    """Six workers of 32 ms serve 94 in half a second: 10 are carried, 333 leave a backlog of more than a second."""
+    conducted = conduct(rising(template.programme, edited, "0.25", "8", "9"), "orders.stress").execute()
+    assert conducted.state is RunState.FINISHED
+    first, second = conducted.document["steps"]
+    assert [first["multiple_ppm"], second["multiple_ppm"]] == [250_000, 8_000_000]
+    assert (first["first"], second["first"]) == (0, first["last"] + 1)
+    assert second["last"] - second["first"] + 1 == 333
+    assert second["start_us"] >= first["start_us"] + first["window_us"]
+    assert conducted.document["target"] == {"messages": second["last"] + 1}
+    assert (conducted.document["step_latency_us"], conducted.document["step_answered_ppm"]) == (600_000, 990_000)
+    assert len(conducted.document["injector"]["steps"]) == 2
+    results = conducted.tables["results"]
+    assert results.sequence.tolist() == list(range(second["last"] + 1))
+    for step in (first, second):
+        due = results[(results.sequence >= step["first"]) & (results.sequence <= step["last"])].intended_us
+        assert due.min() >= step["start_us"]
+        assert due.max() < step["start_us"] + step["window_us"]
+
+
+def test_each_step_has_arrivals_of_its_own(template, edited):
+    conducted = conduct(rising(template.programme, edited, "0.2", "0.3"), "orders.stress").execute()
+    offsets = conducted.tables["arrivals"].offset_us.tolist()
+    assert len(conducted.document["steps"]) == 2
+    assert offsets[:6] != offsets[8:14]
+
+
+def test_a_system_that_is_gone_at_the_next_step_takes_no_row_with_it(template, edited):
+    programme = rising(template.programme, edited, "0.5", "0.6")
+    with start_component(ComponentSpec(component="site", routes={"purchase": None})) as site:
+        ended = conduct(
+            programme, "orders.stress", environment=entering(programme, site.url),
+            progress=lambda step, done, offered, total: site.stop() if done == total else None,
+        )  # fmt: skip
+        conducted = ended.execute()
+    assert conducted.state is RunState.UNREACHABLE
+    assert str(site.port) in conducted.document["unreachable"]
+    assert [step["multiple_ppm"] for step in conducted.document["steps"]] == [500_000]
+    assert len(conducted.tables["results"]) == conducted.document["target"]["messages"] > 0
+    assert set(conducted.tables["results"].outcome) == {"ok"}
+
+
+def test_a_real_environment_is_tested_as_it_stands(template):
+    programme = template.programme
+    with start_component(ComponentSpec(component="site", routes={"browse": None, "purchase": None})) as site:
+        conducted = conduct(programme, "storefront.load", environment=entering(programme, site.url)).execute()
+        assert site.process.pid in {child.pid for child in psutil.Process().children()}  # it is not ours to end
+    assert conducted.state is RunState.FINISHED
+    assert conducted.document["environment_kind"] == "real"
+    assert set(conducted.tables["infrastructure"].component) == {"host", "injector"}
+
+
+def test_failures_are_rows_like_any_other(template):
+    programme = template.programme
+    failing = ComponentSpec(component="site", routes={"purchase": None}, error_permille=1000)
+    with start_component(failing) as site:
+        conducted = conduct(programme, "orders.load", environment=entering(programme, site.url)).execute()
+    assert conducted.state is RunState.FINISHED
+    assert set(conducted.tables["results"].outcome) == {"error"}
+    assert set(conducted.tables["results"].status) == {500}
+
+
+def test_messages_that_are_never_answered_have_no_time_of_it(template, edited):
+    """One worker of 2 s and a time-out of 0.3 s: what is not answered in time is a timeout, and has its row."""
+    programme = edited(template.programme, ("tests.profiles.load.timeout", 300_000))
+    slow = ComponentSpec(component="site", routes={"purchase": None}, workers=1, service_us=2_000_000)
+    with start_component(slow) as site:
+        conducted = conduct(programme, "orders.load", environment=entering(programme, site.url)).execute()
+    results = conducted.tables["results"]
+    assert len(results) == conducted.document["target"]["messages"]
+    assert set(results.outcome) == {"timeout"}
+    assert (results.latency_us.dropna() >= 300_000).all()
+    assert (results.done_us.isna() == results.latency_us.isna()).all()
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("https://site.example.invalid/", "speaks plain HTTP only"),
+        ("http://127.0.0.1:99999", "speaks plain HTTP only, to a host and port"),
+        ("http://127.0.0.1:{port}", "127.0.0.1:{port}"),
+    ],
+)
+def test_a_system_that_cannot_be_reached_is_an_outcome_with_its_reason(template, closed_port, url, reason):
+    programme = template.programme
+    environment = entering(programme, url.format(port=closed_port))
+    conducted = conduct(programme, "storefront.load", environment=environment).execute()
+    assert conducted.state is RunState.UNREACHABLE
+    assert conducted.tables == {}
+    assert reason.format(port=closed_port) in conducted.document["unreachable"]
+    assert (conducted.document["start_us"], conducted.document["target"]) == (0, {"messages": 0})
+    assert conducted.document["run"] == "pilot/x/1"
+    canonical(conducted.document)
+
+
+def test_a_test_with_nothing_to_offer_says_so(template, edited):
+    programme = edited(template.programme, ("environments.rehearsal.rates.orders", "0.000001"))
+    conducted = conduct(programme, "orders.load").execute()
+    assert conducted.state is RunState.UNREACHABLE
+    assert "no message to offer" in conducted.document["unreachable"]
+
+
+# --- when a step is carried --------------------------------------------------------------------------------------------
+
+
+def injection(latencies):
+    """What came of messages with these latencies; None: it failed."""
+    due = np.arange(len(latencies), dtype=np.int64) * 1000
+    failed = [latency is None for latency in latencies]
+    columns = {
+        "intended_us": due,
+        "done_us": due + np.array([latency or 0 for latency in latencies], dtype=np.int64),
+        "outcome": np.array([Outcome.ERROR if each else Outcome.OK for each in failed], dtype=np.int64),
+    }
+    return Injection(columns=columns, summary={})
+
+
+@settings(derandomize=True, deadline=None)
+@given(latencies=st.lists(st.none() | st.integers(1, 300), min_size=1, max_size=60))
+def test_a_step_is_carried_when_enough_are_answered_soon_enough(template, latencies):
+    profile = template.programme.tests.profiles[1].model_copy(update={"step_latency": 150})
+    ordered = sorted(LATER if latency is None else latency for latency in latencies)
+    soon = sum(latency <= 150 for latency in ordered)
+    answered = sum(latency is not None for latency in latencies)
+    # nearest rank: the 95th percentile is within the limit when at least 95 of 100 messages are
+    expected = soon * 100 >= 95 * len(latencies) and answered * 100 >= 99 * len(latencies)
+    assert is_carried(injection(latencies), profile) == expected
+
+
+def test_limits_that_are_not_declared_carry_anything(template):
+    profile = template.programme.tests.profiles[0]
+    assert is_carried(injection([None, 10**9]), replace_limits(profile))
+
+
+def replace_limits(profile):
+    return profile.model_copy(update={"step_latency": None, "step_answered": None})

@@ -1,0 +1,534 @@
+"""Planning: what is executed, relied on or complete, why, and what stands in an execution's key."""
+
+from dataclasses import replace
+from fractions import Fraction
+
+import pytest
+
+from catalog import rules
+from catalog.canonical import canonical
+from catalog.declarations import TestType
+from tasks.plan import (
+    Decision,
+    History,
+    decide,
+    decimal,
+    execution_key,
+    offered_us,
+    phases_needed,
+    plan_tests,
+    rate_factor,
+    standing,
+)
+from tasks.stage import document
+from tasks.volumes import model_volumes, target_volumes
+
+LOAD = "orders.load"
+
+
+def planned(programme, phase="pilot", name=LOAD, *, environment="", occasion=""):
+    chosen = programme.environment(environment or programme.programme.default_environment)
+    volumes = {each: model_volumes(programme, each) for each in phases_needed(programme, phase)}
+    found = plan_tests(programme, phase, chosen, volumes, occasion=occasion or phase)
+    return next(each for each in found if each.test == f"{phase}.{name}")
+
+
+def known(runbook, **verdicts):
+    """What is known of the runs so far; each is proved unless `verdicts` says otherwise, by its number."""
+    runs = runbook.runs()
+    told = {runs[int(number[1:])].run: verdict for number, verdict in verdicts.items()}
+
+    def verdict(run):
+        if run.state != "finished":
+            return "inconclusive", run.state.value
+        return told.get(run.run, ("proved", ""))
+
+    withdrawn = frozenset(runbook.workspace.withdrawn())
+    return History(runs=tuple(runs), withdrawn=withdrawn, store=runbook.workspace.store, verdict=verdict)
+
+
+def execute(runbook, test, **how):
+    """Records a run of a planned test, under its key; each has a document of its own."""
+    outputs = {"run": document({"number": len(runbook.runs())})}
+    return runbook.run(test.test, key=test.key, occasion=test.occasion, outputs=outputs, **how)
+
+
+@pytest.fixture
+def programme(template):
+    return template.programme
+
+
+# --- which tests there are ---------------------------------------------------------------------------------------------
+
+
+def test_every_plan_of_the_phase_gives_its_tests_in_order(programme, smets1):
+    environment = programme.environment("rehearsal")
+    volumes = {"launch": model_volumes(programme, "launch")}
+    found = plan_tests(programme, "pilot", environment, volumes, occasion="pilot")
+    assert [each.test for each in found] == [
+        f"pilot.{component}.{name}" for component in ("storefront", "orders") for name in ("load", "stress", "soak")
+    ]
+    assert len({each.key_digest for each in found}) == len(found)
+    shipped = smets1.programme
+    foc = {"foc": model_volumes(shipped, "foc")}
+    moc = plan_tests(shipped, "moc", shipped.environment("rehearsal"), foc, occasion="moc")
+    assert {each.component.id for each in moc} == {"dsp", "dco", "cp", "s1sp-moc-mds", "s1sp-moc-secure"}
+
+
+def test_phases_whose_volumes_are_needed(programme):
+    assert phases_needed(programme, "pilot") == ["pilot", "launch"]
+    assert phases_needed(programme, "launch") == ["launch"]
+
+
+# --- the key -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_key_holds_what_results_depend_on(programme):
+    inputs = planned(programme).key["inputs"]
+    assert inputs["test"]["definition"]["duration"] == 14_400_000_000
+    assert inputs["components"] == {
+        "orders": {"version": "1.0", "artefact": "unstated", "configuration": {}, "solution": "Order House Classic"}
+    }
+    assert inputs["interfaces"] == {"entry": "plain", "beyond": {"purchase": "plain"}}
+    assert inputs["environment"]["emulation"]["workers"] == 6
+    assert inputs["factors"] == {"compression": "2400", "rate": "25"}
+    assert inputs["offered_us"] == 6_000_000
+    assert sum(inputs["volumes"]["messages"].values()) == 48_000
+    canonical(planned(programme).key)
+
+
+LEFT_OUT = [
+    ("tests.plans.orders-plan.success_criteria", "Other criteria"),
+    ("tests.plans.orders-plan.title", "Other"),
+    ("tests.plans.orders-plan.version", "2"),
+    ("tests.profiles.load.title", "Other"),
+    ("tests.profiles.load.source", "Other"),
+    ("system.components.orders.title", "Other"),
+    ("system.components.orders.solution.source", "Other"),
+    ("system.components.storefront.version", "2.0"),
+    ("requirements.latency.limit", {"value": 1, "unit": "us"}),
+    ("environments.rehearsal.title", "Other"),
+    ("environments.rehearsal.rates.default", "2"),
+    ("environments.rehearsal.components.storefront.workers", 1),
+    ("environments.rehearsal.durations.soak", 9_000_000),
+    ("assumptions.browsing-share.value", "0.81"),
+]
+HELD = [
+    ("tests.profiles.load.duration", 1_440_000_000, "test.definition.duration"),
+    ("tests.profiles.load.blocks", 31, "test.definition.blocks"),
+    ("tests.profiles.load.timeout", 9_000_000, "test.definition.timeout"),
+    ("tests.profiles.load.lateness", 99_000, "test.definition.lateness"),
+    ("system.components.orders.version", "2.0", "components.orders.version"),
+    ("system.components.orders.artefact", "sha256:1", "components.orders.artefact"),
+    ("system.components.orders.configuration", {"cache": "on"}, "components.orders.configuration.cache"),
+    ("system.components.orders.solution.name", "Order House Next", "components.orders.solution"),
+    ("system.interfaces.ordering.protocol", "duis", "interfaces.entry"),
+    ("system.interfaces.paying.protocol", "duis", "interfaces.beyond.purchase"),
+    ("system.message_paths.purchase.steps", ["shopper", "storefront", "role:orders"], "interfaces.beyond.purchase"),
+    ("environments.rehearsal.size", "two machines", "environment.size"),
+    ("environments.rehearsal.connections", 17, "environment.connections"),
+    ("environments.rehearsal.components.orders.service", 33_000, "environment.emulation.service"),
+    ("environments.rehearsal.entries", {"orders": "http://127.0.0.1:9"}, "environment.entry"),
+    ("environments.rehearsal.durations.load", 6_000_001, "offered_us"),
+    ("environments.rehearsal.rates.orders", "25.0000001", "factors.rate"),
+    ("environments.rehearsal.seed", 1, "arrivals.seed"),
+    ("assumptions.ordering-share.value", "0.05", "volumes.messages.purchase|place-order|request"),
+    ("volumes.periods", [{"id": "evening", "title": "t", "from_hour": 0, "to_hour": 24}], "volumes.window_us"),
+]
+
+
+@pytest.mark.parametrize(("path", "value"), LEFT_OUT, ids=lambda value: value if isinstance(value, str) else "")
+def test_what_is_left_out_of_the_key_on_purpose(programme, edited, path, value):
+    assert planned(edited(programme, (path, value))).key == planned(programme).key
+
+
+@pytest.mark.parametrize(("path", "value", "named"), HELD, ids=lambda value: value if isinstance(value, str) else "")
+def test_whatever_is_in_the_key_is_executed_again_when_it_changes_and_is_named(
+    programme, edited, runbook, path, value, named
+):
+    execute(runbook, planned(programme))
+    decided = decide(programme, planned(edited(programme, (path, value))), known(runbook))
+    assert decided.decision is Decision.EXECUTE
+    assert decided.why == "changed since pilot/pilot.orders.load/1"
+    assert named in {reason.input for reason in decided.reasons}
+    assert all(reason.old != reason.new for reason in decided.reasons)
+
+
+def test_phases_share_a_key_and_environments_do_not(programme):
+    assert planned(programme).key_digest == planned(programme, "launch").key_digest
+    assert planned(programme).key_digest == planned(programme, occasion="2026-05-01").key_digest
+    other = planned(programme, environment="rehearsal-slow-orders")
+    assert other.key["inputs"]["environment"]["id"] != planned(programme).key["inputs"]["environment"]["id"]
+
+
+def test_the_scope_of_a_programme_holds_every_component_tested_so_far(programme, edited, smets1):
+    whole = edited(programme, ("programme.reliance.scope", "programme"))
+    assert set(planned(whole).key["inputs"]["components"]) == {"storefront", "orders"}  # not payments, nor shoppers
+    shipped = edited(smets1.programme, ("programme.reliance.scope", "programme"))
+    assert set(planned(shipped, "ioc", "cp.load").key["inputs"]["components"]) == {"dsp", "s1sp-ioc", "dco", "cp"}
+    assert set(planned(shipped, "moc", "cp.load").key["inputs"]["components"]) == {
+        "dsp", "s1sp-ioc", "dco", "cp", "s1sp-moc-mds", "s1sp-moc-secure",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("factor", "written"),
+    [(Fraction(2400), "2400"), (Fraction(1), "1"), (Fraction(1, 4), "0.25"), (Fraction("0.0525"), "0.0525"),
+     (Fraction("0.00000012"), "0.00000012"), (Fraction(28_800, 7), "4114.285714"), (Fraction(10**6), "1000000")],
+)  # fmt: skip
+def test_factors_are_written_exactly_where_they_have_an_end(factor, written):
+    assert decimal(factor) == written
+
+
+def test_rates_and_durations_come_from_the_environment_else_they_are_those_of_the_real_test(programme):
+    environment, profile = programme.environment("rehearsal"), programme.tests.profiles[0]
+    assert rate_factor(environment, "orders") == 25
+    assert rate_factor(environment, "storefront") == 1
+    assert rate_factor(environment.model_copy(update={"rates": {}}), "orders") == 1
+    assert offered_us(environment, profile) == 6_000_000
+    assert offered_us(environment.model_copy(update={"durations": {}}), profile) == profile.duration
+
+
+def shape(value, path=""):
+    """The dotted places of a document's values, with their types."""
+    if isinstance(value, dict) and value:
+        return sorted(
+            place for name, each in value.items() for place in shape(each, f"{path}.{name}" if path else name)
+        )
+    if isinstance(value, list) and value:
+        return shape(value[0], f"{path}[]")
+    return [f"{path}: {type(value).__name__}"]
+
+
+def test_golden_shape_of_the_key(programme):
+    """A key of another shape compares with none of before: raise `rules.EXECUTE` when it changes."""
+    component, profile = programme.component("orders"), programme.tests.profiles[1]
+    target = target_volumes(programme, model_volumes(programme, "launch"), "orders")
+    assert profile.type is TestType.STRESS
+    key = execution_key(programme, "pilot", programme.environment("rehearsal"), component, profile, target)
+    assert (rules.EXECUTE, shape(key)) == GOLDEN
+
+
+# --- decisions within one phase ----------------------------------------------------------------------------------------
+
+
+def test_a_test_that_was_never_executed_is_executed(programme, runbook):
+    decided = decide(programme, planned(programme), known(runbook))
+    assert (decided.decision, decided.why) == (Decision.EXECUTE, "never executed in this phase")
+    assert [(each.input, each.old) for each in decided.reasons] == [("evidence of an earlier phase", "none recorded")]
+
+
+@pytest.mark.parametrize("verdict", [("proved", ""), ("not proved", ""), ("inconclusive", "")])
+def test_a_finished_run_stands_whatever_its_verdict(programme, runbook, verdict):
+    run = execute(runbook, planned(programme))
+    decided = decide(programme, planned(programme), known(runbook, _0=verdict))
+    assert decided.decision is Decision.COMPLETE
+    assert decided.stands == run
+    assert verdict[0] in decided.why
+
+
+def test_it_is_repeated_only_for_a_cause_outside_the_figure_which_is_told(programme, runbook):
+    execute(runbook, planned(programme))
+    decided = decide(programme, planned(programme), known(runbook, _0=("inconclusive", "load not offered: 1 of 2")))
+    assert (decided.decision, decided.why) == (Decision.EXECUTE, "repeated: load not offered: 1 of 2")
+    assert decided.reasons[0].input == "run pilot/pilot.orders.load/1"
+
+
+def test_a_run_that_reached_nothing_is_repeated(programme, runbook):
+    execute(runbook, planned(programme), state="unreachable")
+    decided = decide(programme, planned(programme), known(runbook))
+    assert (decided.decision, decided.why) == (Decision.EXECUTE, "repeated: unreachable")
+
+
+def test_a_withdrawn_run_that_reached_nothing_does_not_stand(programme, runbook):
+    run = execute(runbook, planned(programme), state="unreachable")
+    runbook.withdraw(run.record.digest)
+    assert standing(planned(programme), [run], known(runbook)) is None
+
+
+def test_an_interrupted_run_is_executed_anew_and_named(programme, runbook):
+    execute(runbook, planned(programme), state="")
+    decided = decide(programme, planned(programme), known(runbook))
+    assert (decided.decision, decided.why) == (Decision.EXECUTE, "interrupted: pilot/pilot.orders.load/1")
+
+
+def test_of_two_finished_runs_the_newer_stands(programme, runbook):
+    execute(runbook, planned(programme))
+    newer = execute(runbook, planned(programme))
+    decided = decide(programme, planned(programme), known(runbook, _0=("proved", ""), _1=("not proved", "")))
+    assert (decided.decision, decided.stands) == (Decision.COMPLETE, newer)
+
+
+def test_trying_again_against_a_system_that_is_down_takes_nothing_back(programme, runbook):
+    finished = execute(runbook, planned(programme))
+    execute(runbook, planned(programme), state="unreachable")
+    decided = decide(programme, planned(programme), known(runbook, _0=("not proved", "")))
+    assert (decided.decision, decided.stands) == (Decision.COMPLETE, finished)
+
+
+def test_again_executes_whatever_stands_and_says_why(programme, runbook):
+    execute(runbook, planned(programme))
+    decided = decide(programme, planned(programme), known(runbook), again="the host was busy")
+    assert (decided.decision, decided.why) == (Decision.EXECUTE, "asked for again: the host was busy")
+    assert decided.reasons[0].new == "the host was busy"
+
+
+def test_a_changed_component_executes_again_within_the_phase_and_changed_back_the_first_run_stands(
+    programme, edited, runbook
+):
+    first = execute(runbook, planned(programme))
+    newer = edited(programme, ("system.components.orders.version", "2.0"))
+    decided = decide(newer, planned(newer), known(runbook))
+    assert decided.why == "changed since pilot/pilot.orders.load/1"
+    assert [(each.input, each.old, each.new) for each in decided.reasons] == [
+        ("components.orders.version", "1.0", "2.0")
+    ]
+    execute(runbook, planned(newer))
+    assert decide(newer, planned(newer), known(runbook)).decision is Decision.COMPLETE
+    assert decide(programme, planned(programme), known(runbook)).stands == first
+
+
+def test_a_withdrawn_run_is_executed_anew_and_one_before_it_stands_again(programme, runbook):
+    first = execute(runbook, planned(programme))
+    runbook.withdraw(first.record.digest)
+    decided = decide(programme, planned(programme), known(runbook))
+    assert (decided.decision, decided.why) == (
+        Decision.EXECUTE,
+        "its evidence was withdrawn: pilot/pilot.orders.load/1",
+    )
+    second, third = execute(runbook, planned(programme)), execute(runbook, planned(programme))
+    runbook.withdraw(third.record.outputs[0].digest)
+    assert decide(programme, planned(programme), known(runbook)).stands == second
+
+
+@pytest.mark.parametrize("harm", ["alter", "lose"])
+def test_damaged_evidence_is_executed_anew_and_brings_no_older_run_back(programme, runbook, harm):
+    execute(runbook, planned(programme))
+    newer = execute(runbook, planned(programme))
+    getattr(runbook, harm)(newer.record.outputs[0].digest)
+    decided = decide(programme, planned(programme), known(runbook, _1=("not proved", "")))
+    assert decided.decision is Decision.EXECUTE
+    assert [(each.input, each.new) for each in decided.reasons] == [(f"run {newer.run}", "evidence damaged or missing")]
+
+
+def test_a_key_that_cannot_be_read_is_executed_anew(programme, runbook):
+    run = execute(runbook, planned(programme))
+    runbook.lose(run.key)
+    decided = decide(programme, planned(programme), known(runbook))
+    assert (decided.decision, decided.why) == (Decision.EXECUTE, f"what {run.run} was keyed on cannot be read")
+
+
+def test_runs_of_other_tests_and_occasions_do_not_stand(programme, runbook):
+    execute(runbook, planned(programme, occasion="2026-05-01"))
+    assert standing(planned(programme), known(runbook).runs[:0], known(runbook)) is None
+    assert decide(programme, planned(programme), known(runbook)).decision is Decision.EXECUTE
+    assert decide(programme, planned(programme, occasion="2026-05-01"), known(runbook)).decision is Decision.COMPLETE
+
+
+def test_a_decision_as_json(programme, runbook):
+    found = decide(programme, planned(programme), known(runbook)).as_json()
+    assert found["test"] == "pilot.orders.load"
+    assert (found["component"], found["role"], found["type"], found["name"]) == ("orders", "orders", "load", "load")
+    assert (found["plan"], found["decision"]) == ("orders-plan", "execute")
+    assert found["reasons"] == [{"input": "evidence of an earlier phase", "old": "none recorded", "new": "needed"}]
+    canonical(found)
+
+
+# --- reliance on an earlier phase --------------------------------------------------------------------------------------
+
+
+def test_a_later_phase_relies_on_what_nothing_has_changed_and_names_all_that_was_compared(programme, runbook):
+    run = execute(runbook, planned(programme))
+    decided = decide(programme, planned(programme, "launch"), known(runbook))
+    assert (decided.decision, decided.stands) == (Decision.RELY, run)
+    assert run.run in decided.why
+    assert {each.input for each in decided.reasons} >= {
+        "evidence",
+        "withdrawn",
+        "test",
+        "components",
+        "environment",
+        "factors",
+    }
+    assert all(each.allows for each in decided.reasons)
+
+
+def test_nothing_is_relied_on_backwards_nor_by_a_regression(programme, edited, runbook):
+    execute(runbook, planned(programme, "launch"))
+    assert decide(programme, planned(programme), known(runbook)).decision is Decision.EXECUTE
+    execute(runbook, planned(programme))
+    regression = planned(programme, "launch", occasion="2026-05-01")
+    assert decide(programme, regression, known(runbook)).decision is Decision.EXECUTE
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "named"),
+    [
+        ("system.components.orders.version", "2.0", ("components.orders.version", "1.0", "2.0")),
+        ("environments.rehearsal.rates.orders", "26", ("factors.rate", "25", "26")),
+        ("environments.rehearsal.durations.load", 4_000_000, ("factors.compression", "2400", "3600")),
+        ("environments.rehearsal.id", "elsewhere", ("environment.id", "rehearsal", "elsewhere")),
+        ("environments.rehearsal.kind", "real", ("environment.kind", "rehearsal", "real")),
+    ],
+)
+def test_a_later_phase_does_not_rely_where_an_input_changed(programme, edited, runbook, path, value, named):
+    execute(runbook, planned(programme))
+    changed = edited(programme, (path, value))
+    environment = value if path.endswith(".id") else "rehearsal"
+    decided = decide(changed, planned(changed, "launch", environment=environment), known(runbook))
+    assert (decided.decision, decided.why) == (Decision.EXECUTE, "never executed in this phase")
+    assert named in [(each.input, each.old, each.new) for each in decided.reasons]
+
+
+@pytest.mark.parametrize(("volumes", "share", "decision"), [
+    ("not-exceeding", "0.03", Decision.RELY), ("not-exceeding", "0.05", Decision.EXECUTE),
+    ("equal", "0.03", Decision.EXECUTE), ("equal", "0.04", Decision.RELY),
+])  # fmt: skip
+def test_target_volumes_that_fall_may_be_relied_on_where_the_rule_says_so(
+    programme, edited, runbook, volumes, share, decision
+):
+    execute(runbook, planned(programme))
+    changed = edited(programme, ("assumptions.ordering-share.value", share), ("programme.reliance.volumes", volumes))
+    assert decide(changed, planned(changed, "launch"), known(runbook)).decision is decision
+
+
+@pytest.mark.parametrize(("scope", "decision"), [("path", Decision.RELY), ("programme", Decision.EXECUTE)])
+def test_a_change_in_another_component_refuses_under_programme_and_not_under_path(
+    programme, edited, runbook, scope, decision
+):
+    before = edited(programme, ("programme.reliance.scope", scope))
+    execute(runbook, planned(before))
+    assert decide(before, planned(before, "launch"), known(runbook)).decision is Decision.RELY
+    after = edited(before, ("system.components.storefront.version", "2.0"))
+    decided = decide(after, planned(after, "launch"), known(runbook))
+    assert decided.decision is decision
+    changed = [(each.input, each.old, each.new) for each in decided.reasons if not each.allows]
+    assert changed == ([("components.storefront.version", "1.0", "2.0")] if scope == "programme" else [])
+
+
+def test_a_component_that_a_phase_brings_is_a_change_under_programme(programme, edited, runbook):
+    whole = edited(
+        programme, ("programme.reliance.scope", "programme"), ("programme.phases.pilot.components", ["orders"])
+    )
+    execute(runbook, planned(whole))
+    decided = decide(whole, planned(whole, "launch"), known(runbook))
+    assert decided.decision is Decision.EXECUTE
+    assert [each.input for each in decided.reasons] == ["components.storefront"]
+
+
+@pytest.mark.parametrize("never", [{"roles": ["orders"], "types": []}, {"roles": [], "types": ["load"]}])
+def test_what_may_never_be_relied_on_is_executed(programme, edited, runbook, never):
+    strict = edited(programme, ("programme.reliance.never", never))
+    execute(runbook, planned(strict))
+    decided = decide(strict, planned(strict, "launch"), known(runbook))
+    assert decided.decision is Decision.EXECUTE
+    assert [each.input for each in decided.reasons] == ["never relied on"]
+
+
+@pytest.mark.parametrize("verdict", ["not proved", "inconclusive"])
+def test_evidence_that_is_not_proved_now_is_not_relied_on(programme, runbook, verdict):
+    execute(runbook, planned(programme))
+    assert (
+        decide(programme, planned(programme, "launch"), known(runbook, _0=(verdict, ""))).decision is Decision.EXECUTE
+    )
+
+
+@pytest.mark.parametrize("harm", ["alter", "lose", "withdraw"])
+@pytest.mark.parametrize("what", ["key", "output"])
+def test_damaged_or_withdrawn_evidence_is_not_relied_on(programme, runbook, harm, what):
+    run = execute(runbook, planned(programme))
+    name = run.key if what == "key" else run.record.outputs[0].digest
+    getattr(runbook, harm)(run.record.digest if (harm, what) == ("withdraw", "key") else name)
+    decided = decide(programme, planned(programme, "launch"), known(runbook))
+    assert decided.decision is Decision.EXECUTE
+    told = {each.input: each.new for each in decided.reasons}
+    assert told.get("withdrawn") == "yes" if harm == "withdraw" else told.get("evidence") == "damaged or missing"
+
+
+def test_unfinished_runs_are_not_relied_on(programme, runbook):
+    execute(runbook, planned(programme), state="unreachable")
+    execute(runbook, planned(programme), state="")
+    decided = decide(programme, planned(programme, "launch"), known(runbook))
+    assert [each.input for each in decided.reasons] == ["evidence of an earlier phase"]
+
+
+def test_an_older_run_under_a_key_that_still_holds_is_relied_on_though_a_newer_key_failed(programme, edited, runbook):
+    first = execute(runbook, planned(programme))
+    newer = edited(programme, ("system.components.orders.version", "2.0"))
+    execute(runbook, planned(newer))
+    decided = decide(programme, planned(programme, "launch"), known(runbook, _1=("not proved", "")))
+    assert (decided.decision, decided.stands) == (Decision.RELY, first)
+
+
+def test_no_cherry_picking_a_run_that_a_newer_one_replaced_is_not_relied_on(programme, runbook):
+    first, second = execute(runbook, planned(programme)), execute(runbook, planned(programme))
+    verdicts = {"_0": ("proved", ""), "_1": ("not proved", "")}
+    decided = decide(programme, planned(programme, "launch"), known(runbook, **verdicts))
+    assert decided.decision is Decision.EXECUTE
+    assert decided.answer.candidate.run == second.run
+    runbook.withdraw(second.record.digest)
+    assert decide(programme, planned(programme, "launch"), known(runbook, **verdicts)).stands == first
+
+
+def test_a_phase_that_executed_it_does_not_fall_back_on_an_earlier_one_when_its_evidence_is_lost(programme, runbook):
+    execute(runbook, planned(programme))
+    own = execute(runbook, planned(programme, "launch"))
+    assert decide(programme, planned(programme, "launch"), known(runbook)).stands == own
+    runbook.lose(own.record.outputs[0].digest)
+    decided = decide(programme, planned(programme, "launch"), known(runbook, _1=("not proved", "")))
+    assert (decided.decision, decided.why) == (Decision.EXECUTE, f"changed since {own.run}")
+
+
+def test_a_run_without_a_key_is_no_candidate_to_rely_on(programme, runbook):
+    run = execute(runbook, planned(programme))
+    keyless = replace(run, record=replace(run.record, key=None))
+    history = replace(known(runbook), runs=(keyless,))
+    decided = decide(programme, planned(programme, "launch"), history)
+    assert decided.decision is Decision.EXECUTE
+    assert ("evidence", "damaged or missing") in [(each.input, each.new) for each in decided.reasons]
+
+
+GOLDEN = (
+    1,
+    [
+        "inputs.arrivals.generator: str",
+        "inputs.arrivals.seed: int",
+        "inputs.components.orders.artefact: str",
+        "inputs.components.orders.configuration: dict",
+        "inputs.components.orders.solution: str",
+        "inputs.components.orders.version: str",
+        "inputs.environment.connections: int",
+        "inputs.environment.emulation.distribution: str",
+        "inputs.environment.emulation.error_permille: int",
+        "inputs.environment.emulation.leak_bytes: int",
+        "inputs.environment.emulation.service: int",
+        "inputs.environment.emulation.workers: int",
+        "inputs.environment.entry: NoneType",
+        "inputs.environment.id: str",
+        "inputs.environment.kind: str",
+        "inputs.environment.max_connections: int",
+        "inputs.environment.size: str",
+        "inputs.factors.compression: str",
+        "inputs.factors.rate: str",
+        "inputs.injector: str",
+        "inputs.interfaces.beyond.purchase: str",
+        "inputs.interfaces.entry: str",
+        "inputs.offered_us: int",
+        "inputs.test.definition.blocks: int",
+        "inputs.test.definition.duration: int",
+        "inputs.test.definition.lateness: int",
+        "inputs.test.definition.step_answered.unit: str",
+        "inputs.test.definition.step_answered.value: int",
+        "inputs.test.definition.step_latency: int",
+        "inputs.test.definition.steps[]: str",
+        "inputs.test.definition.timeout: int",
+        "inputs.test.name: str",
+        "inputs.test.role: str",
+        "inputs.test.type: str",
+        "inputs.volumes.messages.purchase|order-status|request: int",
+        "inputs.volumes.messages.purchase|place-order|request: int",
+        "inputs.volumes.window_us: int",
+        "rules[]: int",
+        "stage: str",
+    ],
+)

@@ -1,0 +1,156 @@
+"""Standing up: for every planned test its component and stand-ins, and whole systems wired along the message paths."""
+
+import re
+import urllib.request
+
+import pytest
+
+from catalog.declarations import Protocol
+from tasks.codecs import Message, codec_named
+from tasks.emulate.system import start_system
+from tasks.plan import phases_needed, plan_tests
+from tasks.stand_up import STAND_INS, codecs_beyond, entry_codec, specs_for_system, specs_for_test
+from tasks.volumes import model_volumes, parted, resolve_steps
+
+
+@pytest.fixture(params=["template", "smets1"])
+def programme(request):
+    return request.getfixturevalue(request.param).programme
+
+
+def planned_tests(programme):
+    environment = programme.environment(programme.programme.default_environment)
+    for phase in programme.programme.phases:
+        volumes = {each: model_volumes(programme, each) for each in phases_needed(programme, phase.id)}
+        yield from plan_tests(programme, phase.id, environment, volumes, occasion=phase.id)
+
+
+def test_every_planned_test_gets_its_component_as_declared_and_stand_ins_that_answer_at_once(programme):
+    environment = programme.environment(programme.programme.default_environment)
+    tests = list(planned_tests(programme))
+    assert tests
+    for planned in tests:
+        paths = sorted({parted(label)[0] for label in planned.key["inputs"]["volumes"]["messages"]})
+        under_test, *stand_ins = specs_for_test(programme, environment, planned.component, paths)
+        declared = environment.components[planned.component.id]
+        assert (under_test.component, under_test.workers) == (planned.component.id, declared.workers)
+        assert (under_test.service_us, under_test.seed) == (declared.service, environment.seed)
+        assert under_test.codec == planned.key["inputs"]["interfaces"]["entry"]
+        assert sorted(under_test.routes) == paths
+        speaks = {spec.component: spec.codec for spec in stand_ins}
+        serves = {spec.component: set(spec.routes) for spec in stand_ins}
+        for path, hop in under_test.routes.items():
+            assert (hop is None) == (planned.key["inputs"]["interfaces"]["beyond"][path] is None)
+            assert hop is None or (speaks[hop] == under_test.next_codec[path] and path in serves[hop])
+        for spec in stand_ins:
+            assert spec.component.startswith(STAND_INS)
+            assert (spec.workers, spec.service_us, spec.error_permille, spec.leak_bytes_per_message) == (0, 0, 0, 0)
+            assert set(spec.routes.values()) == {None}
+
+
+def test_the_dsp_is_tested_through_its_duis_gateway_with_stand_ins_for_both_codecs(smets1):
+    dsp = smets1.programme.component("dsp")
+    paths = ["smets1-bau", "smets1-alert", "non-device", "smets1-commissioning"]
+    beyond = codecs_beyond(smets1.programme, dsp, paths)
+    assert beyond == {
+        "smets1-bau": Protocol.PLAIN,
+        "smets1-alert": Protocol.DUIS,
+        "non-device": None,  # the last hop of its path
+        "smets1-commissioning": None,
+    }
+    specs = specs_for_test(smets1.programme, smets1.programme.environment("rehearsal"), dsp, paths)
+    assert {spec.component: spec.codec for spec in specs} == {
+        "dsp": "duis", "stand-ins-plain": "plain", "stand-ins-duis": "duis",
+    }  # fmt: skip
+
+
+def test_a_declared_defect_reaches_the_component_under_test(smets1):
+    programme = smets1.programme
+    leaking = programme.environment("rehearsal-dco-leak")
+    (dco, *_) = specs_for_test(programme, leaking, programme.component("dco"), ["smets1-critical"])
+    assert dco.leak_bytes_per_message == 65_536
+    failing = programme.environment("rehearsal-s1sp-ioc-failing")
+    (s1sp, *_) = specs_for_test(programme, failing, programme.component("s1sp-ioc"), ["smets1-bau"])
+    assert s1sp.error_permille == 200
+
+
+def test_where_no_interface_is_declared_messages_are_plain(template, edited):
+    bare = edited(template.programme, ("system.interfaces", []))
+    assert entry_codec(bare, "orders") is Protocol.PLAIN
+    assert codecs_beyond(bare, bare.component("orders"), ["purchase"]) == {"purchase": Protocol.PLAIN}
+
+
+def walked(specs, start, path):
+    """The components that a message of `path` passes from `start` on."""
+    hop = start
+    while hop is not None:
+        yield hop
+        hop = specs[hop].routes[path]
+
+
+def test_a_whole_system_is_wired_along_every_path_of_its_phase(programme):
+    environment = programme.environment(programme.programme.default_environment)
+    for phase in programme.programme.phases:
+        specs = {spec.component: spec for spec in specs_for_system(programme, environment, phase.id)}
+        served = set(phase.components)
+        for path in programme.system.message_paths:
+            ways = [
+                [step.id for step in resolve_steps(programme, path, cohort)][1:]
+                for cohort in programme.volumes.cohorts
+                if not any(step.startswith("role:") for step in path.steps) or served & set(cohort.served_by)
+            ]
+            starts = [way for way in ways if way[0] in specs and path.id in specs[way[0]].routes]
+            assert [list(walked(specs, way[0], path.id)) for way in starts[:1]] == starts[:1] != []
+        for spec in specs.values():
+            for path, hop in spec.routes.items():
+                assert hop is None or spec.next_codec[path] == specs[hop].codec
+
+
+def test_a_phase_is_served_by_its_own_service_provider(smets1):
+    environment = smets1.programme.environment("rehearsal")
+    for phase, own in (("ioc", "s1sp-ioc"), ("moc", "s1sp-moc-mds"), ("foc", "s1sp-foc")):
+        components = {spec.component for spec in specs_for_system(smets1.programme, environment, phase)}
+        assert {name for name in components if name.startswith("s1sp")} == {own}
+
+
+def test_components_without_an_emulation_answer_at_once(template):
+    environment = template.programme.environment("rehearsal")
+    specs = {spec.component: spec for spec in specs_for_system(template.programme, environment, "pilot")}
+    assert set(specs) == {"storefront", "orders", "payments"}
+    assert (specs["orders"].workers, specs["orders"].service_us) == (6, 32_000)
+    assert (specs["payments"].workers, specs["payments"].service_us) == (0, 0)
+
+
+def answered(component):
+    """Messages that a component has answered so far, by its own count."""
+    with urllib.request.urlopen(component.metrics_url, timeout=10) as response:  # noqa: S310  # a process of this test
+        text = response.read().decode()
+    return int(re.search(r"^plimsoll_messages_answered_total\{.*\} (\d+)$", text, re.MULTILINE)[1])
+
+
+def send(component, path, codec):
+    """Offers one message of `path`; the answer, as its codec reads it."""
+    body = codec_named(codec).encode(Message(counter=1, srv="place-order", device="0000000000000001"))
+    request = urllib.request.Request(component.path_url(path), data=body, method="POST")  # noqa: S310  # likewise
+    with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310  # likewise
+        return codec_named(codec).read_answer(response.status, response.read())
+
+
+def test_a_message_goes_end_to_end_through_the_whole_system(template):
+    environment = template.programme.environment("rehearsal")
+    with start_system(specs_for_system(template.programme, environment, "pilot")) as system:
+        assert send(system["storefront"], "purchase", "plain").ok
+        assert {name: answered(each) for name, each in system.components.items()} == {
+            "storefront": 1, "orders": 1, "payments": 1,
+        }  # fmt: skip
+        assert send(system["storefront"], "browse", "plain").ok
+        assert (answered(system["storefront"]), answered(system["payments"])) == (2, 1)
+
+
+def test_a_message_crosses_from_one_codec_to_another_and_back(smets1):
+    """Commissioning reaches the DSP from within, by a plain interface, and the DSP's process speaks DUIS."""
+    environment = smets1.programme.environment("rehearsal")
+    specs = specs_for_system(smets1.programme, environment, "ioc")
+    with start_system(specs) as system:
+        assert send(system["s1sp-ioc"], "smets1-commissioning", "plain").ok
+        assert (answered(system["cp"]), answered(system["dsp"])) == (1, 1)
