@@ -13,6 +13,7 @@ from catalog.declarations import Never, Reliance
 from expectations.reliance import Candidate, answer
 
 SEEDED = settings(derandomize=True, deadline=None)
+FOUND = "verdict under the requirements now in force (needed, found)"
 CELLS = ("browse|search|request", "purchase|place-order|request", "alerts|door|alert")
 KEY = {
     "stage": "execute",
@@ -160,9 +161,9 @@ def test_a_key_of_a_shape_that_is_not_known_refuses(key):
     [
         ({"intact": False}, ("evidence", "intact", "damaged or missing")),
         ({"withdrawn": True}, ("withdrawn", "no", "yes")),
-        ({"verdict": "not proved"}, ("verdict under the requirements now in force (needed, found)", "proved", "not proved")),
-        ({"verdict": "inconclusive"}, ("verdict under the requirements now in force (needed, found)", "proved", "inconclusive")),
-        ({"verdict": "not looked at"}, ("verdict under the requirements now in force (needed, found)", "proved", "not looked at")),
+        ({"verdict": "not proved"}, (FOUND, "proved", "not proved")),
+        ({"verdict": "inconclusive"}, (FOUND, "proved", "inconclusive")),
+        ({"verdict": "not looked at"}, (FOUND, "proved", "not looked at")),
     ],
 )  # fmt: skip
 def test_evidence_that_does_not_hold_refuses_though_nothing_changed(evidence, told):

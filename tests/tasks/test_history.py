@@ -1,19 +1,15 @@
 """History: what each run comes to now, from its own tables, under the requirements in force now."""
 
-import json
-
 import numpy as np
 import pytest
 from evidence import infrastructure, requirement, results, run_document
 
-from catalog.canonical import canonical
 from catalog.declarations import RequirementScope
 from catalog.ledger import Kind
-from expectations.verdicts import Verdict
 from tasks.history import history, no_history
 from tasks.measure import measure
 from tasks.measuring import measurement_key, settings
-from tasks.parquet import frame, table_bytes
+from tasks.parquet import table_bytes
 from tasks.stage import Artefact, document
 
 TEST = "pilot.dsp.load"
@@ -85,7 +81,9 @@ def test_a_changed_requirement_is_observed_afresh_on_the_same_evidence(runbook, 
 
 
 def test_a_requirement_of_other_roles_and_types_is_not_held_against_it(runbook, programme):
-    elsewhere = requirement("latency-p95", "1 ms").model_copy(update={"scope": RequirementScope(roles=("cp",), types=("load",))})
+    elsewhere = requirement("latency-p95", "1 ms").model_copy(
+        update={"scope": RequirementScope(roles=("cp",), types=("load",))}
+    )
     run = recorded(runbook, result=SLOW)
     assert verdict(runbook, programme.model_copy(update={"requirements": (elsewhere,)}), run) == ("proved", "")
 
@@ -130,21 +128,6 @@ def test_measurements_of_other_settings_and_damaged_ones_are_computed_again(runb
     assert verdict(runbook, programme, run) == ("proved", "")
     runbook.alter(measured(runbook, programme, run, **wrong).output("measurements"))
     assert verdict(runbook, programme, run) == ("proved", "")
-
-
-def test_a_later_attempt_is_judged_at_a_stricter_level(runbook, programme):
-    """Half the messages take 40 ms, half 480 ms: the interval of the median widens with every attempt."""
-    spread = np.where(np.random.default_rng(5).random(1500) < 0.5, 40_000, 480_000)
-    first = recorded(runbook, result={"latency_us": spread})
-    tenth = recorded(runbook, number=2, result={"latency_us": spread}, level_index=30)
-    store, wanted = runbook.workspace.store, settings(programme)
-    widths = []
-    for run in (first, tenth):
-        tables = (store.path(run.record.output(role)) for role in ("results", "infrastructure"))
-        rows = measure(store.document(run.record.output("run")), *tables, withins=wanted.withins, groups=wanted.groups)
-        share = rows[(rows.metric == "cpu-p95") & (rows.scope == "all")].iloc[0]
-        widths.append(share.upper - share.lower)
-    assert widths[1] >= widths[0]
 
 
 def test_what_is_withdrawn_is_known(runbook, programme):

@@ -23,7 +23,8 @@ def test_settings_are_the_target_times_in_order_and_every_srvs_group(template, e
 def test_a_requirements_limit_is_no_setting(template):
     programme = template.programme
     looser = tuple(
-        each.model_copy(update={"limit": Quantity(value=1, unit=Unit(each.limit.unit))}) for each in programme.requirements
+        each.model_copy(update={"limit": Quantity(value=1, unit=Unit(each.limit.unit))})
+        for each in programme.requirements
     )
     assert settings(programme.model_copy(update={"requirements": looser})) == settings(programme)
 

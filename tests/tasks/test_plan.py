@@ -58,7 +58,7 @@ def programme(template):
     return template.programme
 
 
-# --- which tests there are ---------------------------------------------------------------------------------------------
+# --- which tests there are --------------------------------------------------------------------------------------------
 
 
 def test_every_plan_of_the_phase_gives_its_tests_in_order(programme, smets1):
@@ -80,7 +80,7 @@ def test_phases_whose_volumes_are_needed(programme):
     assert phases_needed(programme, "launch") == ["launch"]
 
 
-# --- the key -----------------------------------------------------------------------------------------------------------
+# --- the key ----------------------------------------------------------------------------------------------------------
 
 
 def test_the_key_holds_what_results_depend_on(programme):
@@ -209,7 +209,7 @@ def test_golden_shape_of_the_key(programme):
     assert (rules.EXECUTE, shape(key)) == GOLDEN
 
 
-# --- decisions within one phase ----------------------------------------------------------------------------------------
+# --- decisions within one phase ---------------------------------------------------------------------------------------
 
 
 def test_a_test_that_was_never_executed_is_executed(programme, runbook):
@@ -334,7 +334,7 @@ def test_a_decision_as_json(programme, runbook):
     canonical(found)
 
 
-# --- reliance on an earlier phase --------------------------------------------------------------------------------------
+# --- reliance on an earlier phase -------------------------------------------------------------------------------------
 
 
 def test_a_later_phase_relies_on_what_nothing_has_changed_and_names_all_that_was_compared(programme, runbook):

@@ -1,4 +1,4 @@
-"""One mechanism for "already done": a pure stage records once per key and occasion, and never names what was altered."""
+"""One mechanism for "already done": a stage records once per key and occasion, and never names what was altered."""
 
 from dataclasses import replace
 
@@ -121,7 +121,7 @@ def test_an_altered_key_is_never_named_again(runbook, source):
 
 
 def test_an_input_that_nobody_stored_is_refused_and_nothing_is_recorded(runbook):
-    with pytest.raises(EvidenceError, match="names declared .* which is not in the evidence store"):
+    with pytest.raises(EvidenceError, match=r"names declared .* which is not in the evidence store"):
         derive(runbook, "f" * 64, Doubling())
     assert runbook.workspace.ledger.records() == []
 

@@ -113,6 +113,12 @@ def test_a_phase_is_served_by_its_own_service_provider(smets1):
         assert {name for name in components if name.startswith("s1sp")} == {own}
 
 
+def test_a_path_that_no_component_of_the_phase_serves_is_not_wired(template, edited):
+    programme = edited(template.programme, ("programme.phases.pilot.components", ["storefront"]))
+    specs = specs_for_system(programme, programme.environment("rehearsal"), "pilot")
+    assert {spec.component: set(spec.routes) for spec in specs} == {"storefront": {"browse"}}
+
+
 def test_components_without_an_emulation_answer_at_once(template):
     environment = template.programme.environment("rehearsal")
     specs = {spec.component: spec for spec in specs_for_system(template.programme, environment, "pilot")}

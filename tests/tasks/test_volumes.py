@@ -59,11 +59,11 @@ def test_the_target_is_the_peak_windows_and_counts_what_is_offered(template):
 def only(programme, edited, **meters):
     """The shipped programme with nothing forecast for FOC but what is given: meters, migrations a day by cohort."""
     changes = [
-        (f"forecasts.{place}.{name}", dict(zip(("meters", "migrations_per_day"), meters.get(row.cohort, (0, 0)), strict=True))[name])
+        (f"forecasts.{place}.{name}", count)
         for place, row in enumerate(programme.forecasts)
         if row.phase == "foc"
-        for name in ("meters", "migrations_per_day")
-    ]  # fmt: skip
+        for name, count in zip(("meters", "migrations_per_day"), meters.get(row.cohort, (0, 0)), strict=True)
+    ]
     return edited(programme, *changes)
 
 
@@ -179,8 +179,9 @@ def programmes(draw, base):
     volumes["peak_window"] = draw(st.sampled_from([period["id"] for period in volumes["periods"]]))
     groups = draw(st.integers(1, 3))
     volumes["groups"] = [
-        {"id": f"g{group}", "title": "t", "business_process": "b", "share": draw(st.sampled_from([None, f"share-{group}"])),
-         "srvs": [{"srv": f"m{group}{srv}", "weight": draw(st.integers(1, 99))} for srv in range(draw(st.integers(1, 3)))]}
+        {"id": f"g{group}", "title": "t", "business_process": "b",
+         "share": draw(st.sampled_from([None, f"share-{group}"])),
+         "srvs": [{"srv": f"m{group}{n}", "weight": draw(st.integers(1, 99))} for n in range(draw(st.integers(1, 3)))]}
         for group in range(groups)
     ]  # fmt: skip
     numbers = {f"share-{group}": draw(SHARES) for group in range(groups)}
@@ -199,7 +200,8 @@ def programmes(draw, base):
         for cohort in volumes["cohorts"]
     ]  # fmt: skip
     volumes["traffic"] = [
-        {"id": f"t{place}", "title": "t", "traffic": "BAU", "path": draw(st.sampled_from(["browse", "purchase", "door"])),
+        {"id": f"t{place}", "title": "t", "traffic": "BAU",
+         "path": draw(st.sampled_from(["browse", "purchase", "door"])),
          "generation": draw(st.sampled_from(generations)), "driver": draw(st.sampled_from(["meters", "migrations"])),
          "factors": draw(st.lists(st.sampled_from(["factor-0", "factor-1"]), unique=True)),
          "groups": draw(st.lists(st.sampled_from([f"g{group}" for group in range(groups)]), min_size=1, unique=True)),
