@@ -157,10 +157,11 @@ def lineage(options: Namespace) -> Status:
 def _resolve(graph: Any, workspace: Any, subject: str, phase: str | None) -> list[str]:
     """The nodes that a digest or a figure names; figures are looked up in the newest report of each phase."""
     from catalog.ledger import Kind
+    from catalog.workspace import occasion_of
 
     reports: dict[str, str] = {}
     for record in workspace.select(Kind.REPORTED):
-        reports[record.parameters["phase"]] = record.output("report.json")
+        reports[occasion_of(record)] = record.output("report.json")
     for name in [phase] if phase else reports:
         if name not in reports:
             raise UsageError(f"there is no report of phase {name!r} in {workspace.home}")

@@ -6,7 +6,7 @@ from typing import Any
 from prefect import flow
 
 from flows.cli import CATALOG
-from flows.desk import open_desk
+from flows.desk import open_desk, warm_judge
 from flows.stages import conduct, declare, derive_volumes, endings, gather, index, measure, observe, plan, report
 from tasks.plan import Decision
 
@@ -29,6 +29,7 @@ def capability_phase(
     the report is assembled from what is recorded.
     """
     with open_desk(phase, catalog=Path(catalog), home=Path(home), environment=environment, occasion=occasion) as desk:
+        warm_judge()
         declared = declare(desk)
         volumes = derive_volumes(desk, declared)
         planned, decided = plan(desk, volumes, again or {})

@@ -3,6 +3,7 @@
 When the ledger shows that nothing is left to do, the answer comes from there, and Prefect is not even started.
 """
 
+import atexit
 import os
 from argparse import Namespace
 from collections import Counter
@@ -120,24 +121,28 @@ def _run_flow(
     Returns the record of the report and how many tests were executed.
     """
     from flows.desk import open_desk, warm_judge
+    from flows.prefect_api import start_api, use_api
 
     with open_desk(options.phase, catalog=options.catalog, home=options.home, environment=options.environment):
-        warm_judge()  # loads beside Prefect's API, on the other core
+        for name, value in _QUIET.items():
+            os.environ.setdefault(name, value)
+        api = start_api()  # loads on one core, the judge on the other
+        atexit.register(api.stop)  # after Prefect's own clients have drained, which is before any exit handler runs
+        warm_judge()
     use(Progress(quiet=False))
-    for name, value in _QUIET.items():
-        os.environ.setdefault(name, value)
     current().say("starting      Prefect's API and the judge")
     from flows.capability_phase import capability_phase
 
-    done = capability_phase(
-        phase=options.phase,
-        catalog=str(options.catalog),
-        home=str(options.home),
-        environment=options.environment,
-        types=types,
-        again=dict(again),
-        execute=execute,
-    )
+    with use_api(api):
+        done = capability_phase(
+            phase=options.phase,
+            catalog=str(options.catalog),
+            home=str(options.home),
+            environment=options.environment,
+            types=types,
+            again=dict(again),
+            execute=execute,
+        )
     records = Workspace.open(options.home).ledger.records()
     return next(record for record in reversed(records) if record.digest == done["record"]), done["executed"]
 

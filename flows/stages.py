@@ -167,6 +167,8 @@ def _ended(decided: Decided, known: History, occasion: str, *, chosen: bool) -> 
     if decided.decision is Decision.RELY and chosen:
         end, why, stands = TestEnd.RELIED, decided.why, decided.stands
         runs += (stands,) if stands else ()
+    elif decided.decision is Decision.BLOCKED:
+        end, why = TestEnd.BLOCKED, decided.why
     elif stands is None:
         end, why = TestEnd.NOT_RUN, decided.why if chosen else "not chosen for this run"
     elif stands.state is RunState.FINISHED:
@@ -245,7 +247,7 @@ def report(desk: Desk, evidence: Evidence, asked: dict[str, Any]) -> Record:
         key=desk.key(asked),
         inputs={
             "programme": evidence.declared.output("programme") or "",
-            "volumes": _volumes(evidence.volumes),
+            **{f"volumes:{phase}": _volumes(record) for phase, (record, _) in evidence.volumes.items()},
             "plan": evidence.plan.output("plan") or "",
             "observations": evidence.observed.output("observations") or "",
             **{f"measurements:{run}": found.output("measurements") or "" for run, found in evidence.measured.items()},
@@ -260,7 +262,7 @@ def report(desk: Desk, evidence: Evidence, asked: dict[str, Any]) -> Record:
         rules=rules.REPORT,
     )
     desk.workspace.publish(record)
-    desk.workspace.sign(desk.signer, phase=desk.phase.id, name=desk.recorder.actor.name, code=desk.recorder.code)
+    desk.workspace.sign(desk.signer, phase=desk.occasion, name=desk.recorder.actor.name, code=desk.recorder.code)
     current().say("reported      and the ledger's head signed")
     return record
 
@@ -283,7 +285,7 @@ def gather(
 ) -> Evidence:
     """All that the phase came to, read back from what is recorded."""
     store = desk.workspace.store
-    modelled, rows = volumes[desk.phase.id]
+    known = history(desk.workspace, desk.programme)
     measurements = [
         {**row, "digest": record.output("measurements")}
         for record in measured.values()
@@ -291,14 +293,16 @@ def gather(
     ]
     return Evidence(
         declared=declared,
-        volumes=modelled,
-        volume_rows=rows,
+        volumes=volumes,
         plan=planned,
         ended=ended,
         measured=measured,
         measurements=measurements,
         observed=observed,
         observations=_rows("observations", store.path(observed.output("observations") or "")),
+        verdicts={
+            run.run: known.verdict(run)[0] for each in ended for run in each.runs if run.state is RunState.FINISHED
+        },
     )
 
 

@@ -18,11 +18,11 @@ from catalog.errors import WorldError
 from catalog.runs import RunState
 from expectations.statistics import quantile
 from expectations.verdicts import LATER
-from tasks.arrivals import Arrivals, generate_arrivals, messages_to_offer, seed_for
+from tasks.arrivals import Arrivals, generate_arrivals, seed_for
 from tasks.emulate.system import RunningSystem, start_system
 from tasks.inject.files import NEVER, Outcome
 from tasks.inject.injector import Injection, Load, OwnInjector, Target
-from tasks.plan import PlannedTest, offered_us, rate_factor
+from tasks.plan import PlannedTest, offered_messages, offered_us
 from tasks.sample import Sampler
 from tasks.stand_up import entry_codec, specs_for_test
 from tasks.volumes import parted, traffic_labels
@@ -144,12 +144,7 @@ class Conduct:
 
     def _arrivals(self, multiple: Fraction, index: int) -> Arrivals:
         window = offered_us(self.environment, self._profile)
-        messages = messages_to_offer(
-            self._target,
-            target_us=self.planned.key["inputs"]["volumes"]["window_us"],
-            rate=multiple * rate_factor(self.environment, self.planned.component.id),
-            offered_us=window,
-        )
+        messages = offered_messages(self.planned.key, multiple=multiple)
         if not sum(messages.values()):
             raise WorldError(
                 f"{self.planned.test}: the volume model gives this test no message to offer in {window} us"

@@ -28,18 +28,20 @@ class Ended:
 class Evidence:
     """All that a phase came to: how its tests ended, what was measured and observed, and the records of it.
 
-    `measured` maps each standing run to the record of its measurements.
+    `volumes` maps each phase to the record of its volume model and its rows: the phase's own, and those that tests are
+    planned at. `measured` maps each standing run to the record of its measurements; `verdicts` each finished run to its
+    verdict under the requirements now in force, whether it stands or not.
     """
 
     declared: Record
-    volumes: Record
-    volume_rows: Sequence[Volume]
+    volumes: Mapping[str, tuple[Record, Sequence[Volume]]]
     plan: Record
     ended: Sequence[Ended]
     measured: Mapping[str, Record]
     measurements: Sequence[Mapping[str, Any]]
     observed: Record
     observations: Sequence[Mapping[str, Any]]
+    verdicts: Mapping[str, str]
 
 
 def gather_facts(
@@ -55,8 +57,8 @@ def gather_facts(
         "environment": environment.model_dump(mode="json"),
         "code": evidence.observed.code,
         "volumes": {
-            "digest": _output(evidence.volumes, "volumes"),
-            "rows": [asdict(row) for row in evidence.volume_rows],
+            "digests": {name: _output(record, "volumes") for name, (record, _) in evidence.volumes.items()},
+            "rows": [asdict(row) for _, rows in evidence.volumes.values() for row in rows],
         },
         "plan": {
             "digest": _output(evidence.plan, "plan"),
@@ -108,7 +110,7 @@ def _run(run: TestRun, ended: Ended, evidence: Evidence, store: ObjectStore) -> 
         "record": run.record.digest,
         "state": run.state.value,
         "judged": judged,
-        "verdict": verdict if judged else None,
+        "verdict": verdict if judged else evidence.verdicts.get(run.run),
         "reason": reason if judged else "",
         "again": run.why,
         "document": store.document(digests["run"]) if "run" in digests else None,

@@ -68,10 +68,13 @@ class Observed:
 def subjects(
     store: "ObjectStore", ended: Sequence["Ended"], measured: Mapping[str, "Record"], *, withdrawn: Collection[str]
 ) -> list[Subject]:
-    """The runs that stand for planned tests: finished, or begun against a system that could not be reached."""
+    """The runs that stand for planned tests: finished, or begun against a system that could not be reached.
+
+    A run that is relied on is observed for the test that rests on it.
+    """
     return [
         Subject(
-            document=store.document(run.record.output("run") or ""),
+            document={**store.document(run.record.output("run") or ""), "test": each.decided.planned.test},
             measurements=store.path(measured[run.run].output("measurements") or "") if run.run in measured else None,
             reliance=Reliance(each.end.value) if each.end.value in set(Reliance) else Reliance.EXECUTED,
             withdrawn=f"{run.record} or what it rests on" if run.record.digest in withdrawn else "",

@@ -26,7 +26,7 @@ from catalog.keys import differences
 from catalog.runs import RunState, TestRun
 from catalog.store import ObjectStore
 from expectations.reliance import Answer, Candidate, Compared, answer
-from tasks.arrivals import GENERATOR, seed_for
+from tasks.arrivals import GENERATOR, messages_to_offer, seed_for
 from tasks.stand_up import codecs_beyond, entry_codec
 from tasks.volumes import Volume, parted, target_volumes, window_us
 
@@ -44,7 +44,7 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedTest:
-    """One planned test: what it is, and the key document of its execution.
+    """One planned test: what it is, how many messages it offers (at the target volume), and its execution's key.
 
     `occasion`: what it is executed for and counted within; a capability phase, or a regression's date.
     """
@@ -55,6 +55,7 @@ class PlannedTest:
     plan: TestPlan
     profile: Profile
     component: Component
+    messages: int
     key: dict[str, Any]
     key_digest: str
 
@@ -118,6 +119,9 @@ def plan_tests(
 
 def decide(programme: Programme, planned: PlannedTest, history: History, *, again: str = "") -> Decided:
     """What will become of one planned test. `again`: the reason for executing it anew, when somebody asked for that."""
+    if not planned.messages:
+        why = "the volume model gives it no message to offer"
+        return Decided(planned=planned, decision=Decision.BLOCKED, why=why, reasons=())
     own = [run for run in history.runs if run.test == planned.test and run.occasion == planned.occasion]
     stands = standing(planned, own, history)
     if again:
@@ -168,6 +172,17 @@ def decimal(factor: Fraction) -> str:
 def offered_us(environment: Environment, profile: Profile) -> int:
     """How long a test's load (for stress: each step of it) is offered in this environment, in microseconds."""
     return environment.durations.get(profile.type, profile.duration)
+
+
+def offered_messages(key: dict[str, Any], *, multiple: Fraction = Fraction(1)) -> dict[str, int]:
+    """Whole messages per `path|srv|kind` that an execution under this key offers at a multiple of its target volume."""
+    inputs = key["inputs"]
+    return messages_to_offer(
+        inputs["volumes"]["messages"],
+        target_us=inputs["volumes"]["window_us"],
+        rate=multiple * Fraction(inputs["factors"]["rate"]),
+        offered_us=inputs["offered_us"],
+    )
 
 
 def execution_key(
@@ -274,6 +289,7 @@ def _planned(
         plan=plan,
         profile=profile,
         component=component,
+        messages=sum(offered_messages(key).values()),
         key=key,
         key_digest=document_digest(key),
     )

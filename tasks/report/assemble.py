@@ -57,7 +57,8 @@ def _evidence(context: Context) -> list[dict[str, Any]]:
 
 def _artefacts(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "the programme as declared", facts["programme_digest"]
-    yield "the volume model", facts["volumes"]["digest"]
+    for phase, digest in facts["volumes"]["digests"].items():
+        yield f"the volume model of {phase}", digest
     yield "the plan", facts["plan"]["digest"]
     observed = facts["observations"]
     yield "the observations", observed["digest"]

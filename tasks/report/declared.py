@@ -94,7 +94,7 @@ def _rate(context: Context, name: str, messages: int, hours: int) -> Figure:
 
 
 def _volume(context: Context, name: str, value: int | str, unit: str = "messages", text: str = "") -> Figure:
-    evidence = [context.facts["volumes"]["digest"]]
+    evidence = [context.facts["volumes"]["digests"][name.split("/")[0]]]
     return context.figures.figure(f"volumes/{name}", value, unit, evidence, text=text or f"{value:,}")
 
 
@@ -152,7 +152,7 @@ def _kind_volumes(context: Context, phase: str, rows: list[Row], components: lis
         f"volumes/{phase}/by-kind",
         len(table),
         "rows",
-        [context.facts["volumes"]["digest"]],
+        [context.facts["volumes"]["digests"][phase]],
         alt=f"Messages in the peak window by component and kind of message; {busiest} carries the most.",
         columns=["component", "kind", "messages"],
         rows=table,

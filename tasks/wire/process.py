@@ -42,8 +42,18 @@ def call_when_parent_ends(callback: Callable[[], object]) -> None:
 class ChildProcess:
     """`python -m MODULE DOCUMENT` and its output, one JSON object a line. A context manager, or call `stop`."""
 
-    def __init__(self, module: str, document: Mapping[str, Any], *, name: str, pass_fds: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        module: str,
+        document: Mapping[str, Any],
+        *,
+        name: str,
+        pass_fds: Sequence[int] = (),
+        stop_s: float = _STOP_S,
+        nice: int = 0,
+    ) -> None:
         self.name = name
+        self._stop_s = stop_s
         self._folder = tempfile.TemporaryDirectory(prefix="plimsoll-")
         path = Path(self._folder.name)
         (path / "spec.json").write_text(json.dumps(document))
@@ -58,6 +68,8 @@ class ChildProcess:
                 pass_fds=pass_fds,
                 start_new_session=True,
             )
+        if nice:
+            os.setpriority(os.PRIO_PROCESS, self._process.pid, nice)
         self._unread = b""
 
     @property
@@ -98,7 +110,7 @@ class ChildProcess:
             if stream is not None:
                 stream.close()
         try:
-            self._process.wait(_STOP_S)
+            self._process.wait(self._stop_s)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

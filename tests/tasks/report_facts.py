@@ -46,7 +46,7 @@ class _Builder:
             "occasion": self.phase,
             "environment": self.environment.model_dump(mode="json", by_alias=True),
             "code": "0.1.0",
-            "volumes": {"digest": named("volumes"), "rows": volumes},
+            "volumes": {"digests": {phase: named(f"volumes {phase}") for phase in phases}, "rows": volumes},
             "plan": {"digest": named("plan"), "tests": [self._planned(test) for test in tests]},
             "tests": tests,
             "measurements": self.measurements,

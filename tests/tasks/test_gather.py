@@ -35,7 +35,7 @@ class Phase:
             each.test: each
             for each in plan_tests(self.programme, "launch", self.environment, {"launch": self.rows}, occasion="launch")
         }
-        self.ended, self.measured, self.measurements, self.observations = [], {}, [], []
+        self.ended, self.measured, self.measurements, self.observations, self.verdicts = [], {}, [], [], {}
 
     def execute(self, test, *, occasion="launch", **facts):
         """Records a finished run with its tables."""
@@ -100,8 +100,9 @@ class Phase:
         )
         plan = self.recorder.record(Kind.DERIVED, "plan", outputs={"plan": document(["plan"])})
         evidence = Evidence(
-            declared=self.declared, volumes=self.volumes, volume_rows=self.rows, plan=plan, ended=self.ended,
+            declared=self.declared, volumes={"launch": (self.volumes, self.rows)}, plan=plan, ended=self.ended,
             measured=self.measured, measurements=self.measurements, observed=observed, observations=self.observations,
+            verdicts=self.verdicts,
         )  # fmt: skip
         return gather_facts(
             evidence, store=self.store, phase="launch", occasion="launch", environment=self.environment,
@@ -124,7 +125,7 @@ def test_facts_of_a_phase_hold_nothing_that_a_machine_could_round(phase):
     assert facts["programme"] == phase.store.document(facts["programme_digest"])
     assert (facts["phase"], facts["occasion"], facts["code"]) == ("launch", "launch", "1")
     assert facts["environment"]["id"] == "rehearsal"
-    assert facts["volumes"]["digest"] == phase.volumes.output("volumes")
+    assert facts["volumes"]["digests"] == {"launch": phase.volumes.output("volumes")}
     assert sum(row["messages"] for row in facts["volumes"]["rows"]) == sum(row.messages for row in phase.rows)
     assert facts["ledger"] == {"head": phase.runbook.workspace.ledger.head().digest, "records": 7}
     assert facts["measurements"] == phase.measurements

@@ -4,9 +4,9 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pytest
-from catalog import rules
 from evidence import START, WINDOW, infrastructure, results, run_document, write
 
+from catalog import rules
 from expectations.verdicts import LATER
 from tasks.measure import measure
 from tasks.parquet import canonical_rows_digest

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from catalog import rules
 from evidence import infrastructure, requirement, results, run_document, write
 
+from catalog import rules
 from catalog.canonical import document_digest
 from expectations import tables
 from expectations.verdicts import Reliance

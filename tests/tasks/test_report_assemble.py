@@ -274,7 +274,7 @@ def test_exit_criteria_are_stated_with_figures(facts: dict[str, Any]) -> None:
 
 
 def test_a_figure_without_evidence_is_refused(facts: dict[str, Any]) -> None:
-    facts["volumes"]["digest"] = ""
+    facts["volumes"]["digests"] = dict.fromkeys(facts["volumes"]["digests"], "")
     with pytest.raises(ValueError, match="rests on no evidence"):
         assemble_report(facts)
 

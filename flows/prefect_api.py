@@ -1,0 +1,84 @@
+"""Prefect's API for one run of the command line: a server in a process of its own, on the database in `PREFECT_HOME`.
+
+Prefect starts one by itself where none is configured, but late and badly: it first imports the whole server into the
+process that runs the flow (4 s), starts its own copy after that, loses task runs that were not yet written when it is
+terminated, and leaves it running when the flow's process is killed. This one is started first, beside everything else,
+ends when its standard input does, and writes what it was told in few transactions.
+"""
+
+import gc
+import json
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tasks.wire.process import ChildProcess, call_when_parent_ends
+
+_UP_WITHIN_S = 90
+_STOP_S = 15  # it writes what it was told last; takes 1.5 s
+
+_SERVER = {
+    "PREFECT_UI_ENABLED": "false",
+    "PREFECT__SERVER_EPHEMERAL": "1",
+    "PREFECT__SERVER_FINAL": "1",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "500",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
+}
+"""As Prefect starts its own (`SubprocessASGIServer`), but that it writes task runs by the hundred: one at a time, those
+that are being written when it ends are lost."""
+
+
+def start_api() -> ChildProcess:
+    """The server's process, started; it loads while the caller goes on. Stop it after everything else."""
+    return ChildProcess("flows.prefect_api", {}, name="Prefect's API", stop_s=_STOP_S)
+
+
+@contextmanager
+def use_api(server: ChildProcess) -> Iterator[None]:
+    """While flows run: against this server once it is up, or whichever Prefect's own settings name."""
+    url = server.read(_UP_WITHIN_S)["url"]
+    if url is None:
+        yield
+        return
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with temporary_settings({PREFECT_API_URL: url}):
+        yield
+
+
+def main() -> None:
+    """The process: says where it serves once it does, and ends when its standard input does."""
+    gc.disable()  # while importing: nothing of it is garbage
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    os.environ.update(_SERVER)
+    from prefect.settings import PREFECT_API_URL
+
+    if PREFECT_API_URL.value() is not None:
+        print(json.dumps({"url": None}), file=answers, flush=True)
+        return
+    _serve(answers)
+
+
+def _serve(answers: Any) -> None:
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            gc.enable()
+            port = listener.getsockname()[1]
+            print(json.dumps({"url": f"http://127.0.0.1:{port}/api"}), file=answers, flush=True)
+
+    config = uvicorn.Config("prefect.server.api.server:create_app", factory=True, log_level="error", lifespan="on")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = Server(config)
+        call_when_parent_ends(lambda: setattr(server, "should_exit", True))
+        server.run([listener])
+
+
+if __name__ == "__main__":
+    main()
