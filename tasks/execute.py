@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 SAMPLES = 100
 """Samples of every process that a test of any length aims at: more than a 95th percentile of CPU needs."""
 
-SAMPLING_US = (50_000, 1_000_000)
-"""The shortest and the longest time between two samples, in microseconds."""
+SAMPLING_US = (60_000, 1_000_000)
+"""The shortest and the longest time between two samples, in microseconds; closer ones would say nothing of CPU."""
 
 StepProgress = Callable[[int, int, int, int], object]
 """Called about once a second with the step (from 0), and messages done, offered and in all of that step."""

@@ -1,5 +1,6 @@
 """Fixtures that several rooms share: the programmes that ship, variants of them, and a workspace to record runs in."""
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -113,3 +114,12 @@ def _item(place: Any, step: str) -> Any:
         return place[step]
     by_id = [item for item in place if isinstance(item, dict) and item.get("id") == step]
     return by_id[0] if by_id else place[int(step)]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    """Where nothing may be skipped (PLIMSOLL_NO_SKIPS, as in CI), a test that skips for want of a program fails."""
+    report = yield
+    if report.skipped and os.environ.get("PLIMSOLL_NO_SKIPS") and not hasattr(report, "wasxfail"):
+        report.outcome, report.longrepr = "failed", f"{item.nodeid} was skipped, and nothing may be: {report.longrepr}"
+    return report

@@ -1,0 +1,204 @@
+"""The command line: what it answers, how it ends, how it refuses; in this process, so that its rooms are measured."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from catalog.template import write_template
+from flows.cli import main
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    write_template(tmp_path / "shop")
+    return tmp_path / "shop"
+
+
+def answered(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    """Exit status, stdout and stderr of a command."""
+    status = main([str(each) for each in arguments])
+    told = capsys.readouterr()
+    return status, told.out, told.err
+
+
+def test_every_command_has_help_and_the_readme_names_it(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    commands = re.findall(r"^    (\w+) ", capsys.readouterr().out, re.MULTILINE)
+    assert len(commands) == 10
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    for command in commands:
+        with pytest.raises(SystemExit) as ended:
+            main([command, "--help"])
+        assert ended.value.code == 0
+        assert len(capsys.readouterr().out) > 100
+        assert f"plimsoll {command}" in readme, command
+
+
+def test_init_writes_a_programme_that_check_accepts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "new"
+    assert answered(capsys, "init", folder)[0] == 0
+    status, out, _ = answered(capsys, "check", "--catalog", folder)
+    assert (status, "no faults" in out) == (0, True)
+    assert json.loads(answered(capsys, "check", "--catalog", folder, "--json")[1]) == {
+        "phases": ["pilot", "launch"],
+        "faults": [],
+    }
+    status, _, err = answered(capsys, "init", folder)
+    assert status == 2
+    assert "not an empty folder" in err
+
+
+def test_a_broken_catalogue_changes_nothing_and_every_fault_is_told(
+    shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tests = shop / "tests.yaml"
+    tests.write_text(
+        tests.read_text().replace("provider: shop-team", "provider: shop-taem").replace("blocks: 40", "blocks: 4")
+    )
+    home = tmp_path / "home"
+    for command in (
+        ["check"],
+        ["volumes", "pilot"],
+        ["plan", "pilot", "--home", home],
+        ["run", "pilot", "--home", home],
+    ):
+        status, out, err = answered(capsys, *command, "--catalog", shop)
+        assert status == 2
+        assert out == ""
+        assert err.count("expected 30 or more; found 4") == 3
+        assert re.search(r"tests\.yaml:\d+:\d+: ", err)
+        assert "^" in err
+        assert "Traceback" not in err
+    assert not home.exists()
+    faults = json.loads(answered(capsys, "check", "--catalog", shop, "--json")[1])["faults"]
+    assert {frozenset(fault) for fault in faults} == {frozenset({"file", "line", "column", "code", "message", "hint"})}
+
+
+def test_volumes_are_shown_and_given_as_json(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = answered(capsys, "volumes", "launch", "--catalog", shop)
+    assert status == 0
+    assert "storefront" in out
+    assert "a second, window average" in out
+    rows = json.loads(answered(capsys, "volumes", "launch", "--catalog", shop, "--json")[1])["volumes"]
+    assert sum(row["messages"] for row in rows if row["component"] == "storefront" and row["kind"] == "request") > 0
+
+
+def test_plan_and_explain_answer_before_anything_ran(
+    shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ("--catalog", shop, "--home", tmp_path / "home")
+    status, out, _ = answered(capsys, "plan", "pilot", *where)
+    assert (status, out.count("execute ")) == (0, 6)
+    tests = json.loads(answered(capsys, "plan", "pilot", *where, "--json")[1])["tests"]
+    assert [set(test) >= {"test", "component", "type", "decision", "reasons"} for test in tests] == [True] * 6
+    status, out, _ = answered(capsys, "explain", "pilot.orders.load", *where)
+    assert status == 0
+    assert "none recorded" in out
+    explained = json.loads(answered(capsys, "explain", "pilot.orders.load", *where, "--json")[1])
+    assert explained["decision"] == "execute"
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "told"),
+    [
+        (["plan", "harvest"], 2, "Its phases are: pilot, launch."),
+        (["plan", "pilot", "--environment", "moon"], 2, "Declared are: rehearsal"),
+        (["explain", "pilot.orders.swim"], 2, "plans no test 'pilot.orders.swim'"),
+        (["run", "pilot", "--types", "load,swim"], 2, "no such type of test: swim"),
+        (["run", "pilot", "--again", "pilot.orders.load"], 2, "only for a reason"),
+    ],
+)
+def test_what_does_not_exist_is_refused_with_what_does(
+    arguments: list[str], status: int, told: str, shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ended, out, err = answered(capsys, *arguments, "--catalog", shop, "--home", tmp_path / "home")
+    assert (ended, out) == (status, "")
+    assert told in err
+
+
+def test_errors_are_json_where_json_was_asked_for(
+    shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, _ = answered(capsys, "plan", "harvest", "--catalog", shop, "--home", tmp_path, "--json")
+    assert status == json.loads(out)["status"] == 2
+
+
+def test_verify_and_lineage_need_a_workspace(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["verify", tmp_path / "none"], ["lineage", "outcome/proved", "--home", tmp_path / "none"]):
+        status, _, err = answered(capsys, *arguments)
+        assert status == 2
+        assert "no workspace" in err
+
+
+def test_a_workspace_of_a_newer_version_is_refused(
+    shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "plimsoll.json").write_text('{"format":2}\n')
+    for arguments in (["run", "pilot", "--catalog", shop], ["plan", "pilot", "--catalog", shop], ["lineage", "x" * 9]):
+        status, _, err = answered(capsys, *arguments, "--home", home)
+        assert status == 4
+        assert "format 2" in err
+        assert "Upgrade" in err
+
+
+def test_a_phase_in_this_process(
+    shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One load test of each component, the way from the command line to the report, and what auditors then ask."""
+    for name, value in {"XDG_CONFIG_HOME": tmp_path / "config", "PREFECT_HOME": tmp_path / "prefect"}.items():
+        monkeypatch.setenv(name, str(value))
+    home = tmp_path / "home"
+    where = ("--catalog", shop, "--home", home)
+    status, out, err = answered(capsys, "run", "pilot", *where, "--types", "load")
+    assert status == 1, err  # the tests of other types are not run, and said to be
+    assert "not run" in out
+    assert "2 of 2" in err
+    first = json.loads(answered(capsys, "run", "pilot", *where, "--types", "load", "--json")[1])
+    assert first["executed"] == 0, out
+    assert first["ends"] == {"executed": 2, "not run": 4}
+    shown = json.loads(answered(capsys, "verify", home, "--json")[1])
+    assert (shown["ok"], shown["freshness"]) == (True, "not proven")
+    status, out, _ = answered(capsys, "verify", home, "--head", shown["head"])
+    assert (status, "freshness proven" in out) == (0, True)
+    assert_lineage_answers(capsys, home)
+    assert_again_executes_anew(capsys, where)
+    assert_damage_is_named(capsys, home)
+
+
+def assert_lineage_answers(capsys: pytest.CaptureFixture[str], home: Path) -> None:
+    status, out, _ = answered(capsys, "lineage", "outcome/proved", "--home", home, "--phase", "pilot")
+    assert status == 0
+    assert "executed by execute" in out
+    tree: Any = json.loads(answered(capsys, "lineage", "outcome/proved", "--home", home, "--json")[1])["trees"][0]
+    assert tree[0]["depth"] == 0
+    status, out, _ = answered(capsys, "lineage", tree[-1]["digest"], "--down", "--home", home)
+    assert status == 0
+    assert answered(capsys, "lineage", "outcome/proved", "--home", home, "--phase", "launch")[0] == 2
+
+
+def assert_again_executes_anew(capsys: pytest.CaptureFixture[str], where: tuple[object, ...]) -> None:
+    asked = ("run", "pilot", *where, "--types", "load", "--again", "pilot.orders.load", "--reason", "a doubt")
+    status, out, _ = answered(capsys, *asked, "--json")
+    assert status == 1
+    assert json.loads(out)["executed"] == 1
+    report = json.loads((Path(str(where[3])) / "reports" / "pilot" / "report.json").read_text())
+    text = json.dumps(report)
+    assert "pilot/pilot.orders.load/2" in text
+    assert "a doubt" in text
+
+
+def assert_damage_is_named(capsys: pytest.CaptureFixture[str], home: Path) -> None:
+    ledger = next((home / "ledger").glob("*.jsonl"))
+    data = ledger.read_bytes()
+    ledger.write_bytes(data[:300] + bytes([data[300] ^ 1]) + data[301:])
+    status, out, _ = answered(capsys, "verify", home)
+    assert status == 4
+    assert f"ledger/{ledger.name}:1" in out

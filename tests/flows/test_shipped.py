@@ -1,0 +1,36 @@
+"""The shipped programme: IOC proved from an empty workspace, and MOC resting on it."""
+
+from dataclasses import replace
+
+import pytest
+from phases import Bench
+
+from catalog.verification import verify
+from flows.cli import CATALOG
+
+pytestmark = pytest.mark.end_to_end
+
+
+def test_ioc_is_proved_and_moc_relies_on_what_the_rule_allows(
+    tmp_path_factory: pytest.TempPathFactory, surroundings: dict[str, str]
+) -> None:
+    bench = Bench(catalog=CATALOG, home=tmp_path_factory.mktemp("shipped") / "home", environ=surroundings)
+    first = bench.run("run", "ioc", "--json")
+    assert first.status == 0, first.stderr + first.stdout
+    assert first.answer["executed"] == 12
+    assert not {count for name, count in first.answer["verdicts"].items() if name != "proved" and count}
+
+    unreachable = replace(bench, environ={**bench.environ, "PREFECT_HOME": "/nonexistent"})
+    assert unreachable.run("run", "ioc", "--json").answer["executed"] == 0
+
+    planned = {test["test"]: test["decision"] for test in bench.run("plan", "moc", "--json").answer["tests"]}
+    second = bench.run("run", "moc", "--json")
+    assert second.status == 0, second.stderr + second.stdout
+    assert (second.answer["executed"], second.answer["relied"]) == (6, 9)
+    assert {test for test, decision in planned.items() if decision == "execute"} == {
+        f"moc.{component}.{type_}"
+        for component in ("s1sp-moc-mds", "s1sp-moc-secure")
+        for type_ in ("load", "stress", "soak")
+    }
+    outcome = verify(bench.home)
+    assert outcome.ok, outcome.faults
