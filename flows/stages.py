@@ -15,7 +15,9 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from catalog import rules
-from catalog.errors import UsageError
+from catalog.canonical import digest
+from catalog.declarations import TestType
+from catalog.errors import EvidenceError, UsageError
 from catalog.ledger import Kind, Record
 from catalog.runs import RunState, TestEnd, TestRun, next_run_id, test_runs
 from flows.desk import Desk
@@ -23,14 +25,15 @@ from flows.progress import current
 from tasks import declare as declaring
 from tasks import observe as observing
 from tasks import volumes as modelling
-from tasks.execute import Conduct, Conducted
+from tasks.arrivals import arrivals_of, offered_messages
+from tasks.execute import Conduct, Conducted, arrivals_table
 from tasks.gather import Ended, Evidence, gather_facts
 from tasks.history import history
 from tasks.index import rebuild_index
 from tasks.measure import measure as measure_run
 from tasks.measuring import measurement_inputs, settings
 from tasks.parquet import canonical_rows_digest, frame, read_table, table_bytes
-from tasks.plan import Decided, Decision, History, decide, offered_us, phases_needed, plan_tests, standing
+from tasks.plan import Decided, Decision, History, PlannedTest, decide, offered_us, phases_needed, plan_tests, standing
 from tasks.report.assemble import assemble_report
 from tasks.report.render import render_report
 from tasks.stage import Artefact, document
@@ -88,12 +91,33 @@ def plan(
     return record, decided
 
 
+@task(name="arrivals", task_run_name="arrivals of {planned.test}", cache_policy=NO_CACHE, persist_result=False)
+def generate_arrivals(desk: Desk, planned: PlannedTest, volumes: Record) -> str:
+    """Generates the messages that a test will offer; the digest of the table.
+
+    A stress test's come step by step from the same function, as far as it is carried, and are recorded with its run.
+    """
+    if planned.profile.type is TestType.STRESS:
+        return ""
+    inputs = planned.key["inputs"]
+    record = desk.recorder.derive(
+        "arrivals",
+        rules=rules.ARRIVALS,
+        inputs={"volumes": _volumes(volumes)},
+        settings={"offered": offered_messages(planned.key), "us": inputs["offered_us"], **inputs["arrivals"]},
+        compute=lambda: {"arrivals": _table("arrivals", arrivals_table(desk.programme, [arrivals_of(planned.key)]))},
+        parameters={"test": planned.test},
+    )
+    return record.output("arrivals") or ""
+
+
 @task(name="test", task_run_name="{decided.planned.test}", cache_policy=NO_CACHE, persist_result=False)
 def conduct(desk: Desk, decided: Decided, volumes: Record, place: str) -> State[Any]:
     """Executes a test, or records on which earlier evidence it rests, or finds it complete."""
     match decided.decision:
         case Decision.EXECUTE:
-            state = execute(desk, decided, volumes, place)
+            arrivals = generate_arrivals(desk, decided.planned, volumes)
+            state = execute(desk, decided, volumes, arrivals, place)
             return Completed(name="Executed", message=f"{decided.planned.test}: {state.value}")
         case Decision.RELY:
             rely(desk, decided)
@@ -102,7 +126,7 @@ def conduct(desk: Desk, decided: Decided, volumes: Record, place: str) -> State[
             return Completed(name=decided.decision.name.capitalize(), message=decided.why)
 
 
-def execute(desk: Desk, decided: Decided, volumes: Record, place: str) -> RunState:
+def execute(desk: Desk, decided: Decided, volumes: Record, arrivals: str, place: str) -> RunState:
     """Executes one test; its `started` record is durable before the first message is offered."""
     planned = decided.planned
     runs = test_runs(desk.workspace.ledger.records())
@@ -112,7 +136,8 @@ def execute(desk: Desk, decided: Decided, volumes: Record, place: str) -> RunSta
     run = next_run_id(runs, test=planned.test, occasion=desk.occasion)
     named = {"run": run, "test": planned.test, "component": planned.component.id, **planned.key["inputs"]["test"]}
     named.pop("definition")
-    common: dict[str, Any] = {"key": planned.key, "inputs": {"volumes": _volumes(volumes)}}
+    inputs = {"volumes": _volumes(volumes)} | ({"arrivals": arrivals} if arrivals else {})
+    common: dict[str, Any] = {"key": planned.key, "inputs": inputs}
     desk.recorder.record(Kind.STARTED, "execute", parameters={**named, "why": decided.why}, **common)
     prepared = Conduct(
         programme=desk.programme,
@@ -130,7 +155,7 @@ def execute(desk: Desk, decided: Decided, volumes: Record, place: str) -> RunSta
         Kind.EXECUTED,
         "execute",
         parameters={**named, "state": conducted.state.value, "reason": conducted.document["unreachable"]},
-        outputs=_artefacts(conducted),
+        outputs=_artefacts(conducted, arrivals),
         **common,
     )
     return conducted.state
@@ -195,7 +220,7 @@ def _measure(desk: Desk, run: TestRun) -> Record:
     def compute() -> dict[str, Artefact]:
         tables = store.path(inputs["results"]), store.path(inputs["infrastructure"])
         rows = measure_run(store.document(inputs["run"]), *tables, withins=wanted.withins, groups=wanted.groups)
-        return {"measurements": _as_artefact("measurements", rows)}
+        return {"measurements": _table("measurements", rows)}
 
     return desk.recorder.derive(
         "measure",
@@ -328,24 +353,27 @@ def _tally(evidence: Evidence, known: History) -> dict[str, Any]:
 def _observations(desk: Desk, subjects: Sequence[observing.Subject]) -> dict[str, Artefact]:
     judged = observing.observe(subjects, desk.programme.requirements, desk.judge)
     return {
-        "observations": _as_artefact("observations", judged.observations),
+        "observations": _table("observations", judged.observations),
         "suites": document(judged.suites),
         "validation results": document(judged.results),
     }
 
 
-def _artefacts(conducted: Conducted) -> dict[str, Artefact]:
+def _artefacts(conducted: Conducted, arrivals: str) -> dict[str, Artefact]:
+    """What the run put out; arrivals only where they were not generated before it."""
     tables = {name: Artefact(data=table_bytes(name, rows)) for name, rows in conducted.tables.items()}
+    if arrivals and "arrivals" in tables and digest(tables.pop("arrivals").data) != arrivals:
+        raise EvidenceError("the messages offered are not those that were generated for the test")
     return {"run": document(conducted.document), **tables}
 
 
-def _as_artefact(name: str, rows: Any) -> Artefact:
+def _table(name: str, rows: Any) -> Artefact:
     return Artefact(data=table_bytes(name, rows), rows=canonical_rows_digest(name, rows))
 
 
 def _volumes_table(rows: Sequence[Volume]) -> dict[str, Artefact]:
     columns = {field.name: [getattr(row, field.name) for row in rows] for field in fields(Volume)}
-    return {"volumes": _as_artefact("volumes", frame("volumes", columns))}
+    return {"volumes": _table("volumes", frame("volumes", columns))}
 
 
 def _volumes(record: Record) -> str:

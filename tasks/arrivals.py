@@ -7,7 +7,7 @@ offered to the message while gaps stay as irregular as real traffic.
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from catalog.apportion import apportion
 from catalog.canonical import digest
@@ -48,6 +48,26 @@ def messages_to_offer(target: dict[str, int], *, target_us: int, rate: Fraction,
     """
     total = round(sum(target.values()) * rate * Fraction(offered_us, target_us))
     return dict(zip(target, apportion(total, list(target.values())), strict=True))
+
+
+def offered_messages(key: dict[str, Any], *, multiple: Fraction = Fraction(1)) -> dict[str, int]:
+    """Whole messages per `path|srv|kind` that an execution under this key offers at a multiple of its target volume."""
+    inputs = key["inputs"]
+    return messages_to_offer(
+        inputs["volumes"]["messages"],
+        target_us=inputs["volumes"]["window_us"],
+        rate=multiple * Fraction(inputs["factors"]["rate"]),
+        offered_us=inputs["offered_us"],
+    )
+
+
+def arrivals_of(key: dict[str, Any], *, multiple: Fraction = Fraction(1), step: int = 0) -> Arrivals:
+    """The arrivals of an execution under this key: of the whole test, or of one step (from 0) of a rising one."""
+    return generate_arrivals(
+        offered_messages(key, multiple=multiple),
+        window_us=key["inputs"]["offered_us"],
+        seed=seed_for(key["inputs"]["arrivals"]["seed"], step),
+    )
 
 
 def generate_arrivals(messages: dict[str, int], *, window_us: int, seed: int) -> Arrivals:

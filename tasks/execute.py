@@ -4,7 +4,8 @@ A test is a sequence of steps. Load and soak have one, at the target volume; str
 with the first that is not carried. Nothing is judged here beyond that: verdicts are `tasks.observe`'s.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+import socket
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -18,15 +19,15 @@ from catalog.errors import WorldError
 from catalog.runs import RunState
 from expectations.statistics import quantile
 from expectations.verdicts import LATER
-from tasks.arrivals import Arrivals, generate_arrivals, seed_for
+from tasks.arrivals import Arrivals, arrivals_of
 from tasks.emulate.system import RunningSystem, start_system
 from tasks.inject.files import NEVER, Outcome
 from tasks.inject.injector import Injection, Load, OwnInjector, Target
-from tasks.plan import PlannedTest, offered_messages, offered_us
+from tasks.plan import PlannedTest, offered_us
 from tasks.sample import Sampler
 from tasks.stand_up import entry_codec, specs_for_test
 from tasks.volumes import parted, traffic_labels
-from tasks.wire.client import address
+from tasks.wire.client import CONNECT_TIMEOUT_S, address
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,7 +116,8 @@ class Conduct:
 
     def _stand_up(self, stack: ExitStack) -> RunningSystem | None:
         """The emulated system for this test; None when the environment is a real one that stands already."""
-        if self.environment.entries.get(self.planned.component.id):
+        if entry := self.environment.entries.get(self.planned.component.id):
+            _reach(entry)
             return None
         paths = sorted({parted(label)[0] for label in self._target})
         return stack.enter_context(
@@ -132,7 +134,9 @@ class Conduct:
         url = system[self.planned.component.id].url if system else self.environment.entries[self.planned.component.id]
         first = 0
         for index, multiple in enumerate(self._multiples()):
-            arrivals = self._arrivals(multiple, index)
+            arrivals = arrivals_of(self.planned.key, multiple=multiple, step=index)
+            if not len(arrivals):
+                raise WorldError(f"{self.planned.test}: no message to offer at {multiple} of the target volume")
             injection = self._inject(arrivals, first, url, sampler, index)
             yield Step(multiple=multiple, first=first, arrivals=arrivals, injection=injection)
             first += len(arrivals)
@@ -142,21 +146,7 @@ class Conduct:
     def _multiples(self) -> tuple[Fraction, ...]:
         return tuple(Fraction(step) for step in self._profile.steps) or (Fraction(1),)
 
-    def _arrivals(self, multiple: Fraction, index: int) -> Arrivals:
-        window = offered_us(self.environment, self._profile)
-        messages = offered_messages(self.planned.key, multiple=multiple)
-        if not sum(messages.values()):
-            raise WorldError(
-                f"{self.planned.test}: the volume model gives this test no message to offer in {window} us"
-            )
-        return generate_arrivals(messages, window_us=window, seed=seed_for(self._seed, index))
-
     def _inject(self, arrivals: Arrivals, first: int, url: str, sampler: Sampler, index: int) -> Injection:
-        try:
-            address(url)
-        except ValueError as error:
-            message = f"{url}: this injector speaks plain HTTP only, to a host and port ({error})"
-            raise WorldError(message, remedy="Declare an http:// entry.") from None
         parts = [parted(label) for label in arrivals.labels]
         paths, srvs, kinds = ([parts[label][position] for label in arrivals.label] for position in range(3))
         load = Load.of(
@@ -216,24 +206,17 @@ class Conduct:
 
     def _tables(self, steps: list[Step], sampler: Sampler) -> "dict[str, pd.DataFrame]":
         return {
-            "arrivals": self._arrivals_table(steps),
+            "arrivals": arrivals_table(self.programme, [step.arrivals for step in steps]),
             "results": self._results_table(steps),
             "infrastructure": self._infrastructure_table(sampler),
         }
-
-    def _arrivals_table(self, steps: list[Step]) -> "pd.DataFrame":
-        from tasks.parquet import frame
-
-        return frame(
-            "arrivals", self._messages(steps) | {"offset_us": _joined(step.arrivals.offset_us for step in steps)}
-        )
 
     def _results_table(self, steps: list[Step]) -> "pd.DataFrame":
         from tasks.parquet import frame
 
         raw = {name: _joined(step.injection.columns[name] for step in steps) for name in steps[0].injection.columns}
         times = {name: _or_none(raw[name]) for name in ("intended_us", "ready_us", "sent_us", "done_us")}
-        messages = self._messages(steps)
+        messages = _messages(self.programme, [step.arrivals for step in steps])
         del messages["device"]
         return frame(
             "results",
@@ -250,25 +233,33 @@ class Conduct:
             },
         )
 
-    def _messages(self, steps: list[Step]) -> dict[str, Any]:
-        """What was offered, as the columns that arrivals and results share."""
-        labels = [parted(step.arrivals.labels[label]) for step in steps for label in step.arrivals.label]
-        traffic = traffic_labels(self.programme)
-        return {
-            "sequence": np.arange(len(labels), dtype=np.int64),
-            "path": [path for path, _, _ in labels],
-            "srv": [srv for _, srv, _ in labels],
-            "kind": [kind for _, _, kind in labels],
-            "traffic": [traffic[path, srv] for path, srv, _ in labels],
-            "device": _joined(step.arrivals.device for step in steps),
-            "expect": ["ok"] * len(labels),
-        }
-
     def _infrastructure_table(self, sampler: Sampler) -> "pd.DataFrame":
         from tasks.parquet import frame
 
         columns = sampler.columns()
         return frame("infrastructure", {"run": [self.run] * len(columns["at_us"]), **columns})
+
+
+def arrivals_table(programme: Programme, steps: Sequence[Arrivals]) -> "pd.DataFrame":
+    """The arrivals table of a test, its steps one after the other; offsets count from the start of each step."""
+    from tasks.parquet import frame
+
+    return frame("arrivals", _messages(programme, steps) | {"offset_us": _joined(step.offset_us for step in steps)})
+
+
+def _messages(programme: Programme, steps: Sequence[Arrivals]) -> dict[str, Any]:
+    """What is offered, as the columns that arrivals and results share."""
+    labels = [parted(step.labels[label]) for step in steps for label in step.label]
+    traffic = traffic_labels(programme)
+    return {
+        "sequence": np.arange(len(labels), dtype=np.int64),
+        "path": [path for path, _, _ in labels],
+        "srv": [srv for _, srv, _ in labels],
+        "kind": [kind for _, _, kind in labels],
+        "traffic": [traffic[path, srv] for path, srv, _ in labels],
+        "device": _joined(step.device for step in steps),
+        "expect": ["ok"] * len(labels),
+    }
 
 
 def is_carried(injection: Injection, profile: Profile) -> bool:
@@ -284,6 +275,18 @@ def is_carried(injection: Injection, profile: Profile) -> bool:
     share_ppm = int(answered.sum()) * 1_000_000 // len(answered)
     limit = profile.step_answered.value if profile.step_answered else 0
     return p95 <= (profile.step_latency or LATER) and share_ppm >= limit
+
+
+def _reach(url: str) -> None:
+    """Finds out whether anything listens at `url` before hours of arrivals are generated. Raises WorldError if not."""
+    try:
+        with socket.create_connection(address(url), timeout=CONNECT_TIMEOUT_S):
+            return
+    except ValueError as error:
+        message = f"{url}: this injector speaks plain HTTP only, to a host and port ({error})"
+        raise WorldError(message, remedy="Declare an http:// entry.") from None
+    except OSError as error:
+        raise WorldError(f"{url} cannot be reached: {error.strerror or error}") from error
 
 
 def _sampler(system: RunningSystem | None, interval_us: int) -> Sampler:

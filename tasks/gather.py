@@ -104,7 +104,8 @@ def _run(run: TestRun, ended: Ended, evidence: Evidence, store: ObjectStore) -> 
     judged = ended.stands is not None and run.run == ended.stands.run
     verdict, reason = _verdict(run, evidence.observations)
     measured = evidence.measured.get(run.run)
-    digests = {output.role: output.digest for output in run.record.outputs}
+    arrivals = [given for given in run.record.inputs if given.role == "arrivals"]
+    digests = {item.role: item.digest for item in (*arrivals, *run.record.outputs)}
     return {
         "run": run.run,
         "record": run.record.digest,

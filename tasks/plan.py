@@ -26,7 +26,7 @@ from catalog.keys import differences
 from catalog.runs import RunState, TestRun
 from catalog.store import ObjectStore
 from expectations.reliance import Answer, Candidate, Compared, answer
-from tasks.arrivals import GENERATOR, messages_to_offer, seed_for
+from tasks.arrivals import GENERATOR, offered_messages, seed_for
 from tasks.stand_up import codecs_beyond, entry_codec
 from tasks.volumes import Volume, parted, target_volumes, window_us
 
@@ -172,17 +172,6 @@ def decimal(factor: Fraction) -> str:
 def offered_us(environment: Environment, profile: Profile) -> int:
     """How long a test's load (for stress: each step of it) is offered in this environment, in microseconds."""
     return environment.durations.get(profile.type, profile.duration)
-
-
-def offered_messages(key: dict[str, Any], *, multiple: Fraction = Fraction(1)) -> dict[str, int]:
-    """Whole messages per `path|srv|kind` that an execution under this key offers at a multiple of its target volume."""
-    inputs = key["inputs"]
-    return messages_to_offer(
-        inputs["volumes"]["messages"],
-        target_us=inputs["volumes"]["window_us"],
-        rate=multiple * Fraction(inputs["factors"]["rate"]),
-        offered_us=inputs["offered_us"],
-    )
 
 
 def execution_key(

@@ -39,7 +39,7 @@ def surroundings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "PREFECT_HOME": str(folder / "prefect"),
         "PLIMSOLL_ACTOR": "tester",
     }
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "PLIMSOLL_"))}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "PLIMSOLL_", "COV"))}
     return {**kept, **own}
 
 

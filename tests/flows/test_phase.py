@@ -100,7 +100,7 @@ def test_what_changed_is_executed_again_and_named(
 @pytest.mark.parametrize(
     ("environment", "types", "test", "requirements"),
     [
-        ("rehearsal-slow-orders", "load", "pilot.orders.load", {"latency", "answered-in-time"}),
+        ("rehearsal-slow-orders", "load", "pilot.orders.load", {"latency", "median-latency", "answered-in-time"}),
         ("rehearsal-leaking-orders", "soak", "pilot.orders.soak", {"memory-growth"}),
         ("rehearsal-failing-orders", "load", "pilot.orders.load", {"answered", "answered-in-time", "latency"}),
     ],
