@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import resource
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -72,7 +73,7 @@ def main() -> int:
     arguments = argparse.ArgumentParser(prog="python -m tasks.inject", description=__doc__)
     arguments.add_argument("spec", type=Path)
     given = arguments.parse_args()
-    call_when_parent_ends(lambda: os._exit(1))
+    call_when_parent_ends(lambda: os.kill(os.getpid(), signal.SIGTERM))
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):  # some systems refuse the hard limit itself
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
