@@ -17,7 +17,7 @@ from prefect.states import Completed
 from catalog import rules
 from catalog.canonical import digest
 from catalog.declarations import TestType
-from catalog.errors import EvidenceError, UsageError
+from catalog.errors import EvidenceError, UsageError, WorldError
 from catalog.ledger import Kind, Record
 from catalog.runs import RunState, TestEnd, TestRun, next_run_id, test_runs
 from flows.desk import Desk
@@ -26,7 +26,7 @@ from tasks import declare as declaring
 from tasks import observe as observing
 from tasks import volumes as modelling
 from tasks.arrivals import arrivals_of, offered_messages
-from tasks.execute import Conduct, Conducted, arrivals_table
+from tasks.execute import Conduct, Conducted, arrivals_table, reach
 from tasks.gather import Ended, Evidence, gather_facts
 from tasks.history import history
 from tasks.index import rebuild_index
@@ -116,7 +116,7 @@ def conduct(desk: Desk, decided: Decided, volumes: Record, place: str) -> State[
     """Executes a test, or records on which earlier evidence it rests, or finds it complete."""
     match decided.decision:
         case Decision.EXECUTE:
-            arrivals = generate_arrivals(desk, decided.planned, volumes)
+            arrivals = generate_arrivals(desk, decided.planned, volumes) if _answers(desk, decided.planned) else ""
             state = execute(desk, decided, volumes, arrivals, place)
             return Completed(name="Executed", message=f"{decided.planned.test}: {state.value}")
         case Decision.RELY:
@@ -124,6 +124,17 @@ def conduct(desk: Desk, decided: Decided, volumes: Record, place: str) -> State[
             return Completed(name="Relied", message=decided.why)
         case Decision.COMPLETE | Decision.BLOCKED:
             return Completed(name=decided.decision.name.capitalize(), message=decided.why)
+
+
+def _answers(desk: Desk, planned: PlannedTest) -> bool:
+    """Whether anything listens where the test is to be offered: hours of arrivals are not generated for nobody."""
+    try:
+        if entry := desk.environment.entries.get(planned.component.id):
+            reach(entry)
+    except WorldError as error:
+        current().say(f"{planned.test}  {error}")
+        return False
+    return True
 
 
 def execute(desk: Desk, decided: Decided, volumes: Record, arrivals: str, place: str) -> RunState:

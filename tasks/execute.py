@@ -117,7 +117,7 @@ class Conduct:
     def _stand_up(self, stack: ExitStack) -> RunningSystem | None:
         """The emulated system for this test; None when the environment is a real one that stands already."""
         if entry := self.environment.entries.get(self.planned.component.id):
-            _reach(entry)
+            reach(entry)
             return None
         paths = sorted({parted(label)[0] for label in self._target})
         return stack.enter_context(
@@ -277,8 +277,8 @@ def is_carried(injection: Injection, profile: Profile) -> bool:
     return p95 <= (profile.step_latency or LATER) and share_ppm >= limit
 
 
-def _reach(url: str) -> None:
-    """Finds out whether anything listens at `url` before hours of arrivals are generated. Raises WorldError if not."""
+def reach(url: str) -> None:
+    """Finds out whether anything listens at `url`. Raises WorldError, with the reason, where nothing does."""
     try:
         with socket.create_connection(address(url), timeout=CONNECT_TIMEOUT_S):
             return

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+MEASURED = {name: value for name, value in os.environ.items() if name.startswith("COV")}
+"""What makes a process be measured for coverage. Whole phases are not: tracing would slow what they measure."""
+
 PLIMSOLL = str(Path(sys.executable).with_name("plimsoll"))
 
 
@@ -42,7 +45,7 @@ class Bench:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=self.environ,
+            env={**self.environ, **(MEASURED if arguments[0] == "emulate" else {})},
             start_new_session=True,
         )
 
