@@ -147,6 +147,15 @@ class ObjectStore:
                 if is_digest(folder.name + file.name):
                     yield folder.name + file.name
 
+    @contextmanager
+    def incoming(self) -> Iterator[Path]:
+        """A folder on the store's own disk for what is yet to be stored; it is gone when the block ends."""
+        with disk(self.root / INCOMING):
+            make_directory(self.root / INCOMING)
+            folder = tempfile.TemporaryDirectory(dir=self.root / INCOMING)
+        with folder as name:
+            yield Path(name)
+
     def _write(self, stream: BinaryIO) -> str:
         incoming = self.root / INCOMING
         with disk(incoming):

@@ -1,28 +1,27 @@
 """Tables of evidence as Parquet bytes and back: the one module that touches fastparquet.
 
-The same rows give the same bytes under the same library versions: nothing is written but the rows, their types, and
-the versions of what wrote them. `canonical_rows_digest` names rows whatever the versions.
+The same rows give the same bytes under the same library versions, whether they come at once or in batches: nothing is
+written but the rows, their types, and the versions of what wrote them. `canonical_rows_digest` names rows whatever the
+versions.
 """
 
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import fastparquet
+import fastparquet.writer
 import pandas as pd
 
 from catalog.canonical import canonical
 from catalog.errors import EvidenceError
 from expectations import tables
 
-
-class _Kept(io.BytesIO):
-    """A buffer that outlives the writer that closes it."""
-
-    def close(self) -> None:
-        """Kept open: its value is still wanted."""
+GROUP = 2**18
+"""Rows in a row group, so many at once are in memory while a table is written batch by batch."""
 
 
 def frame(name: str, columns: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
@@ -41,10 +40,18 @@ def frame(name: str, columns: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
 
 def table_bytes(name: str, rows: pd.DataFrame) -> bytes:
     """`rows` as Parquet (zstd). Raises EvidenceError when they break the table's contract."""
-    tables.check(name, rows)
-    buffer = _Kept()
-    fastparquet.write(name, rows, compression="ZSTD", write_index=False, open_with=lambda _path, _mode: buffer)
+    buffer = io.BytesIO()
+    _write(_groups([tables.check(name, rows)]), buffer)
     return buffer.getvalue()
+
+
+def write_table(name: str, batches: Iterable[pd.DataFrame], file: BinaryIO) -> None:
+    """Writes the table that `batches` make, one after the other, holding no more than a row group of it.
+
+    Raises EvidenceError when a row group breaks the table's contract. That a key is unique is seen within a row group
+    only: across them, whoever gives the batches answers for it.
+    """
+    _write((tables.check(name, group) for group in _groups(chain([tables.empty(name)], batches))), file)
 
 
 def read_table(name: str, source: bytes | Path) -> pd.DataFrame:
@@ -61,11 +68,69 @@ def read_table(name: str, source: bytes | Path) -> pd.DataFrame:
 
 def canonical_rows_digest(name: str, rows: pd.DataFrame) -> str:
     """SHA-256 over the rows as lines of canonical JSON, each a list of values in column order."""
-    rows = tables.check(name, rows)
-    total = hashlib.sha256()
-    for row in rows.astype(object).where(rows.notna(), None).itertuples(index=False, name=None):
-        total.update(canonical(list(row)) + b"\n")
+    total = RowsDigest()
+    total.add(tables.check(name, rows))
     return total.hexdigest()
+
+
+class RowsDigest:
+    """The digest of a table's canonical rows, while they pass batch by batch."""
+
+    def __init__(self) -> None:
+        self._sha = hashlib.sha256()
+
+    def add(self, rows: pd.DataFrame) -> None:
+        """The next rows of the table."""
+        texts = [_canonical_values(rows[column]) for column in rows]
+        self._sha.update("".join(f"[{','.join(row)}]\n" for row in zip(*texts, strict=True)).encode())
+
+    def passing(self, batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        """The same batches, each added as it is taken."""
+        for rows in batches:
+            self.add(rows)
+            yield rows
+
+    def hexdigest(self) -> str:
+        """The digest of all rows so far."""
+        return self._sha.hexdigest()
+
+
+def _canonical_values(column: "pd.Series[Any]") -> list[str]:
+    """Each value of an integer or text column as canonical JSON; texts are few, so each is written once."""
+    if pd.api.types.is_integer_dtype(column.dtype):
+        known = column.dropna()
+        canonical([int(known.min()), int(known.max())] if len(known) else [])  # refuses what JSON cannot hold exactly
+        return ["null" if value is pd.NA else str(value) for value in column.tolist()]
+    values = column.tolist()
+    written = {value: canonical(value).decode() for value in set(values)}
+    return [written[value] for value in values]
+
+
+def _groups(batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    """The rows of all batches in groups of `GROUP`, the last one shorter; one empty group where there are no rows."""
+    waiting: list[pd.DataFrame] = []
+    count = groups = 0
+    for batch in batches:
+        waiting.append(batch)
+        count += len(batch)
+        if count >= GROUP:
+            whole = pd.concat(waiting, ignore_index=True)
+            for first in range(0, count - GROUP + 1, GROUP):
+                yield whole.iloc[first : first + GROUP].reset_index(drop=True)
+                groups += 1
+            count %= GROUP
+            waiting = [whole.iloc[len(whole) - count :]]
+    if waiting and (count or not groups):
+        yield pd.concat(waiting, ignore_index=True)
+
+
+def _write(groups: Iterator[pd.DataFrame], file: BinaryIO) -> None:
+    """Writes row groups, all of the first one's types, as `fastparquet.write` does with a table that is whole."""
+    first = next(groups)
+    described = fastparquet.writer.make_metadata(
+        first, has_nulls=True, object_encoding="infer", index_cols=[], cols_dtype=first.columns.dtype
+    )
+    fastparquet.writer.write_simple(file, chain([first], groups), described, compression="ZSTD", stats="auto")
 
 
 def _series(name: str, column: str, values: Sequence[Any], dtype: str) -> "pd.Series[Any]":

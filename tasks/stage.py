@@ -6,6 +6,7 @@ records of the same occasion.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from catalog.canonical import canonical, document_digest
@@ -17,9 +18,12 @@ from catalog.workspace import Workspace
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artefact:
-    """Bytes that a stage puts out; `rows` is the digest of a table's canonical rows, where it is a table."""
+    """Bytes that a stage puts out, or a file of them; `rows` is the digest of a table's canonical rows.
 
-    data: bytes
+    A file is copied when it is recorded, and may be gone thereafter.
+    """
+
+    data: bytes | Path
     rows: str | None = None
 
 
@@ -84,9 +88,10 @@ class Recorder:
             return found
         return self.record(kind, stage, key=key, inputs=inputs, outputs=compute(), parameters=parameters, rules=rules)
 
-    def _stored(self, data: bytes) -> str:
+    def _stored(self, data: bytes | Path) -> str:
         """The digest of stored bytes. The store never replaces an object, so an altered one must not be named anew."""
-        name = self.workspace.store.put(data)
+        store = self.workspace.store
+        name = store.put_file(data) if isinstance(data, Path) else store.put(data)
         if not self.workspace.store.intact(name):
             remedy = "Run `plimsoll verify`, and restore the workspace from a copy."
             raise EvidenceError(f"object {name} is altered ({self.workspace.store.path(name)})", remedy=remedy)

@@ -39,6 +39,14 @@ def test_an_object_lies_where_its_digest_says_and_is_read_only(store: ObjectStor
     assert list((store.root / "incoming").iterdir()) == []
 
 
+def test_a_folder_for_what_is_coming_is_on_the_same_disk_and_gone_thereafter(store: ObjectStore) -> None:
+    with store.incoming() as folder:
+        (folder / "table").write_bytes(b"rows")
+        assert store.get(store.put_file(folder / "table")) == b"rows"
+        assert folder.parent == store.root / "incoming"
+    assert list((store.root / "incoming").iterdir()) == []
+
+
 def test_documents_are_stored_in_canonical_form(store: ObjectStore) -> None:
     name = store.put_document({"b": [1, None, True], "a": "é"})
     assert store.get(name) == '{"a":"é","b":[1,null,true]}'.encode()

@@ -1,20 +1,24 @@
 """Tables as Parquet: round trips, the same bytes from the same rows, and the types that DuckDB sees."""
 
 import hashlib
+import io
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import duckdb
 import pandas as pd
 import pytest
+import rfc8785
 from evidence import results
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.errors import EvidenceError
 from expectations import tables
-from tasks.parquet import canonical_rows_digest, frame, read_table, table_bytes
+from tasks import parquet
+from tasks.parquet import RowsDigest, canonical_rows_digest, frame, read_table, table_bytes, write_table
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 WHOLE = st.integers(-(2**53) + 1, 2**53 - 1)
@@ -69,6 +73,37 @@ def test_the_digest_of_rows_is_that_of_their_canonical_json():
 
 
 DIGEST = "3878de99ca43770ee9b1ff52a9281a89964ba7006db138315c9c5c6650a32ffe"
+
+
+@settings(derandomize=True, deadline=None, max_examples=60)
+@given(rows=MEASUREMENTS, cuts=st.lists(st.integers(0, 30), max_size=5), group=st.integers(1, 40))
+def test_batches_make_the_same_bytes_and_digest_as_the_whole_table(rows, cuts, group):
+    """Row groups are as long as they are, whatever the batches: here of a few rows, so that several are written."""
+    whole = measurements(rows)
+    places = [0, *sorted(min(cut, len(rows)) for cut in cuts), len(rows)]
+    batches = [whole.iloc[begin:end] for begin, end in pairwise(places)]
+    passed, buffer = RowsDigest(), io.BytesIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parquet, "GROUP", group)
+        write_table("measurements", passed.passing(batches), buffer)
+        assert buffer.getvalue() == table_bytes("measurements", whole)
+    assert passed.hexdigest() == canonical_rows_digest("measurements", whole)
+    pd.testing.assert_frame_equal(read_table("measurements", buffer.getvalue()), whole)
+
+
+def test_a_batch_that_breaks_the_contract_is_not_written():
+    rows = frame(
+        "arrivals", {name: ["x"] if dtype == "str" else [0] for name, dtype in tables.columns("arrivals").items()}
+    )
+    with pytest.raises(EvidenceError, match="kind"):
+        write_table("arrivals", [tables.empty("arrivals"), rows], io.BytesIO())
+
+
+def test_the_digest_of_rows_refuses_what_json_cannot_hold_exactly():
+    rows = measurements([("all", -(2**53), None, None, 9, "how")])
+    with pytest.raises(rfc8785.IntegerDomainError):
+        canonical_rows_digest("measurements", rows)
+
 
 WRITE = """
 import hashlib, sys

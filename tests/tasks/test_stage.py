@@ -51,6 +51,17 @@ def test_a_stage_records_its_inputs_outputs_key_and_rules(runbook, source):
     assert runbook.workspace.ledger.records() == [record]
 
 
+def test_an_artefact_may_be_a_file_that_is_gone_once_it_is_recorded(runbook, source, tmp_path):
+    def compute():
+        (tmp_path / "table").write_bytes(b"many rows")
+        return {"table": Artefact(data=tmp_path / "table", rows=digest(b"canonical rows"))}
+
+    record = derive(runbook, source, compute)
+    (tmp_path / "table").unlink()
+    assert record.output("table") == digest(b"many rows")
+    assert runbook.workspace.store.get(record.output("table")) == b"many rows"
+
+
 def test_the_same_stage_is_computed_and_recorded_once(runbook, source):
     compute = Doubling()
     assert derive(runbook, source, compute) == derive(runbook, source, compute)
