@@ -81,8 +81,10 @@ class RowsDigest:
 
     def add(self, rows: pd.DataFrame) -> None:
         """The next rows of the table."""
-        texts = [_canonical_values(rows[column]) for column in rows]
-        self._sha.update("".join(f"[{','.join(row)}]\n" for row in zip(*texts, strict=True)).encode())
+        if len(rows):
+            texts = [_canonical_values(rows[column]) for column in rows]
+            lines = "]\n[".join(map(",".join, zip(*texts, strict=True)))
+            self._sha.update(f"[{lines}]\n".encode())
 
     def passing(self, batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         """The same batches, each added as it is taken."""
@@ -100,7 +102,8 @@ def _canonical_values(column: "pd.Series[Any]") -> list[str]:
     if pd.api.types.is_integer_dtype(column.dtype):
         known = column.dropna()
         canonical([int(known.min()), int(known.max())] if len(known) else [])  # refuses what JSON cannot hold exactly
-        return ["null" if value is pd.NA else str(value) for value in column.tolist()]
+        texts = list(map(str, column.tolist()))
+        return texts if len(known) == len(column) else ["null" if text == str(pd.NA) else text for text in texts]
     values = column.tolist()
     written = {value: canonical(value).decode() for value in set(values)}
     return [written[value] for value in values]
