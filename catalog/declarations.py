@@ -493,6 +493,26 @@ class RequirementsFile(Declared):
 # --- tests.yaml -------------------------------------------------------------------------------------------------------
 
 
+class ArrivalProcess(StrEnum):
+    """How the messages of a test follow each other."""
+
+    POISSON = "poisson"
+    EVEN = "even"
+    BURSTY = "bursty"
+
+
+class ArrivalsShape(Declared):
+    """When a test's messages are due. Bursty only: `dispersion` and `burst`.
+
+    `dispersion`: the index of dispersion, variance to mean of how many messages fall into stretches long against a
+    burst (1: Poisson traffic). `burst`: the time over which the messages of one burst are spread, at most.
+    """
+
+    process: ArrivalProcess = ArrivalProcess.POISSON
+    dispersion: Annotated[Exact, Field(ge=1, le=1_000_000)] | None = None
+    burst: Duration | None = None
+
+
 class Profile(Declared):
     """How a type of test is conducted. Durations are those of the real test; an environment may compress them.
 
@@ -509,6 +529,7 @@ class Profile(Declared):
     blocks: Annotated[int, Field(ge=30, le=1000)] = 30
     timeout: Duration
     lateness: Duration
+    arrivals: ArrivalsShape = ArrivalsShape()
     steps: tuple[Exact, ...] = ()
     step_latency: Duration | None = None
     step_answered: Written | None = None
@@ -573,6 +594,7 @@ class Environment(Declared):
 
     `durations`: per test type, the compressed duration (stress: of one step). `rates`: per component, the factor on
     the target rate ('default' for the rest). `entries`: per component, the URL of a real system's first interface.
+    `estate`: how many devices messages belong to; each is asked again only after a test's timeout.
     """
 
     id: Identifier
@@ -582,6 +604,7 @@ class Environment(Declared):
     defect: str = ""
     size: str = ""
     seed: Annotated[int, Field(ge=0, le=2**31)] = 1
+    estate: Annotated[int, Field(ge=1, le=2**32)] = 10_000_000
     connections: Annotated[int, Field(ge=1, le=10_000)] = 32
     max_connections: Annotated[int, Field(ge=1, le=50_000)] = 256
     durations: dict[TestType, Duration] = {}

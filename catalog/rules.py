@@ -6,8 +6,8 @@ key, so the stage is then done again. A golden test per stage fails when output 
 
 DECLARE = 1
 VOLUMES = 1
-ARRIVALS = 1
-EXECUTE = 1
+ARRIVALS = 2
+EXECUTE = 2
 MEASURE = 1
 OBSERVE = 1
 RELY = 1

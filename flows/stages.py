@@ -20,19 +20,20 @@ from catalog.declarations import TestType
 from catalog.errors import EvidenceError, UsageError, WorldError
 from catalog.ledger import Kind, Record
 from catalog.runs import RunState, TestEnd, TestRun, next_run_id, test_runs
+from catalog.store import disk
 from flows.desk import Desk
 from flows.progress import current
 from tasks import declare as declaring
 from tasks import observe as observing
 from tasks import volumes as modelling
-from tasks.arrivals import arrivals_of, offered_messages
-from tasks.execute import Conduct, Conducted, arrivals_table, reach
+from tasks.arrivals import offer_of, offered_messages, stream_arrivals
+from tasks.execute import Conduct, Conducted, arrivals_frames, reach
 from tasks.gather import Ended, Evidence, gather_facts
 from tasks.history import history
 from tasks.index import rebuild_index
 from tasks.measure import measure as measure_run
 from tasks.measuring import measurement_inputs, settings
-from tasks.parquet import canonical_rows_digest, frame, read_table, table_bytes
+from tasks.parquet import RowsDigest, canonical_rows_digest, frame, read_table, table_bytes, write_table
 from tasks.plan import Decided, Decision, History, PlannedTest, decide, offered_us, phases_needed, plan_tests, standing
 from tasks.report.assemble import assemble_report
 from tasks.report.render import render_report
@@ -100,14 +101,15 @@ def generate_arrivals(desk: Desk, planned: PlannedTest, volumes: Record) -> str:
     if planned.profile.type is TestType.STRESS:
         return ""
     inputs = planned.key["inputs"]
-    record = desk.recorder.derive(
-        "arrivals",
-        rules=rules.ARRIVALS,
-        inputs={"volumes": _volumes(volumes)},
-        settings={"offered": offered_messages(planned.key), "us": inputs["offered_us"], **inputs["arrivals"]},
-        compute=lambda: {"arrivals": _table("arrivals", arrivals_table(desk.programme, [arrivals_of(planned.key)]))},
-        parameters={"test": planned.test},
-    )
+    with desk.workspace.store.incoming() as folder:
+        record = desk.recorder.derive(
+            "arrivals",
+            rules=rules.ARRIVALS,
+            inputs={"volumes": _volumes(volumes)},
+            settings={"offered": offered_messages(planned.key), "us": inputs["offered_us"], **inputs["arrivals"]},
+            compute=lambda: {"arrivals": _streamed(desk, planned, folder / "arrivals")},
+            parameters={"test": planned.test},
+        )
     return record.output("arrivals") or ""
 
 
@@ -372,10 +374,19 @@ def _observations(desk: Desk, subjects: Sequence[observing.Subject]) -> dict[str
 
 def _artefacts(conducted: Conducted, arrivals: str) -> dict[str, Artefact]:
     """What the run put out; arrivals only where they were not generated before it."""
-    tables = {name: Artefact(data=table_bytes(name, rows)) for name, rows in conducted.tables.items()}
-    if arrivals and "arrivals" in tables and digest(tables.pop("arrivals").data) != arrivals:
+    tables = {name: table_bytes(name, rows) for name, rows in conducted.tables.items()}
+    if arrivals and "arrivals" in tables and digest(tables.pop("arrivals")) != arrivals:
         raise EvidenceError("the messages offered are not those that were generated for the test")
-    return {"run": document(conducted.document), **tables}
+    return {"run": document(conducted.document), **{name: Artefact(data=data) for name, data in tables.items()}}
+
+
+def _streamed(desk: Desk, planned: PlannedTest, file: Path) -> Artefact:
+    """A test's arrivals, written to `file` as they are drawn: hours of them take no more memory than seconds."""
+    rows = RowsDigest()
+    batches = arrivals_frames(desk.programme, stream_arrivals(offer_of(planned.key)))
+    with disk(file), file.open("wb") as stream:
+        write_table("arrivals", rows.passing(batches), stream)
+    return Artefact(data=file, rows=rows.hexdigest())
 
 
 def _table(name: str, rows: Any) -> Artefact:

@@ -2,32 +2,72 @@
 
 Arrivals of a Poisson process, conditioned on the volume's count: given how many messages fall into a window, their
 times are independent and uniform over it (Ross, Introduction to Probability Models, theorem 5.2), so every target is
-offered to the message while gaps stay as irregular as real traffic.
+offered to the message while gaps stay as irregular as real traffic. Evenly spaced and bursty ones keep the count too.
+Arrivals are streamed: a test of any length takes the memory of one batch. How they are drawn is told in `tasks.draw`.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from catalog.apportion import apportion
 from catalog.canonical import digest
+from catalog.declarations import ArrivalsShape
+from tasks.draw.estate import devices_needed, slices
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-GENERATOR = "uniform integer offsets, numpy PCG64"
-"""What draws the offsets; it stands in the key of every execution."""
+GENERATOR = "exact halving of the window, words of numpy PCG64"
+"""What draws arrivals; it stands in the key of every execution."""
 
-ESTATE = 10_000_000
-"""How many device numbers messages are drawn from."""
+POISSON = ArrivalsShape()
+"""What is offered unless another shape is declared."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What is to be offered: `messages` per `path|srv|kind` over a window, in a declared shape, to an estate.
+
+    `estate`: how many devices there are. `hold_us`: how long one may be busy with a message, in microseconds; it is not
+    asked again before.
+    """
+
+    messages: dict[str, int]
+    window_us: int
+    seed: int
+    shape: ArrivalsShape = POISSON
+    estate: int = 10_000_000
+    hold_us: int = 0
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Every `path|srv|kind`, in order."""
+        return tuple(sorted(self.messages))
+
+    @property
+    def by_path(self) -> dict[str, int]:
+        """Messages per path, in order."""
+        found: dict[str, int] = {}
+        for label in self.labels:
+            path = _path(label)
+            found[path] = found.get(path, 0) + self.messages[label]
+        return found
+
+    @property
+    def devices_needed(self) -> dict[str, int]:
+        """How many devices each path needs so that none is asked again while it may be busy."""
+        return devices_needed(self.by_path, self.shape, window_us=self.window_us, hold_us=self.hold_us)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrivals:
     """Messages in the order in which they are due. Columns of equal length; offsets in microseconds from the start.
 
-    `label` holds `path|srv|kind` as an index into `labels`; `device` a device number below `ESTATE`.
+    `label` holds `path|srv|kind` as an index into `labels`; `device` a number below the estate. Messages are numbered
+    from `first` on, in steps of `every`.
     """
 
     offset_us: "NDArray[np.int64]"
@@ -35,9 +75,18 @@ class Arrivals:
     device: "NDArray[np.int64]"
     labels: tuple[str, ...]
     window_us: int
+    first: int = 0
+    every: int = 1
 
     def __len__(self) -> int:
         return len(self.offset_us)
+
+    @property
+    def sequence(self) -> "NDArray[np.int64]":
+        """The number of each message among all that are offered, from 0."""
+        import numpy as np
+
+        return self.first + self.every * np.arange(len(self), dtype=np.int64)
 
 
 def messages_to_offer(target: dict[str, int], *, target_us: int, rate: Fraction, offered_us: int) -> dict[str, int]:
@@ -61,30 +110,71 @@ def offered_messages(key: dict[str, Any], *, multiple: Fraction = Fraction(1)) -
     )
 
 
-def arrivals_of(key: dict[str, Any], *, multiple: Fraction = Fraction(1), step: int = 0) -> Arrivals:
-    """The arrivals of an execution under this key: of the whole test, or of one step (from 0) of a rising one."""
-    return generate_arrivals(
-        offered_messages(key, multiple=multiple),
+def offer_of(key: dict[str, Any], *, multiple: Fraction = Fraction(1), step: int = 0) -> Offer:
+    """What an execution under this key offers: in the whole test, or in one step (from 0) of a rising one."""
+    drawn = key["inputs"]["arrivals"]
+    return Offer(
+        messages=offered_messages(key, multiple=multiple),
         window_us=key["inputs"]["offered_us"],
-        seed=seed_for(key["inputs"]["arrivals"]["seed"], step),
+        seed=seed_for(drawn["seed"], step),
+        shape=ArrivalsShape.model_validate(drawn["shape"]),
+        estate=drawn["estate"],
+        hold_us=drawn["hold_us"],
     )
 
 
-def generate_arrivals(messages: dict[str, int], *, window_us: int, seed: int) -> Arrivals:
-    """Arrivals of `messages` (per `path|srv|kind`) over a window, the same from the same seed on every machine."""
+def arrivals_of(key: dict[str, Any], *, multiple: Fraction = Fraction(1), step: int = 0) -> Arrivals:
+    """All arrivals of an execution under this key at once: of a test that is short."""
+    offer = offer_of(key, multiple=multiple, step=step)
+    return collected(offer, stream_arrivals(offer))
+
+
+def stream_arrivals(offer: Offer, *, shard: tuple[int, int] = (0, 1)) -> Iterator[Arrivals]:
+    """The arrivals of an offer, batch by batch, the same from the same seed on every machine.
+
+    `shard`: the k-th (from 0) of so many parts, which between them offer each message once and what one would: every
+    part draws all, and keeps those messages whose number leaves k.
+    """
+    from tasks.draw.devices import Dealer
+    from tasks.draw.due import due
+
+    kept, of = shard
+    labels, paths = offer.labels, list(offer.by_path)
+    owned = slices(offer.by_path, offer.devices_needed, offer.estate)
+    dealer = Dealer([paths.index(_path(label)) for label in labels], list(owned.values()), offer.seed)
+    counts = [offer.messages[label] for label in labels]
+    first = 0
+    for offsets, which in due(offer.shape, counts, window_us=offer.window_us, seed=offer.seed):
+        skipped = (kept - first) % of
+        yield Arrivals(
+            offset_us=offsets[skipped::of],
+            label=which[skipped::of],
+            device=dealer.deal(which)[skipped::of],
+            labels=labels,
+            window_us=offer.window_us,
+            first=first + skipped,
+            every=of,
+        )
+        first += len(offsets)
+
+
+def collected(offer: Offer, batches: Iterable[Arrivals]) -> Arrivals:
+    """Batches of an offer's stream that follow each other, as one."""
     import numpy as np
 
-    labels = tuple(sorted(messages))
-    drawn = np.random.Generator(np.random.PCG64(seed))
-    total = sum(messages.values())
-    offsets = np.sort(drawn.integers(0, window_us, size=total, dtype=np.int64))
-    which = np.repeat(np.arange(len(labels), dtype=np.int64), [messages[label] for label in labels])
+    found = list(batches)
+
+    def whole(name: str) -> "NDArray[np.int64]":
+        return np.concatenate([np.zeros(0, dtype=np.int64), *(getattr(each, name) for each in found)])
+
     return Arrivals(
-        offset_us=offsets,
-        label=which[_shuffled(drawn, total)],
-        device=drawn.integers(0, ESTATE, size=total, dtype=np.int64),
-        labels=labels,
-        window_us=window_us,
+        offset_us=whole("offset_us"),
+        label=whole("label"),
+        device=whole("device"),
+        labels=offer.labels,
+        window_us=offer.window_us,
+        first=found[0].first if found else 0,
+        every=found[0].every if found else 1,
     )
 
 
@@ -93,8 +183,5 @@ def seed_for(*parts: str | int) -> int:
     return int(digest("\n".join(map(str, parts)).encode())[:8], 16)
 
 
-def _shuffled(drawn: "np.random.Generator", total: int) -> "NDArray[np.int64]":
-    """A permutation out of integer draws alone, ties broken by position."""
-    import numpy as np
-
-    return np.argsort(drawn.integers(0, 2**62, size=total, dtype=np.int64), kind="stable")
+def _path(label: str) -> str:
+    return label.partition("|")[0]

@@ -23,7 +23,7 @@ from tasks.arrivals import Arrivals, arrivals_of
 from tasks.emulate.system import RunningSystem, start_system
 from tasks.inject.files import NEVER, Outcome
 from tasks.inject.injector import Injection, Load, OwnInjector, Target
-from tasks.plan import PlannedTest, offered_us
+from tasks.plan import PlannedTest, multiples, offered_us
 from tasks.sample import Sampler
 from tasks.stand_up import entry_codec, specs_for_test
 from tasks.volumes import parted, traffic_labels
@@ -133,7 +133,7 @@ class Conduct:
         """Each step once it is over, so that a system that is gone at the next one takes no row with it."""
         url = system[self.planned.component.id].url if system else self.environment.entries[self.planned.component.id]
         first = 0
-        for index, multiple in enumerate(self._multiples()):
+        for index, multiple in enumerate(multiples(self._profile)):
             arrivals = arrivals_of(self.planned.key, multiple=multiple, step=index)
             if not len(arrivals):
                 raise WorldError(f"{self.planned.test}: no message to offer at {multiple} of the target volume")
@@ -142,9 +142,6 @@ class Conduct:
             first += len(arrivals)
             if self._profile.type is TestType.STRESS and not is_carried(injection, self._profile):
                 return
-
-    def _multiples(self) -> tuple[Fraction, ...]:
-        return tuple(Fraction(step) for step in self._profile.steps) or (Fraction(1),)
 
     def _inject(self, arrivals: Arrivals, first: int, url: str, sampler: Sampler, index: int) -> Injection:
         parts = [parted(label) for label in arrivals.labels]
@@ -247,19 +244,35 @@ def arrivals_table(programme: Programme, steps: Sequence[Arrivals]) -> "pd.DataF
     return frame("arrivals", _messages(programme, steps) | {"offset_us": _joined(step.offset_us for step in steps)})
 
 
+def arrivals_frames(programme: Programme, batches: Iterable[Arrivals]) -> "Iterator[pd.DataFrame]":
+    """The arrivals table of a test of one step, batch by batch as its messages are drawn."""
+    from tasks.parquet import frame
+
+    for batch in batches:
+        columns: dict[str, Any] = {"sequence": batch.sequence, "offset_us": batch.offset_us}
+        yield frame("arrivals", columns | _described(programme, batch))
+
+
 def _messages(programme: Programme, steps: Sequence[Arrivals]) -> dict[str, Any]:
     """What is offered, as the columns that arrivals and results share."""
-    labels = [parted(step.labels[label]) for step in steps for label in step.label]
+    described = [_described(programme, step) for step in steps]
+    joined = {name: np.concatenate([each[name] for each in described]) for name in described[0]}
+    return {"sequence": np.arange(len(joined["device"]), dtype=np.int64)} | joined
+
+
+def _described(programme: Programme, arrivals: Arrivals) -> dict[str, NDArray[Any]]:
+    """Each message's path, SRV, kind, traffic, device and expected outcome."""
     traffic = traffic_labels(programme)
-    return {
-        "sequence": np.arange(len(labels), dtype=np.int64),
-        "path": [path for path, _, _ in labels],
-        "srv": [srv for _, srv, _ in labels],
-        "kind": [kind for _, _, kind in labels],
-        "traffic": [traffic[path, srv] for path, srv, _ in labels],
-        "device": _joined(step.device for step in steps),
-        "expect": ["ok"] * len(labels),
+    parts = [parted(label) for label in arrivals.labels]
+    names = {
+        "path": [path for path, _, _ in parts],
+        "srv": [srv for _, srv, _ in parts],
+        "kind": [kind for _, _, kind in parts],
+        "traffic": [traffic[path, srv] for path, srv, _ in parts],
+        "expect": ["ok"] * len(parts),
     }
+    taken = {name: np.array(each, dtype=object)[arrivals.label] for name, each in names.items()}
+    return taken | {"device": arrivals.device}
 
 
 def is_carried(injection: Injection, profile: Profile) -> bool:

@@ -22,15 +22,19 @@ from catalog.declarations import (
     RelianceScope,
     TestPlan,
 )
+from catalog.errors import UsageError
 from catalog.keys import differences
 from catalog.runs import RunState, TestRun
 from catalog.store import ObjectStore
 from expectations.reliance import Answer, Candidate, Compared, answer
-from tasks.arrivals import GENERATOR, offered_messages, seed_for
+from tasks.arrivals import GENERATOR, offer_of, offered_messages, seed_for
 from tasks.stand_up import codecs_beyond, entry_codec
 from tasks.volumes import Volume, parted, target_volumes, window_us
 
 INJECTOR = "own, open loop"
+
+_OUTSIDE_DEFINITION = {"id", "type", "title", "standing", "source", "arrivals"}
+"""What a profile's definition does not hold in a key: the arrivals' shape stands with what draws them."""
 
 
 class Decision(StrEnum):
@@ -106,15 +110,45 @@ def plan_tests(
 ) -> list[PlannedTest]:
     """The tests that the service providers' plans hold for a phase, in the order of the plans.
 
-    `volumes` maps each phase named by a plan's `volumes_of` to its volume rows.
+    `volumes` maps each phase named by a plan's `volumes_of` to its volume rows. Raises UsageError naming every test
+    for which the environment's estate is too small.
     """
     profiles = {profile.id: profile for profile in programme.tests.profiles}
-    return [
+    planned = [
         _planned(programme, phase, environment, plan, profiles[name], volumes[plan.volumes_of], occasion)
         for plan in programme.tests.plans
         if phase in plan.phases
         for name in plan.tests
     ]
+    refuse_small_estate(environment, planned)
+    return planned
+
+
+def refuse_small_estate(environment: Environment, planned: list[PlannedTest]) -> None:
+    """Raises UsageError where a device would be asked again before its last message was answered or timed out."""
+    needed = {each.test: _devices_needed(each) for each in planned if each.messages}
+    short = [each for each in planned if needed.get(each.test, 0) > environment.estate]
+    if short:
+        lines = [f"  {_load(each)}: it needs {needed[each.test]:,} devices" for each in short]
+        message = (
+            f"{environment.id}: an estate of {environment.estate:,} devices is too small for one message at a time"
+        )
+        remedy = (
+            f"Declare 'estate: {max(needed.values())}' or more for {environment.id} in environments.yaml, "
+            "or a shorter 'timeout' in tests.yaml."
+        )
+        raise UsageError("\n".join([f"{message}:", *lines]), remedy=remedy)
+
+
+def _devices_needed(planned: PlannedTest) -> int:
+    offers = (offer_of(planned.key, multiple=each) for each in multiples(planned.profile))
+    return max(sum(each.devices_needed.values()) for each in offers)
+
+
+def _load(planned: PlannedTest) -> str:
+    us, highest = planned.key["inputs"]["offered_us"], max(multiples(planned.profile))
+    rate = decimal(planned.messages * highest * 1_000_000 / us)
+    return f"{planned.test} offers {rate} messages a second, each for up to {planned.profile.timeout:,} µs"
 
 
 def decide(programme: Programme, planned: PlannedTest, history: History, *, again: str = "") -> Decided:
@@ -169,6 +203,11 @@ def decimal(factor: Fraction) -> str:
     return format(wide.normalize(value), "f")
 
 
+def multiples(profile: Profile) -> tuple[Fraction, ...]:
+    """The multiples of its target volume that a test offers one after the other: one, but for a rising one."""
+    return tuple(Fraction(step) for step in profile.steps) or (Fraction(1),)
+
+
 def offered_us(environment: Environment, profile: Profile) -> int:
     """How long a test's load (for stress: each step of it) is offered in this environment, in microseconds."""
     return environment.durations.get(profile.type, profile.duration)
@@ -196,7 +235,7 @@ def execution_key(
                 "role": component.role,
                 "type": profile.type.value,
                 "name": profile.id,
-                "definition": profile.model_dump(mode="json", exclude={"id", "type", "title", "standing", "source"}),
+                "definition": profile.model_dump(mode="json", exclude=_OUTSIDE_DEFINITION),
             },
             "components": _components(programme, phase, component),
             "interfaces": {
@@ -222,6 +261,9 @@ def execution_key(
             "arrivals": {
                 "generator": GENERATOR,
                 "seed": seed_for(environment.seed, component.role, profile.type.value, profile.id),
+                "shape": profile.arrivals.model_dump(mode="json", exclude_none=True),
+                "estate": environment.estate,
+                "hold_us": profile.timeout,
             },
         },
     }

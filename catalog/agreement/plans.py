@@ -7,7 +7,7 @@ from itertools import pairwise
 from catalog.agreement.material import Declarations, Disagreement, unknown, unknown_any
 from catalog.agreement.paths import ROLE
 from catalog.agreement.requirements import WHOLE_PPM
-from catalog.declarations import ComponentScope, Profile, TestPlan, TestType
+from catalog.declarations import ArrivalProcess, ComponentScope, Profile, TestPlan, TestType
 from catalog.places import Address
 from catalog.quantities import Unit
 
@@ -16,6 +16,7 @@ def plan_disagreements(declared: Declarations) -> Iterator[Disagreement]:
     """Everything that is wrong with tests.yaml, and components that it forgets."""
     for position, profile in enumerate(declared.tests.profiles):
         yield from _stress(position, profile)
+        yield from _bursts(position, profile)
         yield from _limits(position, profile)
     yield from _names(declared)
     yield from _subjects(declared)
@@ -39,6 +40,25 @@ def _stress(position: int, profile: Profile) -> Iterator[Disagreement]:
         for name in given:
             message = f"'{name}' belongs to stress profiles only, not to {profile.type}"
             yield _at(("profiles", position, name), "stress-misplaced", message, "remove it")
+
+
+def _bursts(position: int, profile: Profile) -> Iterator[Disagreement]:
+    """Bursty arrivals have a dispersion and a burst that fits into the test; no other arrivals have."""
+    shape, address = profile.arrivals, ("profiles", position, "arrivals")
+    fields = ("dispersion", "burst")
+    given = [name for name in fields if getattr(shape, name) is not None]
+    if shape.process is ArrivalProcess.BURSTY:
+        for name in fields:
+            if name not in given:
+                hint = "such as 'dispersion: 4' and 'burst: 500 ms'"
+                yield _at(address, "bursts-incomplete", f"bursty arrivals need '{name}'", hint)
+    else:
+        for name in given:
+            message = f"'{name}' belongs to bursty arrivals only, not to {shape.process}"
+            yield _at((*address, name), "bursts-misplaced", message, "remove it, or declare 'process: bursty'")
+    if shape.burst is not None and shape.burst > profile.duration:
+        message = "longer than the test: no burst would be spread as declared"
+        yield _at((*address, "burst"), "burst-long", message, "give a time shorter than 'duration'")
 
 
 def _limits(position: int, profile: Profile) -> Iterator[Disagreement]:

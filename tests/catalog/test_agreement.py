@@ -190,6 +190,18 @@ CASES: list[tuple[str, list[Edit]]] = [
         "stress-incomplete",
         [("tests.yaml", "    step_answered: 99 %", "   "), ("tests.yaml", "id: stress", "▶id: stress")],
     ),
+    (
+        "bursts-incomplete",
+        [("tests.yaml", "duration: 4 h", "duration: 4 h\n    arrivals: ▶{process: bursty, dispersion: 4.5}")],
+    ),
+    (
+        "bursts-misplaced",
+        [("tests.yaml", "duration: 4 h", "duration: 4 h\n    arrivals: {process: even, dispersion: ▶4.5}")],
+    ),
+    (
+        "burst-long",
+        [("tests.yaml", "duration: 4 h", "duration: 4 h\n    arrivals: {process: bursty, dispersion: 2, burst: ▶5 h}")],
+    ),
     ("stress-misplaced", [("tests.yaml", "duration: 4 h", "duration: 4 h\n    step_latency: ▶1 s")]),
     ("steps-not-rising", [("tests.yaml", "1.5, 2, ", "1.5, ▶1.5, ")]),
     ("steps-not-rising", [("tests.yaml", "[1, 1.5", "[▶0, 1.5")]),

@@ -13,7 +13,7 @@ from catalog.canonical import canonical
 from catalog.declarations import EnvironmentKind
 from catalog.runs import RunState
 from expectations.verdicts import LATER
-from tasks.arrivals import generate_arrivals, messages_to_offer, seed_for
+from tasks.arrivals import arrivals_of, messages_to_offer
 from tasks.emulate.spec import ComponentSpec
 from tasks.emulate.system import start_component
 from tasks.execute import SAMPLING_US, Conduct, is_carried
@@ -77,7 +77,7 @@ def test_a_load_test_keeps_a_row_for_every_message_that_was_due(template):
     assert arrivals.groupby(["path", "srv", "kind"]).size().to_dict() == {
         parted(label): n for label, n in messages.items()
     }
-    expected = generate_arrivals(messages, window_us=QUICK["load"], seed=seed_for(key["arrivals"]["seed"], 0))
+    expected = arrivals_of(prepared.planned.key)
     assert arrivals.offset_us.tolist() == expected.offset_us.tolist()
     assert arrivals.device.tolist() == expected.device.tolist()
     assert set(arrivals.traffic) == {"BAU"}

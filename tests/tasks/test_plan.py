@@ -1,5 +1,6 @@
 """Planning: what is executed, relied on or complete, why, and what stands in an execution's key."""
 
+import re
 from dataclasses import replace
 from fractions import Fraction
 
@@ -8,6 +9,7 @@ import pytest
 from catalog import rules
 from catalog.canonical import canonical
 from catalog.declarations import TestType
+from catalog.errors import UsageError
 from tasks.plan import (
     Decision,
     History,
@@ -132,6 +134,8 @@ HELD = [
     ("environments.rehearsal.durations.load", 6_000_001, "offered_us"),
     ("environments.rehearsal.rates.orders", "25.0000001", "factors.rate"),
     ("environments.rehearsal.seed", 1, "arrivals.seed"),
+    ("environments.rehearsal.estate", 9_000_000, "arrivals.estate"),
+    ("tests.profiles.load.arrivals", {"process": "even"}, "arrivals.shape.process"),
     ("assumptions.ordering-share.value", "0.05", "volumes.messages.purchase|place-order|request"),
     ("volumes.periods", [{"id": "evening", "title": "t", "from_hour": 0, "to_hour": 24}], "volumes.window_us"),
 ]
@@ -169,6 +173,21 @@ def test_the_scope_of_a_programme_holds_every_component_tested_so_far(programme,
     assert set(planned(shipped, "moc", "cp.load").key["inputs"]["components"]) == {
         "dsp", "s1sp-ioc", "dco", "cp", "s1sp-moc-mds", "s1sp-moc-secure",
     }  # fmt: skip
+
+
+def test_an_estate_that_is_too_small_for_a_test_is_refused_and_what_would_do_is_said(programme, edited):
+    """Every test that it is too small for is named. A test asks no more devices than it has messages: 500 in a load."""
+    small = edited(programme, ("environments.rehearsal.estate", 500))
+    with pytest.raises(UsageError) as refused:
+        planned(small)
+    assert "rehearsal: an estate of 500 devices is too small" in str(refused.value)
+    soak = "pilot.orders.soak offers 83.375 messages a second, each for up to 10,000,000 µs: it needs 667 devices"
+    assert soak in str(refused.value)
+    assert "pilot.orders.load" not in str(refused.value)
+    enough = int(re.search(r"'estate: (\d+)'", refused.value.help())[1])
+    planned(edited(programme, ("environments.rehearsal.estate", enough)))
+    with pytest.raises(UsageError):
+        planned(edited(programme, ("environments.rehearsal.estate", enough - 1)))
 
 
 @pytest.mark.parametrize(
@@ -489,10 +508,13 @@ def test_a_run_without_a_key_is_no_candidate_to_rely_on(programme, runbook):
 
 
 GOLDEN = (
-    1,
+    2,
     [
+        "inputs.arrivals.estate: int",
         "inputs.arrivals.generator: str",
+        "inputs.arrivals.hold_us: int",
         "inputs.arrivals.seed: int",
+        "inputs.arrivals.shape.process: str",
         "inputs.components.orders.artefact: str",
         "inputs.components.orders.configuration: dict",
         "inputs.components.orders.solution: str",
