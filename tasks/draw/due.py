@@ -47,7 +47,7 @@ def due(shape: ArrivalsShape, counts: Sequence[int], *, window_us: int, seed: in
 class Part:
     """Cells from `start` to before `stop`, and how many of each kind fall into them, each cell being as likely.
 
-    `number`: 1 for the whole, 2n and 2n + 1 for the halves of n.
+    `number`: 1 for the whole, 2n and 2n + 1 for the two that n is cut into.
     """
 
     number: int
@@ -60,8 +60,11 @@ class Part:
         return source(seed, _PARTS, self.number)
 
     def halves(self, seed: int) -> tuple["Part", "Part"]:
-        """The two halves, to within a cell; what falls into the first is binomial, with its share of the cells."""
-        middle = (self.start + self.stop) // 2
+        """Two parts; what falls into the first is binomial, with its share of the cells.
+
+        The first is the largest power of two of cells, so that from there on halves are equal, and a coin decides.
+        """
+        middle = self.start + (1 << (self.stop - self.start - 1).bit_length() - 1)
         first = binomials(self.words(seed), self.counts, middle - self.start, self.stop - self.start)
         return (
             Part(number=2 * self.number, start=self.start, stop=middle, counts=first),
