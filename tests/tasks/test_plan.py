@@ -10,6 +10,7 @@ from catalog import rules
 from catalog.canonical import canonical
 from catalog.declarations import TestType
 from catalog.errors import UsageError
+from tasks.arrivals import arrivals_of, offer_of
 from tasks.plan import (
     Decision,
     History,
@@ -173,6 +174,17 @@ def test_the_scope_of_a_programme_holds_every_component_tested_so_far(programme,
     assert set(planned(shipped, "moc", "cp.load").key["inputs"]["components"]) == {
         "dsp", "s1sp-ioc", "dco", "cp", "s1sp-moc-mds", "s1sp-moc-secure",
     }  # fmt: skip
+
+
+def test_what_is_declared_of_arrivals_is_what_an_execution_under_the_key_offers(programme, edited):
+    shape = {"process": "bursty", "dispersion": "4.5", "burst": 500_000}
+    bursty = edited(programme, ("tests.profiles.load.arrivals", shape), ("environments.rehearsal.estate", 900_000))
+    key = planned(bursty).key
+    assert key["inputs"]["arrivals"]["shape"] == shape
+    offer = offer_of(key)
+    assert offer.shape == bursty.tests.profiles[0].arrivals
+    assert (offer.estate, offer.hold_us, offer.window_us) == (900_000, 10_000_000, 6_000_000)
+    assert len(arrivals_of(key)) == 500
 
 
 def test_an_estate_that_is_too_small_for_a_test_is_refused_and_what_would_do_is_said(programme, edited):
