@@ -1,7 +1,9 @@
 """Whole messages out of exact shares: the largest remainder method, which conserves totals."""
 
+import heapq
 from collections.abc import Sequence
 from fractions import Fraction
+from math import lcm
 
 
 def apportion(total: int, weights: Sequence[Fraction | int]) -> list[int]:
@@ -13,15 +15,20 @@ def apportion(total: int, weights: Sequence[Fraction | int]) -> list[int]:
     """
     if total < 0 or any(weight < 0 for weight in weights):
         raise ValueError("only a total and weights of at least nothing can be apportioned")
-    whole = sum(weights, start=Fraction(0))
+    if any(isinstance(weight, Fraction) for weight in weights):
+        common = lcm(*(weight.denominator for weight in weights))
+        weights = [weight.numerator * (common // weight.denominator) for weight in weights]
+    whole = sum(weights)
     if whole == 0:
         if total:
             raise ValueError(f"{total} cannot be apportioned over weights that add up to nothing")
         return [0] * len(weights)
-    exact = [Fraction(total) * weight / whole for weight in weights]
-    parts = [int(share) for share in exact]
+    parts, remainders = [], []
+    for weight in weights:
+        part, remainder = divmod(total * weight, whole)
+        parts.append(int(part))
+        remainders.append(remainder)
     left = total - sum(parts)
-    by_remainder = sorted(range(len(parts)), key=lambda index: (parts[index] - exact[index], index))
-    for index in by_remainder[:left]:
+    for index in heapq.nsmallest(left, range(len(parts)), key=lambda index: (-remainders[index], index)):
         parts[index] += 1
     return parts

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from catalog.declarations import Declared
 from catalog.errors import Fault
@@ -78,8 +79,9 @@ def _header_faults(file: str, lines: list[str], header: list[_Cell], model: type
             message, hint = f"unknown column '{name[:60]}'", did_you_mean(name, fields)
             yield fault_at(file, lines, cell.place, "unknown-column", message, hint)
         seen.add(name)
-    if missing := [name for name in model.model_fields if name not in seen]:
-        message = f"expected the columns {', '.join(model.model_fields)}; {', '.join(missing)} not found"
+    required = [name for name, field in model.model_fields.items() if field.is_required()]
+    if missing := [name for name in required if name not in seen]:
+        message = f"expected the columns {', '.join(required)}; {', '.join(missing)} not found"
         yield fault_at(file, lines, Place(line=1, column=1), "missing-column", message)
 
 
@@ -106,12 +108,22 @@ def _document(
 
 
 def _kind(model: type[Declared], name: str) -> Any:
-    return model.model_fields[name].annotation if name in model.model_fields else str
+    """The type of a column's cells; where they may be empty, the type of the others."""
+    annotation = model.model_fields[name].annotation if name in model.model_fields else str
+    if get_origin(annotation) is UnionType or get_origin(annotation) is Union:
+        annotation = next(choice for choice in get_args(annotation) if choice is not NoneType)
+    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+
+
+def _may_be_empty(model: type[Declared], name: str) -> bool:
+    return name in model.model_fields and NoneType in get_args(model.model_fields[name].annotation)
 
 
 def _converted(model: type[Declared], name: str, text: str) -> Any:
     """A cell as the field wants it; as text where that cannot be, which its shape then refuses."""
     kind = _kind(model, name)
+    if not text and _may_be_empty(model, name):
+        return None
     if kind is bool:
         return _YES_NO.get(text, text)
     return int(text) if kind is int and _WHOLE.fullmatch(text) else text

@@ -6,7 +6,8 @@ each other is checked in `catalog.agreement`.
 
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Any
+from functools import cached_property
+from typing import Annotated, Any, assert_never
 
 from pydantic import BaseModel, ConfigDict, Field, field_serializer
 
@@ -26,6 +27,18 @@ class Declared(BaseModel):
 Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)]
 Text = Annotated[str, Field(min_length=1)]
 Exact = Annotated[Decimal, Field(ge=0, allow_inf_nan=False, max_digits=24)]
+TimeOfDay = Annotated[str, Field(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$")]
+"""Hours and minutes from midnight UTC, as "08:30"; "24:00" is the midnight that ends a day."""
+Date = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
+DayOfYear = Annotated[str, Field(pattern=r"^(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$")]
+
+MINUTES_A_DAY = 1440
+
+
+def minute_of(time: str) -> int:
+    """Minutes from midnight of a time of day."""
+    hours, minutes = time.split(":")
+    return int(hours) * 60 + int(minutes)
 
 
 class Standing(StrEnum):
@@ -229,6 +242,9 @@ class MessagePath(Declared):
     offers: MessageKind = Field(description="request or alert: what is offered at the path's start")
     steps: tuple[Annotated[str, Field(pattern=r"^(role:)?[a-z0-9][a-z0-9-]*$")], ...] = Field(min_length=2)
     acknowledged_by: tuple[Identifier, ...] = ()
+    scheduled_by: Identifier | None = Field(
+        default=None, description="the step that keeps schedules: scheduled messages start there"
+    )
     standing: Standing
     source: Text
 
@@ -276,6 +292,7 @@ class Exclusion(Declared):
     residual_risk: Text
     monitoring: Text
     owner: Text
+    components: tuple[Identifier, ...] = Field(default=(), description="excluded components that this is about")
     standing: Standing
     source: Text
 
@@ -291,11 +308,17 @@ class ScopeFile(Declared):
 
 
 class Assumption(Sourced):
-    """A number that the volume model rests on. `unit` is written out, such as 'messages per meter per day'."""
+    """A number that the volume model rests on. `unit` is written out, such as 'messages per meter per day'.
+
+    `low` and `high`: the range that it may turn out to lie in, both or neither; sensitivities are computed from them,
+    with `value` as the likeliest (a triangular distribution).
+    """
 
     id: Identifier
     title: Text
     value: Exact
+    low: Exact | None = None
+    high: Exact | None = None
     unit: Text
     date: Text
     note: str = ""
@@ -326,13 +349,26 @@ class WeightedSrv(Declared):
     weight: Annotated[int, Field(ge=1)]
 
 
+class Mode(StrEnum):
+    """How a service is asked for. What is not one of the first two is asked for on demand."""
+
+    SCHEDULED = "scheduled"
+    FUTURE_DATED = "future-dated"
+    ON_DEMAND = "on-demand"
+
+
 class SrvGroup(Declared):
-    """Messages of one business process. `share`: the assumption that gives its share of a traffic (absent: all)."""
+    """Messages of one business process. `share`: the assumption that gives its share of a traffic (absent: all).
+
+    `modes`: the assumptions that give the shares which are scheduled or future dated, of those of its messages that
+    the register allows to be; the rest is on demand. Absent: not split.
+    """
 
     id: Identifier
     title: Text
     business_process: Text
     share: Identifier | None = None
+    modes: dict[Mode, Identifier] = {}
     srvs: tuple[WeightedSrv, ...] = Field(min_length=1)
 
 
@@ -345,19 +381,40 @@ class OwnMessage(Declared):
     source: Text
 
 
-class Driver(StrEnum):
-    """What a traffic's daily volume is counted per."""
+class Suppression(Declared):
+    """Whether alerts are suppressed, and the assumption that gives the share which is left when they are."""
 
-    METERS = "meters"
-    MIGRATIONS = "migrations"
+    in_force: bool
+    leaves: Identifier
+
+
+class AlertRate(Declared):
+    """Alerts a day, per device: ordinary devices raise `per_device` each, nuisance devices `per_nuisance_device`.
+
+    All are assumptions; `nuisance_share` is the share of devices that are a nuisance.
+    """
+
+    per_device: Identifier
+    nuisance_share: Identifier | None = None
+    per_nuisance_device: Identifier | None = None
+    suppression: Suppression | None = None
+
+
+class Brought(Declared):
+    """A message that each message of a traffic brings along on a path of its own: an alert, or a request before it."""
+
+    message: Text
+    path: Identifier
+    per_request: Identifier
 
 
 class Traffic(Declared):
-    """One stream of messages: per day and meter (times `factors`), or per migrated installation.
+    """One stream of messages, per day and meter.
 
-    Daily volume of a cohort and group = driver x product of the assumptions in `factors` x the group's share; it is
-    split over the group's SRVs by weight, and over periods by `in_window`, the assumption that gives the share which
-    falls into the peak window (the rest is spread over the other periods by their length).
+    Daily volume of a cohort and group = meters x product of the assumptions in `factors` (x devices x `alerts`, where
+    it is alerts) x the group's share x the calendar's effects on the day; it is split over the group's SRVs by weight,
+    and over the day by `in_window`, the assumption that gives the share which falls into the peak window, and by the
+    shape of `profile` within the window and outside it (absent: even).
     """
 
     id: Identifier
@@ -365,19 +422,121 @@ class Traffic(Declared):
     traffic: Text = Field(description="the label on every message: migration, BAU, SMETS2+…")
     path: Identifier
     generation: Identifier
-    driver: Driver
     factors: tuple[Identifier, ...]
+    alerts: AlertRate | None = None
+    brings: tuple[Brought, ...] = ()
     groups: tuple[Identifier, ...] = Field(min_length=1)
     in_window: Identifier
+    profile: Identifier | None = None
 
 
-class Period(Declared):
-    """A stretch of the day, hours from midnight UTC. The tested one is the peak window."""
+class MigrationStep(Declared):
+    """A step of a migration: `per_attempt` messages of an attempt that reaches it; a share `fails` and goes no further.
+
+    Its message belongs to the group that lists it (by which weight does not matter).
+    """
+
+    message: Text
+    path: Identifier
+    per_attempt: Identifier
+    fails: Identifier | None = None
+
+
+class Migration(Declared):
+    """How installations are migrated, day by day: planned per cohort, at most `cap` of all together, step by step.
+
+    An attempt that fails is made again up to `retries` times; then the installation is left to people. What is planned
+    above the cap is put off to later days where `throttle` says so, and a fault where it does not.
+    """
+
+    traffic: Text
+    generation: Identifier
+    cap: Identifier
+    throttle: bool
+    retries: Identifier
+    steps: tuple[MigrationStep, ...] = Field(min_length=1)
+    in_window: Identifier
+    profile: Identifier | None = None
+
+
+class RatePoint(Declared):
+    """From this time of the day on, until the next point, messages come at this rate, relative to the other points."""
+
+    begins: TimeOfDay
+    rate: Exact
+
+
+class DayProfile(Declared):
+    """How the messages of a day are spread over it: a relative rate that changes at its points."""
 
     id: Identifier
     title: Text
-    from_hour: Annotated[int, Field(ge=0, le=23)]
-    to_hour: Annotated[int, Field(ge=1, le=24)]
+    points: tuple[RatePoint, ...] = Field(min_length=1)
+    standing: Standing
+    source: Text
+
+
+class Weekday(StrEnum):
+    """The days of the week, in the order of ISO 8601."""
+
+    MONDAY = "monday"
+    TUESDAY = "tuesday"
+    WEDNESDAY = "wednesday"
+    THURSDAY = "thursday"
+    FRIDAY = "friday"
+    SATURDAY = "saturday"
+    SUNDAY = "sunday"
+
+
+class CalendarEffect(Declared):
+    """Days on which some traffic is a multiple of an ordinary day's: by weekday, or by date in every year.
+
+    `traffic` and `groups`: those that it applies to; absent: all. `factor`: an assumption.
+    """
+
+    id: Identifier
+    title: Text
+    weekdays: tuple[Weekday, ...] = ()
+    dates: tuple[DayOfYear, ...] = ()
+    factor: Identifier
+    traffic: tuple[Identifier, ...] = ()
+    groups: tuple[Identifier, ...] = ()
+
+
+class Period(Declared):
+    """A stretch of the day, from one time of day to another."""
+
+    id: Identifier
+    title: Text
+    begins: TimeOfDay
+    ends: TimeOfDay
+
+
+class Window(Declared):
+    """The stretch of the day that tests are held to; whole periods."""
+
+    begins: TimeOfDay
+    ends: TimeOfDay
+
+
+class CatchUp(Declared):
+    """Demand that an outage of `outage` leaves behind: the share `kept` of what came meanwhile, to be cleared in time.
+
+    `kept`: an assumption.
+    """
+
+    id: Identifier
+    title: Text
+    outage: Duration
+    cleared_within: Duration
+    kept: Identifier
+
+
+class Sensitivity(Declared):
+    """How often the assumptions' ranges are drawn from together, and from which seed."""
+
+    draws: Annotated[int, Field(ge=100, le=1_000_000)] = 10_000
+    seed: Annotated[int, Field(ge=0, le=2**31)] = 1
 
 
 class VolumesFile(Declared):
@@ -385,36 +544,125 @@ class VolumesFile(Declared):
 
     srv_register: Text
     forecasts: Text
-    peak_window: Identifier
+    migration_plans: Text | None = None
+    observed_volumes: Text | None = None
+    peak_window: Window
     periods: tuple[Period, ...] = Field(min_length=1)
+    profiles: tuple[DayProfile, ...] = ()
+    calendar: tuple[CalendarEffect, ...] = ()
     cohorts: tuple[CohortOfMeters, ...] = Field(min_length=1)
+    devices_per_meter: Identifier | None = None
     own_messages: tuple[OwnMessage, ...] = ()
     groups: tuple[SrvGroup, ...] = Field(min_length=1)
     traffic: tuple[Traffic, ...] = Field(min_length=1)
+    migration: Migration | None = None
+    catch_up: tuple[CatchUp, ...] = ()
+    sensitivity: Sensitivity = Sensitivity()
+
+
+class MeterUnit(StrEnum):
+    """The unit that a forecast counts meters in."""
+
+    METERS = "meters"
+    THOUSANDS = "thousand meters"
 
 
 class Forecast(Declared):
-    """One row of the forecasts CSV: meters and daily migrations of a cohort in a phase.
+    """One row of the forecasts CSV: how many meters a cohort has in a phase, from one day to another, both included.
 
-    Grain: one phase and cohort. `migrations_per_day` counts installations.
+    Grain: one phase, cohort and first day. `prepayment_meters`: how many of them are in prepayment mode; empty where
+    that is not known. `version`: which issue of the forecast the row is from; a phase rests on one.
     """
 
     phase: Identifier
     cohort: Identifier
+    begins: Date
+    ends: Date
     meters: Annotated[int, Field(ge=0, le=200_000_000)]
-    migrations_per_day: Annotated[int, Field(ge=0, le=70_000_000)]
+    prepayment_meters: Annotated[int, Field(ge=0, le=200_000_000)] | None
+    unit: MeterUnit
+    version: Text
+    standing: Standing
+    source: Text
+
+    @property
+    def counted(self) -> int:
+        """Meters, whatever the unit."""
+        return self.meters * self._each
+
+    @property
+    def counted_prepayment(self) -> int | None:
+        """Meters in prepayment mode, whatever the unit; None where that is not known."""
+        return None if self.prepayment_meters is None else self.prepayment_meters * self._each
+
+    @property
+    def _each(self) -> int:
+        return 1000 if self.unit is MeterUnit.THOUSANDS else 1
+
+
+class MigrationPlan(Declared):
+    """One row of the migration plans CSV: installations a cohort plans to migrate each day, both days included.
+
+    Grain: one phase, cohort and first day. A day without a row has none.
+    """
+
+    phase: Identifier
+    cohort: Identifier
+    begins: Date
+    ends: Date
+    installations_per_day: Annotated[int, Field(ge=0, le=10_000_000)]
+    version: Text
+    standing: Standing
+    source: Text
+
+
+class ObservedMeasure(StrEnum):
+    """What an observed volume counts: meters at the end of the days given, the others per day, averaged over them."""
+
+    METERS = "meters"
+    MIGRATIONS = "migrations"
+    REQUESTS = "requests"
+    ALERTS = "alerts"
+
+
+class ObservedVolume(Declared):
+    """One row of the observed volumes CSV, which forecasts are held against. `generation`: empty for all together."""
+
+    begins: Date
+    ends: Date
+    measure: ObservedMeasure
+    generation: str
+    value: Annotated[int, Field(ge=0, le=10**12)]
     standing: Standing
     source: Text
 
 
 class ServiceReferenceVariant(Declared):
-    """One row of the register CSV, which may hold more columns than these."""
+    """One row of the register CSV, which may hold more columns than these.
+
+    `future_dated_pattern`: who keeps a future dated message (`No` when it cannot be); `dcc_scheduled`: whether the
+    operator's schedules may send it.
+    """
 
     model_config = ConfigDict(extra="ignore")
 
     srv: Text
     name: Text
     critical: bool
+    future_dated_pattern: Text = "No"
+    dcc_scheduled: bool = False
+
+    def allows(self, mode: Mode) -> bool:
+        """Whether a message of this kind can be asked for in that mode."""
+        match mode:
+            case Mode.SCHEDULED:
+                return self.dcc_scheduled
+            case Mode.FUTURE_DATED:
+                return self.future_dated_pattern != "No"
+            case Mode.ON_DEMAND:
+                return True
+            case _:
+                assert_never(mode)
 
 
 # --- requirements.yaml ------------------------------------------------------------------------------------------------
@@ -643,6 +891,8 @@ class Programme(Declared):
     assumptions: tuple[Assumption, ...]
     volumes: VolumesFile
     forecasts: tuple[Forecast, ...]
+    migration_plans: tuple[MigrationPlan, ...] = ()
+    observed_volumes: tuple[ObservedVolume, ...] = ()
     srv_register: tuple[ServiceReferenceVariant, ...]
     requirements: tuple[Requirement, ...]
     tests: TestsFile
@@ -654,7 +904,11 @@ class Programme(Declared):
 
     def component(self, component_id: str) -> Component:
         """The component of that id. Raises KeyError when there is none."""
-        return {component.id: component for component in self.system.components}[component_id]
+        return self._component_of[component_id]
+
+    @cached_property
+    def _component_of(self) -> dict[str, Component]:
+        return {component.id: component for component in self.system.components}
 
     def environment(self, environment_id: str) -> Environment:
         """The environment of that id. Raises KeyError when there is none."""
@@ -662,4 +916,13 @@ class Programme(Declared):
 
     def assumption(self, assumption_id: str) -> Assumption:
         """The assumption of that id. Raises KeyError when there is none."""
-        return {assumption.id: assumption for assumption in self.assumptions}[assumption_id]
+        return self._assumption_of[assumption_id]
+
+    @cached_property
+    def _assumption_of(self) -> dict[str, Assumption]:
+        return {assumption.id: assumption for assumption in self.assumptions}
+
+    @cached_property
+    def registered(self) -> dict[str, ServiceReferenceVariant]:
+        """The register's rows by SRV."""
+        return {row.srv: row for row in self.srv_register}

@@ -8,7 +8,15 @@ from typing import Any, TypeVar
 
 from catalog.agreement import Declarations, disagreements
 from catalog.csv_files import parse_csv
-from catalog.declarations import FILES, Declared, Forecast, Programme, ServiceReferenceVariant
+from catalog.declarations import (
+    FILES,
+    Declared,
+    Forecast,
+    MigrationPlan,
+    ObservedVolume,
+    Programme,
+    ServiceReferenceVariant,
+)
 from catalog.errors import DeclarationError, Fault
 from catalog.hints import did_you_mean
 from catalog.places import MOST_FAULTS, Document
@@ -19,7 +27,12 @@ from catalog.yaml_files import parse_yaml
 
 Shape = TypeVar("Shape")
 
-_ROWS: dict[str, type[Declared]] = {"forecasts": Forecast, "srv_register": ServiceReferenceVariant}
+_ROWS: dict[str, type[Declared]] = {
+    "forecasts": Forecast,
+    "srv_register": ServiceReferenceVariant,
+    "migration_plans": MigrationPlan,
+    "observed_volumes": ObservedVolume,
+}
 """The CSV files that volumes.yaml names, by the key that names them, and what a row of each must hold."""
 
 _OUTSIDE = ("expected a file in the catalogue's folder", "move it there, and give its name")
@@ -27,10 +40,14 @@ _OUTSIDE = ("expected a file in the catalogue's folder", "move it there, and giv
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catalogue:
-    """A catalogue that is in order. `digests`: SHA-256 of each file's bytes by its name in the folder."""
+    """A catalogue that is in order. `digests`: SHA-256 of each file's bytes by its name in the folder.
+
+    `documents`: each file as it was read, with places; the CSV files under the keys that volumes.yaml names them by.
+    """
 
     programme: Programme
     digests: dict[str, str]
+    documents: dict[str, Document]
 
 
 def read_programme(folder: Path) -> Programme:
@@ -51,7 +68,9 @@ def read_catalogue(folder: Path) -> Catalogue:
     declarations = Declarations(**parts)
     reader.compare(declarations)
     reader.refuse_faults()
-    return Catalogue(programme=_programme(declarations), digests=dict(sorted(reader.digests.items())))
+    return Catalogue(
+        programme=_programme(declarations), digests=dict(sorted(reader.digests.items())), documents=reader.documents
+    )
 
 
 def _programme(declared: Declarations) -> Programme:
@@ -63,6 +82,8 @@ def _programme(declared: Declarations) -> Programme:
         assumptions=declared.assumptions.assumptions,
         volumes=declared.volumes,
         forecasts=declared.forecasts,
+        migration_plans=declared.migration_plans or (),
+        observed_volumes=declared.observed_volumes or (),
         srv_register=declared.srv_register,
         requirements=declared.requirements.requirements,
         tests=declared.tests,
@@ -77,7 +98,7 @@ class _Reader:
         self.digests: dict[str, str] = {}
         self._folder = folder
         self._faults: list[Fault] = []
-        self._documents: dict[str, Document] = {}
+        self.documents: dict[str, Document] = {}
         if not _holds(folder.is_dir):
             self._fault(folder, "missing-folder", "there is no such folder", "`plimsoll init` makes a new catalogue")
             self.refuse_faults()
@@ -93,7 +114,7 @@ class _Reader:
 
     def rows(self, key: str, row: Any) -> Any:
         """The rows of the CSV file that volumes.yaml names under `key`; None when it names none, or it has faults."""
-        volumes = self._documents.get("volumes.yaml")
+        volumes = self.documents.get("volumes.yaml")
         name = volumes.data.get(key) if volumes and isinstance(volumes.data, dict) else None
         if volumes is None or not isinstance(name, str) or not name.strip():
             return None  # the fault is that of volumes.yaml
@@ -112,7 +133,7 @@ class _Reader:
     def compare(self, declarations: Declarations) -> None:
         """Everything in which the files disagree, as faults."""
         for found in islice(disagreements(declarations), MOST_FAULTS):
-            document = self._documents[found.file]
+            document = self.documents[found.file]
             fault = document.fault(found.address, found.code, found.message, found.hint, at_key=found.at_key)
             self._faults.append(fault)
 
@@ -134,7 +155,7 @@ class _Reader:
         self._faults += faults
         if document is None:
             return None
-        self._documents[name] = document
+        self.documents[name] = document
         value, misshapen = check_shape(document, shape)
         known = {(fault.line, fault.column) for fault in faults}
         self._faults += [fault for fault in misshapen if (fault.line, fault.column) not in known]

@@ -5,7 +5,8 @@ key, so the stage is then done again. A golden test per stage fails when output 
 """
 
 DECLARE = 1
-VOLUMES = 1
+VOLUMES = 2
+VOLUME_MODEL = 1
 ARRIVALS = 2
 EXECUTE = 2
 MEASURE = 1

@@ -21,6 +21,9 @@ _IDENTIFIER = "expected lower-case letters, digits and hyphens, the first a lett
 _PATTERNS = {
     r"^[a-z0-9][a-z0-9-]*$": _IDENTIFIER,
     r"^(role:)?[a-z0-9][a-z0-9-]*$": "expected the id of a component, or role: and a role",
+    r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$": "expected a time of day from 00:00 to 24:00, such as 08:30",
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$": "expected a date, such as 2020-06-30",
+    r"^(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$": "expected a month and a day, such as 04-01",
     r"^https?://[^\s/]+(/[^\s]*)?$": "expected an http:// or https:// URL",
 }
 _EXPECTED = {int: "a whole number", bool: "true or false", Decimal: "a number", str: "text"}

@@ -17,6 +17,7 @@ from catalog.declarations import (
     Standing,
     TestPlan,
 )
+from catalog.routes import assumptions_used
 from expectations.verdicts import Verdict
 
 ENDED_WITH_RESULT = frozenset({"executed", "relied", "received"})
@@ -36,7 +37,8 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NumberInUse:
-    """A declared number that the phase rests on. `kind`: assumption, forecast, requirement or conduct of a test."""
+    """A declared number that the phase rests on. `kind`: assumption, forecast, migration plan, daily
+    profile, requirement or conduct of a test."""
 
     kind: str
     id: str
@@ -84,13 +86,7 @@ def plans_in_force(programme: Programme, phase: str) -> list[TestPlan]:
 
 def assumptions_in_use(programme: Programme) -> frozenset[str]:
     """The ids of the assumptions that some traffic of the volume model rests on."""
-    shares = {group.id: group.share for group in programme.volumes.groups}
-    return frozenset(
-        name
-        for traffic in programme.volumes.traffic
-        for name in (*traffic.factors, traffic.in_window, *(shares[group] for group in traffic.groups))
-        if name is not None
-    )
+    return assumptions_used(programme.volumes)
 
 
 def numbers_in_use(programme: Programme, phase: str) -> list[NumberInUse]:
@@ -106,7 +102,13 @@ def _model_numbers(programme: Programme, phase: str) -> Iterator[NumberInUse]:
             yield NumberInUse(kind="assumption", id=assumption.id, standing=assumption.standing)
     for row in programme.forecasts:
         if row.phase in phases:
-            yield NumberInUse(kind="forecast", id=f"{row.phase}/{row.cohort}", standing=row.standing)
+            yield NumberInUse(kind="forecast", id=f"{row.phase}/{row.cohort}/{row.begins}", standing=row.standing)
+    for plan in programme.migration_plans:
+        if plan.phase in phases:
+            name = f"{plan.phase}/{plan.cohort}/{plan.begins}"
+            yield NumberInUse(kind="migration plan", id=name, standing=plan.standing)
+    for profile in programme.volumes.profiles:
+        yield NumberInUse(kind="daily profile", id=profile.id, standing=profile.standing)
 
 
 def _test_numbers(programme: Programme, phase: str) -> Iterator[NumberInUse]:

@@ -1,8 +1,6 @@
 """The commands that answer a question and execute nothing."""
 
 from argparse import Namespace
-from collections import defaultdict
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,10 +29,10 @@ def init(options: Namespace) -> Status:
 
 def check(options: Namespace) -> Status:
     """Reads the catalogue and reports every fault, the sources of which no stage would read either."""
-    from catalog.reading import read_catalogue
+    from tasks.hold_inputs import read_held
 
     try:
-        programme = read_catalogue(options.catalog).programme
+        programme = read_held(options.catalog).programme
     except DeclarationError as error:
         if not options.json:
             raise
@@ -61,53 +59,6 @@ def _tested(programme: Any) -> int:
 
 def _unagreed(stated: Any) -> int:
     return sum(each.standing != "agreed" for each in stated)
-
-
-def volumes(options: Namespace) -> Status:
-    """Shows the volume model of a phase: what every component must carry."""
-    from dataclasses import asdict
-
-    from catalog.reading import read_catalogue
-    from catalog.shown import shown
-    from flows.desk import find_phase
-    from tasks.volumes import model_volumes, window_us
-
-    programme = read_catalogue(options.catalog).programme
-    phase = find_phase(programme, options.phase).id
-    rows = model_volumes(programme, phase)
-    if options.json:
-        print_json({"phase": phase, "window_us": window_us(programme), "volumes": [asdict(row) for row in rows]})
-        return Status.PROVED
-    seconds = window_us(programme) // 1_000_000
-    console().print(
-        table(
-            f"Volume model of {phase}: messages by component and path",
-            ("component", "path", "kind", "a day", "in the peak window", "a second, window average"),
-            _by_component(programme, rows, seconds),
-            right=("a day", "in the peak window", "a second, window average"),
-        )
-    )
-    unagreed = _unagreed(programme.assumptions)
-    window = shown(window_us(programme), "us")
-    console().print(
-        f"The peak window {escape(programme.volumes.peak_window)!r} is {window} long; "
-        "its average hides shorter peaks.\n"
-        f"{unagreed} of {len(programme.assumptions)} assumptions are not agreed (proposed or unverified)."
-    )
-    return Status.PROVED
-
-
-def _by_component(programme: Any, rows: Any, seconds: int) -> Iterator[tuple[str, ...]]:
-    day: dict[tuple[str, ...], int] = defaultdict(int)
-    peak: dict[tuple[str, ...], int] = defaultdict(int)
-    for row in rows:
-        day[row.component, row.path, row.kind] += row.messages
-        peak[row.component, row.path, row.kind] += row.messages * (row.period == programme.volumes.peak_window)
-    before = ""
-    for key in sorted(day):
-        component = "" if key[0] == before else key[0]
-        before = key[0]
-        yield component, key[1], key[2], f"{day[key]:,}", f"{peak[key]:,}", f"{peak[key] / seconds:,.2f}"
 
 
 def verify(options: Namespace) -> Status:
@@ -231,7 +182,7 @@ def _decide(options: Namespace, phase_id: str) -> "list[Decided]":
     from flows.desk import find_environment, find_phase
     from tasks.history import history, no_history
     from tasks.plan import decide, phases_needed, plan_tests
-    from tasks.volumes import model_volumes
+    from tasks.volumes.model import model_volumes
 
     programme = read_catalogue(options.catalog).programme
     phase = find_phase(programme, phase_id).id

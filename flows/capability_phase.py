@@ -7,7 +7,19 @@ from prefect import flow
 
 from flows.cli import CATALOG
 from flows.desk import open_desk, warm_judge
-from flows.stages import conduct, declare, derive_volumes, endings, gather, index, measure, observe, plan, report
+from flows.stages import (
+    conduct,
+    declare,
+    derive_volumes,
+    endings,
+    gather,
+    index,
+    measure,
+    observe,
+    plan,
+    report,
+    tabulate_volumes,
+)
 from tasks.plan import Decision
 
 
@@ -32,6 +44,7 @@ def capability_phase(
         warm_judge()
         declared = declare(desk)
         volumes = derive_volumes(desk, declared)
+        tabulated = tabulate_volumes(desk, declared, volumes)
         planned, decided = plan(desk, volumes, again or {})
         chosen = [each for each in decided if execute and (not types or each.planned.profile.type in types)]
         for place, each in enumerate(chosen, 1):
@@ -39,7 +52,7 @@ def capability_phase(
         ended = endings(desk, decided, chosen)
         measured = measure(desk, ended)
         observed = observe(desk, declared, ended, measured)
-        evidence = gather(desk, declared, volumes, planned, ended, measured, observed)
+        evidence = gather(desk, declared, volumes, tabulated, planned, ended, measured, observed)
         reported = report(desk, evidence, {"environment": environment, "types": types or []})
         index(desk)
         executed = sum(each.decision is Decision.EXECUTE for each in chosen)

@@ -72,9 +72,22 @@ def _declaring(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     check = _command(commands, "check", "flows.answers:check", "read the catalogue and report every fault")
     _catalog(check)
     _json(check)
-    volumes = _command(commands, "volumes", "flows.answers:volumes", "show the volume model of a phase")
+    volumes = _command(commands, "volumes", "flows.volumes:volumes", "show the volume model of a phase")
     _phase(volumes)
     _catalog(volumes)
+    _home(volumes)
+    volumes.add_argument(
+        "--compare",
+        metavar="PHASE|DATE",
+        default="",
+        help="what changed, and why, from another phase, or from this one as recorded in --home by a day (2020-06-30)",
+    )
+    volumes.add_argument(
+        "--out", metavar="DIR", type=Path, help="write every table (CSV, Markdown, Parquet) and figure (SVG) there"
+    )
+    volumes.add_argument(
+        "--table", metavar="NAME", default="", help="only this table, in full, such as a3, hours or sensitivity"
+    )
     _json(volumes)
     plan = _command(
         commands, "plan", "flows.answers:plan", "say what would be executed, what relied on, and why; changes nothing"

@@ -120,15 +120,22 @@ def _run_flow(
 
     Returns the record of the report and how many tests were executed.
     """
-    from flows.desk import open_desk, warm_judge
+    from catalog.reading import read_catalogue
+    from flows.desk import find_environment, find_phase, open_desk, warm_judge
     from flows.prefect_api import start_api, use_api
+    from tasks.hold_inputs import hold_inputs
 
+    catalogue = read_catalogue(options.catalog)
+    find_phase(catalogue.programme, options.phase)
+    find_environment(catalogue.programme, options.environment)
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    api = start_api()  # loads on one core, the judge on the other
+    atexit.register(api.stop)  # after Prefect's own clients have drained, which is before any exit handler runs
+    warm_judge()
+    hold_inputs(catalogue)
     with open_desk(options.phase, catalog=options.catalog, home=options.home, environment=options.environment):
-        for name, value in _QUIET.items():
-            os.environ.setdefault(name, value)
-        api = start_api()  # loads on one core, the judge on the other
-        atexit.register(api.stop)  # after Prefect's own clients have drained, which is before any exit handler runs
-        warm_judge()
+        pass  # nobody else works in this workspace
     use(Progress(quiet=False))
     current().say("starting      Prefect's API and the judge")
     from flows.capability_phase import capability_phase

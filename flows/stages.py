@@ -25,7 +25,6 @@ from flows.desk import Desk
 from flows.progress import current
 from tasks import declare as declaring
 from tasks import observe as observing
-from tasks import volumes as modelling
 from tasks.arrivals import offer_of, offered_messages, stream_arrivals
 from tasks.execute import Conduct, Conducted, arrivals_frames, reach
 from tasks.gather import Ended, Evidence, gather_facts
@@ -38,7 +37,8 @@ from tasks.plan import Decided, Decision, History, PlannedTest, decide, offered_
 from tasks.report.assemble import assemble_report
 from tasks.report.render import render_report
 from tasks.stage import Artefact, document
-from tasks.volumes import Volume
+from tasks.volumes.model import Volume, model_phase, model_volumes
+from tasks.volumes.tables import levels_tested, tabulate
 
 
 @task(name="declare", cache_policy=NO_CACHE, persist_result=False)
@@ -54,7 +54,7 @@ def derive_volumes(desk: Desk, declared: Record) -> dict[str, tuple[Record, list
     """Generates the volume model of the phase, and of the phases at whose volumes its tests are planned."""
     found = {}
     for phase in phases_needed(desk.programme, desk.phase.id):
-        rows = modelling.model_volumes(desk.programme, phase)
+        rows = model_volumes(desk.programme, phase)
         record = desk.recorder.derive(
             "volumes",
             rules=rules.VOLUMES,
@@ -68,6 +68,28 @@ def derive_volumes(desk: Desk, declared: Record) -> dict[str, tuple[Record, list
         )
         found[phase] = record, rows
     return found
+
+
+@task(name="volume model", cache_policy=NO_CACHE, persist_result=False)
+def tabulate_volumes(desk: Desk, declared: Record, volumes: Mapping[str, tuple[Record, list[Volume]]]) -> Record:
+    """Draws up the tables of the phase's volume model: peaks, demand after an outage, sensitivities, backtest."""
+    rows = {phase: modelled for phase, (_, modelled) in volumes.items()}
+    levels = levels_tested(desk.programme, desk.phase.id, rows)
+
+    def compute() -> dict[str, Artefact]:
+        return {"volume model": document(tabulate(desk.programme, model_phase(desk.programme, desk.phase.id), levels))}
+
+    return desk.recorder.derive(
+        "volume-model",
+        rules=rules.VOLUME_MODEL,
+        inputs={
+            "volume inputs": declared.output("volume inputs") or "",
+            **{f"volumes:{phase}": _volumes(record) for phase, (record, _) in volumes.items()},
+        },
+        settings={"phase": desk.phase.id, "levels": levels},
+        compute=compute,
+        parameters={"phase": desk.phase.id},
+    )
 
 
 @task(name="plan", cache_policy=NO_CACHE, persist_result=False)
@@ -286,6 +308,7 @@ def report(desk: Desk, evidence: Evidence, asked: dict[str, Any]) -> Record:
         inputs={
             "programme": evidence.declared.output("programme") or "",
             **{f"volumes:{phase}": _volumes(record) for phase, (record, _) in evidence.volumes.items()},
+            "volume model": evidence.tabulated.output("volume model") or "",
             "plan": evidence.plan.output("plan") or "",
             "observations": evidence.observed.output("observations") or "",
             **{f"measurements:{run}": found.output("measurements") or "" for run, found in evidence.measured.items()},
@@ -316,6 +339,7 @@ def gather(
     desk: Desk,
     declared: Record,
     volumes: Mapping[str, tuple[Record, list[Volume]]],
+    tabulated: Record,
     planned: Record,
     ended: Sequence[Ended],
     measured: Mapping[str, Record],
@@ -332,6 +356,7 @@ def gather(
     return Evidence(
         declared=declared,
         volumes=volumes,
+        tabulated=tabulated,
         plan=planned,
         ended=ended,
         measured=measured,

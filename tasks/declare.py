@@ -12,7 +12,7 @@ from catalog.reading import Catalogue
 from catalog.store import disk
 from tasks.stage import Artefact, Recorder, document
 
-VOLUME_INPUTS = ("volumes", "assumptions", "forecasts", "srv_register")
+VOLUME_INPUTS = ("volumes", "assumptions", "forecasts", "migration_plans", "observed_volumes", "srv_register")
 """The parts of a programme that its volume model is computed from, beside the system's paths and components."""
 
 

@@ -26,7 +26,7 @@ from tasks.inject.injector import Injection, Load, OwnInjector, Target
 from tasks.plan import PlannedTest, multiples, offered_us
 from tasks.sample import Sampler
 from tasks.stand_up import entry_codec, specs_for_test
-from tasks.volumes import parted, traffic_labels
+from tasks.volumes.model import parted, traffic_labels
 from tasks.wire.client import CONNECT_TIMEOUT_S, address
 
 if TYPE_CHECKING:

@@ -1,16 +1,17 @@
 """Gathers what the completion report is made from: one plain document of facts, each with the digests behind it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
-from catalog.declarations import Environment
+from catalog.declarations import Environment, Programme
 from catalog.ledger import Record
 from catalog.runs import TestEnd, TestRun
 from catalog.store import ObjectStore
 from tasks.plan import Decided
 from tasks.series import series
-from tasks.volumes import Volume
+from tasks.volumes.model import Volume
+from tasks.volumes.tables import a3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,12 +30,14 @@ class Evidence:
     """All that a phase came to: how its tests ended, what was measured and observed, and the records of it.
 
     `volumes` maps each phase to the record of its volume model and its rows: the phase's own, and those that tests are
-    planned at. `measured` maps each standing run to the record of its measurements; `verdicts` each finished run to its
-    verdict under the requirements now in force, whether it stands or not.
+    planned at; `tabulated` is the record of its own tables. `measured` maps each standing run to the record of its
+    measurements; `verdicts` each finished run to its verdict under the requirements now in force, whether it stands or
+    not.
     """
 
     declared: Record
     volumes: Mapping[str, tuple[Record, Sequence[Volume]]]
+    tabulated: Record
     plan: Record
     ended: Sequence[Ended]
     measured: Mapping[str, Record]
@@ -49,6 +52,7 @@ def gather_facts(
 ) -> dict[str, Any]:
     """The facts of a phase, as `tasks.report` takes them: integers, strings and digests only."""
     programme = store.document(_output(evidence.declared, "programme"))
+    read = Programme.model_validate(programme)
     return {
         "programme": programme,
         "programme_digest": _output(evidence.declared, "programme"),
@@ -58,7 +62,9 @@ def gather_facts(
         "code": evidence.observed.code,
         "volumes": {
             "digests": {name: _output(record, "volumes") for name, (record, _) in evidence.volumes.items()},
-            "rows": [asdict(row) for _, rows in evidence.volumes.values() for row in rows],
+            "rows": {name: a3(read, rows) for name, (_, rows) in evidence.volumes.items()},
+            "model_digest": _output(evidence.tabulated, "volume model"),
+            "model": store.document(_output(evidence.tabulated, "volume model")),
         },
         "plan": {
             "digest": _output(evidence.plan, "plan"),

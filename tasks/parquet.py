@@ -142,3 +142,19 @@ def _series(name: str, column: str, values: Sequence[Any], dtype: str) -> "pd.Se
     except (TypeError, ValueError, OverflowError) as error:
         raise EvidenceError(f"{name}.{column} holds what is no {dtype}: {error}") from error
     return series
+
+
+def plain_bytes(columns: Mapping[str, Sequence[int | str | None]]) -> bytes:
+    """A table for people, outside the evidence, as Parquet: whole numbers and texts, null where there is nothing.
+
+    A column with any text in it is text throughout.
+    """
+    kept = io.BytesIO()
+    _write(iter([pd.DataFrame({key: _plain(values) for key, values in columns.items()})]), kept)
+    return kept.getvalue()
+
+
+def _plain(values: Sequence[int | str | None]) -> "pd.Series[Any]":
+    if any(isinstance(value, str) for value in values):
+        return pd.Series([None if value is None else str(value) for value in values], dtype="object")
+    return pd.Series(values, dtype="Int64")

@@ -29,7 +29,7 @@ from catalog.store import ObjectStore
 from expectations.reliance import Answer, Candidate, Compared, answer
 from tasks.arrivals import GENERATOR, offer_of, offered_messages, seed_for
 from tasks.stand_up import codecs_beyond, entry_codec
-from tasks.volumes import Volume, parted, target_volumes, window_us
+from tasks.volumes.model import Volume, parted, target_volumes, window_us
 
 INJECTOR = "own, open loop"
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from catalog.declarations import CohortOfMeters, Component, Emulated, Environment, MessagePath, Programme, Protocol
 from tasks.emulate.spec import ComponentSpec, ServiceDistribution
-from tasks.volumes import resolve_steps
+from tasks.volumes.streams import resolve_steps
 
 STAND_INS = "stand-ins"
 """The component id of the process that answers at once for whatever lies beyond the component under test."""

@@ -7,6 +7,8 @@ from catalog.declarations import (
     AssumptionsFile,
     EnvironmentsFile,
     Forecast,
+    MigrationPlan,
+    ObservedVolume,
     ProgrammeFile,
     RequirementsFile,
     ScopeFile,
@@ -20,7 +22,9 @@ from catalog.places import Address
 
 FORECASTS = "forecasts"
 SRV_REGISTER = "srv_register"
-"""How disagreements name the two CSV files, whatever volumes.yaml calls them."""
+MIGRATION_PLANS = "migration_plans"
+OBSERVED_VOLUMES = "observed_volumes"
+"""How disagreements name the CSV files, whatever volumes.yaml calls them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +41,13 @@ class Declarations:
     environments: EnvironmentsFile
     forecasts: tuple[Forecast, ...]
     srv_register: tuple[ServiceReferenceVariant, ...]
+    migration_plans: tuple[MigrationPlan, ...] | None
+    observed_volumes: tuple[ObservedVolume, ...] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disagreement:
-    """One thing that cannot be so. `file`: one of FILES, FORECASTS or SRV_REGISTER; `address`: where in that file."""
+    """One thing that cannot be so. `file`: one of FILES, or a CSV file's name above; `address`: where in that file."""
 
     file: str
     address: Address

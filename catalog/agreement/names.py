@@ -19,8 +19,11 @@ def name_disagreements(declared: Declarations) -> Iterator[Disagreement]:
     yield from _phase_components(declared)
     yield from _system_names(declared)
     phases = {phase.id for phase in declared.programme.phases}
+    components = {component.id for component in declared.system.components}
     for position, exclusion in enumerate(declared.scope.exclusions):
-        yield from unknown_any("scope.yaml", ("exclusions", position, "phases"), exclusion.phases, phases, "phase")
+        address = ("exclusions", position)
+        yield from unknown_any("scope.yaml", (*address, "phases"), exclusion.phases, phases, "phase")
+        yield from unknown_any("scope.yaml", (*address, "components"), exclusion.components, components, "component")
 
 
 def _repetitions(file: str, value: Any, address: Address) -> Iterator[Disagreement]:

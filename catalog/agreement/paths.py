@@ -1,9 +1,10 @@
-"""Message paths: their steps exist, no component comes twice, and every role is filled for every cohort."""
+"""Message paths: steps exist, none twice, roles are filled for every cohort, exclusions on the way are stated."""
 
 from collections.abc import Iterator
 
 from catalog.agreement.material import Declarations, Disagreement, unknown
-from catalog.declarations import MessageKind, MessagePath
+from catalog.declarations import ComponentScope, MessageKind, MessagePath
+from catalog.routes import routes
 
 ROLE = "role:"
 """What a step begins with that is filled by the component that serves a cohort."""
@@ -19,6 +20,7 @@ def path_disagreements(declared: Declarations) -> Iterator[Disagreement]:
         if path.offers not in (MessageKind.REQUEST, MessageKind.ALERT):
             message = f"expected request or alert, found {path.offers}: an answer is not offered"
             yield _at(position, ("offers",), "path-offers", message)
+        yield from _through_excluded(declared, position, path)
     yield from _unserved(declared, roles)
 
 
@@ -48,6 +50,17 @@ def _cycles(position: int, path: MessagePath, roles: dict[str, str]) -> Iterator
         seen.add(step)
 
 
+def _through_excluded(declared: Declarations, position: int, path: MessagePath) -> Iterator[Disagreement]:
+    """A component that no test covers, on a path of tested traffic, with no exclusion that states what risk remains."""
+    excluded = {each.id for each in declared.system.components if each.scope is ComponentScope.EXCLUDED}
+    stated = {name for entry in declared.scope.exclusions for name in entry.components}
+    for index, step in enumerate(path.steps):
+        if step in excluded - stated:
+            message = f"the path '{path.id}' passes '{step}', which is excluded from testing and from every statement"
+            hint = f"name '{step}' under `components` of the exclusion in scope.yaml that gives its residual risk"
+            yield _at(position, ("steps", index), "path-through-excluded", message, hint)
+
+
 def _acknowledgers(position: int, path: MessagePath, roles: dict[str, str]) -> Iterator[Disagreement]:
     for index, name in enumerate(path.acknowledged_by):
         address = ("message_paths", position, "acknowledged_by", index)
@@ -55,6 +68,11 @@ def _acknowledgers(position: int, path: MessagePath, roles: dict[str, str]) -> I
         if name in roles and not {name, f"{ROLE}{roles[name]}"} & set(path.steps):
             message = f"'{name}' is not a step of the message path '{path.id}'"
             yield _at(position, ("acknowledged_by", index), "acknowledger-off-path", message)
+    if path.scheduled_by is not None and path.scheduled_by not in path.steps:
+        message = f"'{path.scheduled_by}' is not a step of the message path '{path.id}'"
+        yield _at(
+            position, ("scheduled_by",), "scheduler-off-path", message, "schedules are kept by a step of the path"
+        )
 
 
 def _unserved(declared: Declarations, roles: dict[str, str]) -> Iterator[Disagreement]:
@@ -78,8 +96,8 @@ def _wanted_roles(declared: Declarations) -> dict[str, dict[str, str]]:
     """By generation: the roles on the paths of its traffic, each with a path that it stands on."""
     paths = {path.id: path for path in declared.system.message_paths}
     wanted: dict[str, dict[str, str]] = {}
-    for traffic in declared.volumes.traffic:
-        for step in paths[traffic.path].steps if traffic.path in paths else ():
+    for route in routes(declared.volumes):
+        for step in paths[route.path].steps if route.path in paths else ():
             if step.startswith(ROLE):
-                wanted.setdefault(traffic.generation, {}).setdefault(step.removeprefix(ROLE), traffic.path)
+                wanted.setdefault(route.generation, {}).setdefault(step.removeprefix(ROLE), route.path)
     return wanted

@@ -10,6 +10,7 @@ from catalog.agreement.requirements import WHOLE_PPM
 from catalog.declarations import ArrivalProcess, ComponentScope, Profile, TestPlan, TestType
 from catalog.places import Address
 from catalog.quantities import Unit
+from catalog.routes import routes
 
 
 def plan_disagreements(declared: Declarations) -> Iterator[Disagreement]:
@@ -136,9 +137,9 @@ def _reached(declared: Declarations) -> set[str]:
             serving.setdefault((cohort.generation, ROLE + roles.get(name, "")), set()).add(name)
     return {
         component
-        for traffic in declared.volumes.traffic
-        for step in steps.get(traffic.path, roles)
-        for component in serving.get((traffic.generation, step), filling.get(step, {step}))
+        for route in routes(declared.volumes)
+        for step in steps.get(route.path, roles)
+        for component in serving.get((route.generation, step), filling.get(step, {step}))
     }
 
 

@@ -7,6 +7,7 @@ from catalog.agreement.paths import ROLE
 from catalog.declarations import METRICS, ComponentScope, Metric, Requirement, TestType
 from catalog.hints import did_you_mean, listed
 from catalog.quantities import Unit
+from catalog.routes import routes
 
 WHOLE_PPM = 1_000_000
 _SHARES = (Metric.ANSWERED_SHARE, Metric.SERVICE_LEVEL)
@@ -87,10 +88,10 @@ def _groups_by_role(declared: Declarations) -> dict[str, set[str]]:
     roles = {component.id: component.role for component in declared.system.components}
     steps = {path.id: path.steps for path in declared.system.message_paths}
     passed: dict[str, set[str]] = {role: set() for role in roles.values()}
-    for traffic in declared.volumes.traffic:
-        for step in steps.get(traffic.path, roles):
+    for route in routes(declared.volumes):
+        for step in steps.get(route.path, roles):
             role = step.removeprefix(ROLE) if step.startswith(ROLE) else roles.get(step, "")
-            passed.setdefault(role, set()).update(traffic.groups)
+            passed.setdefault(role, set()).update(route.groups)
     return passed
 
 

@@ -1,90 +1,250 @@
-"""The volume model: names, shares that stay within a whole, periods that make a day, a forecast for everything."""
+"""The volume model: names, shares that stay within a whole, ranges that hold their value, messages in one group.
+
+The hours of the day are held by `catalog.agreement.days`, forecasts and plans by `catalog.agreement.forecasts`.
+"""
 
 from collections.abc import Iterator
 from decimal import Decimal
-from itertools import pairwise
+from math import prod
 
-from catalog.agreement.material import FORECASTS, Declarations, Disagreement, unknown, unknown_any
-from catalog.hints import listed
+from catalog.agreement.material import Declarations, Disagreement, unknown, unknown_any
+from catalog.declarations import AlertRate, MessageKind, Mode
 from catalog.places import Address
 
 _WHOLE = Decimal(1)
-_DAY = 24
+_FILE = "volumes.yaml"
+_MOST_MESSAGES_A_DAY = 10**11  # twelve times what all of mankind's text messages come to: a slip, not a forecast
 
 
 def volume_disagreements(declared: Declarations) -> Iterator[Disagreement]:
-    """Everything that is wrong with assumptions.yaml, volumes.yaml and the two CSV files."""
+    """Everything that is wrong with assumptions.yaml, and with volumes.yaml but for the hours of the day."""
     yield from _assumptions(declared)
-    yield from _names(declared)
+    yield from _cohorts(declared)
+    yield from _groups(declared)
+    yield from _traffic(declared)
+    yield from _migration(declared)
+    yield from _other_names(declared)
     yield from _messages(declared)
     yield from _shares(declared)
-    yield from _periods(declared)
-    yield from _forecasts(declared)
+    yield from _absurd(declared)
 
 
 def _at(address: Address, code: str, message: str, hint: str = "") -> Disagreement:
-    return Disagreement(file="volumes.yaml", address=address, code=code, message=message, hint=hint)
+    return Disagreement(file=_FILE, address=address, code=code, message=message, hint=hint)
+
+
+def _assumption_ids(declared: Declarations) -> set[str]:
+    return {assumption.id for assumption in declared.assumptions.assumptions}
+
+
+# --- the register ------------------------------------------------------------------------------------------------
 
 
 def _assumptions(declared: Declarations) -> Iterator[Disagreement]:
-    """Shares above a whole: those that say so in their unit, and those that are used as one."""
-    volumes = declared.volumes
-    used = {group.share for group in volumes.groups} | {traffic.in_window for traffic in volumes.traffic}
+    """Shares above a whole, ranges that do not hold their value, and counts that are not whole."""
+    shares, counts = set(_used_as_shares(declared)), set(_used_as_counts(declared))
     for position, assumption in enumerate(declared.assumptions.assumptions):
-        if assumption.value > _WHOLE and (assumption.unit == "share" or assumption.id in used):
-            yield Disagreement(
-                file="assumptions.yaml",
-                address=("assumptions", position, "value"),
-                code="share-above-one",
-                message=f"'{assumption.id}' is a share: expected at most 1, found {assumption.value}",
-                hint="write 25 % as 0.25",
-            )
+        given = [("value", assumption.value), ("low", assumption.low), ("high", assumption.high)]
+        for name, number in given:
+            address: Address = ("assumptions", position, name)
+            if number is not None and number > _WHOLE and (assumption.unit == "share" or assumption.id in shares):
+                message = f"'{assumption.id}' is a share: expected at most 1, found {number}"
+                yield _of_assumptions(address, "share-above-one", message, "write 25 % as 0.25")
+        low, high = assumption.low, assumption.high
+        address = ("assumptions", position)
+        if (low is None) != (high is None):
+            missing = "low" if low is None else "high"
+            message = f"'{assumption.id}' has one end of a range: '{missing}' is missing"
+            yield _of_assumptions(address, "range-open", message, "give both ends, or neither")
+        elif low is not None and high is not None and not low <= assumption.value <= high:
+            message = f"expected a value from {low} to {high}, the range given; found {assumption.value}"
+            yield _of_assumptions((*address, "value"), "outside-range", message, "the value is the likeliest within it")
+        if assumption.id in counts and (assumption.value % 1 or assumption.value > 100 or low is not None):
+            message = f"'{assumption.id}' is a number of attempts: expected a whole number up to 100 without a range"
+            yield _of_assumptions((*address, "value"), "not-whole", message)
 
 
-def _names(declared: Declarations) -> Iterator[Disagreement]:
-    volumes, file = declared.volumes, "volumes.yaml"
+def _of_assumptions(address: Address, code: str, message: str, hint: str = "") -> Disagreement:
+    return Disagreement(file="assumptions.yaml", address=address, code=code, message=message, hint=hint)
+
+
+def _used_as_shares(declared: Declarations) -> Iterator[str | None]:
+    volumes = declared.volumes
+    for group in volumes.groups:
+        yield group.share
+        yield from group.modes.values()
+    for traffic in volumes.traffic:
+        yield traffic.in_window
+        if traffic.alerts:
+            yield traffic.alerts.nuisance_share
+            yield traffic.alerts.suppression.leaves if traffic.alerts.suppression else None
+    if volumes.migration:
+        yield volumes.migration.in_window
+        yield from (step.fails for step in volumes.migration.steps)
+    yield from (each.kept for each in volumes.catch_up)
+
+
+def _used_as_counts(declared: Declarations) -> Iterator[str]:
+    if declared.volumes.migration:
+        yield declared.volumes.migration.retries
+
+
+# --- names ---------------------------------------------------------------------------------------------------------
+
+
+def _cohorts(declared: Declarations) -> Iterator[Disagreement]:
     components = {component.id for component in declared.system.components}
-    paths = {path.id for path in declared.system.message_paths}
-    assumptions = {assumption.id for assumption in declared.assumptions.assumptions}
-    generations = {cohort.generation for cohort in volumes.cohorts}
-    groups = {group.id for group in volumes.groups}
-    yield from unknown(file, ("peak_window",), volumes.peak_window, {period.id for period in volumes.periods}, "period")
-    for position, cohort in enumerate(volumes.cohorts):
-        address: Address = ("cohorts", position, "served_by")
-        yield from unknown_any(file, address, cohort.served_by, components, "component")
-    for position, group in enumerate(volumes.groups):
+    for position, cohort in enumerate(declared.volumes.cohorts):
+        yield from unknown_any(_FILE, ("cohorts", position, "served_by"), cohort.served_by, components, "component")
+
+
+def _groups(declared: Declarations) -> Iterator[Disagreement]:
+    """Shares and modes of the groups: known, together at most a whole, and possible for some message of the group."""
+    known = _assumption_ids(declared)
+    values = {each.id: each.value for each in declared.assumptions.assumptions}
+    register = {row.srv: row for row in declared.srv_register}
+    for position, group in enumerate(declared.volumes.groups):
+        address: Address = ("groups", position)
         if group.share is not None:
-            yield from unknown(file, ("groups", position, "share"), group.share, assumptions, "assumption")
+            yield from unknown(_FILE, (*address, "share"), group.share, known, "assumption")
+        for mode, name in group.modes.items():
+            place = (*address, "modes", mode.value)
+            yield from unknown(_FILE, place, name, known, "assumption")
+            if mode is Mode.ON_DEMAND:
+                yield _at(place, "mode-of-the-rest", "what is on demand is the rest of the other modes", "leave it out")
+            elif not any(register[each.srv].allows(mode) for each in group.srvs if each.srv in register):
+                message = f"no message of the group '{group.id}' can be {mode}, by {declared.volumes.srv_register}"
+                yield _at(place, "mode-impossible", message, "see its columns dcc_scheduled and future_dated_pattern")
+        parts = [values.get(name, Decimal(0)) for name in group.modes.values()]
+        if max(parts, default=_WHOLE) <= _WHOLE < (total := sum(parts)):
+            message = f"the shares of the modes sum to {total}, which is more than all messages"
+            yield _at((*address, "modes"), "shares-above-one", message, "the rest is on demand")
+
+
+def _traffic(declared: Declarations) -> Iterator[Disagreement]:
+    volumes = declared.volumes
+    known = _assumption_ids(declared)
+    paths = {path.id: path for path in declared.system.message_paths}
+    generations = {cohort.generation for cohort in volumes.cohorts}
+    groups = {group.id: group for group in volumes.groups}
+    profiles = {profile.id for profile in volumes.profiles}
     for position, traffic in enumerate(volumes.traffic):
-        address = ("traffic", position)
-        yield from unknown(file, (*address, "path"), traffic.path, paths, "message path")
-        yield from unknown(file, (*address, "generation"), traffic.generation, generations, "generation")
-        yield from unknown_any(file, (*address, "factors"), traffic.factors, assumptions, "assumption")
-        yield from unknown_any(file, (*address, "groups"), traffic.groups, groups, "group")
-        yield from unknown(file, (*address, "in_window"), traffic.in_window, assumptions, "assumption")
+        address: Address = ("traffic", position)
+        yield from unknown(_FILE, (*address, "path"), traffic.path, paths, "message path")
+        yield from unknown(_FILE, (*address, "generation"), traffic.generation, generations, "generation")
+        yield from unknown_any(_FILE, (*address, "factors"), traffic.factors, known, "assumption")
+        yield from unknown_any(_FILE, (*address, "groups"), traffic.groups, groups, "group")
+        yield from unknown(_FILE, (*address, "in_window"), traffic.in_window, known, "assumption")
+        if traffic.profile is not None:
+            yield from unknown(_FILE, (*address, "profile"), traffic.profile, profiles, "profile")
+        for index, brought in enumerate(traffic.brings):
+            place = (*address, "brings", index)
+            yield from unknown(_FILE, (*place, "path"), brought.path, paths, "message path")
+            yield from unknown(_FILE, (*place, "per_request"), brought.per_request, known, "assumption")
+        if traffic.alerts is not None:
+            yield from _alerts(declared, address, traffic.alerts, offers=paths.get(traffic.path))
+        path = paths.get(traffic.path)
+        scheduled = [name for name in traffic.groups if name in groups and Mode.SCHEDULED in groups[name].modes]
+        if path is not None and scheduled and path.scheduled_by is None:
+            message = f"messages of '{scheduled[0]}' are scheduled, and no step of the path '{path.id}' keeps schedules"
+            hint = f"name one under `scheduled_by` of '{path.id}' in system.yaml"
+            yield _at((*address, "path"), "schedule-nowhere", message, hint)
+
+
+def _alerts(declared: Declarations, address: Address, alerts: AlertRate, *, offers: object) -> Iterator[Disagreement]:
+    known, place = _assumption_ids(declared), (*address, "alerts")
+    yield from unknown(_FILE, (*place, "per_device"), alerts.per_device, known, "assumption")
+    for name in ("nuisance_share", "per_nuisance_device"):
+        if (value := getattr(alerts, name)) is not None:
+            yield from unknown(_FILE, (*place, name), value, known, "assumption")
+    if (alerts.nuisance_share is None) != (alerts.per_nuisance_device is None):
+        message = "nuisance devices need their share and their number of alerts: one of the two is missing"
+        yield _at(place, "nuisance-half", message, "give nuisance_share and per_nuisance_device, or neither")
+    if alerts.suppression is not None:
+        leaves = alerts.suppression.leaves
+        yield from unknown(_FILE, (*place, "suppression", "leaves"), leaves, known, "assumption")
+    if declared.volumes.devices_per_meter is None:
+        message = "alerts are counted per device, and volumes.yaml has no devices_per_meter"
+        yield _at(place, "devices-unknown", message, "name the assumption under `devices_per_meter`")
+    if getattr(offers, "offers", MessageKind.ALERT) is not MessageKind.ALERT:
+        yield _at((*address, "path"), "path-offers", "alerts take a path that offers alerts; this one offers requests")
+
+
+def _migration(declared: Declarations) -> Iterator[Disagreement]:
+    migration = declared.volumes.migration
+    if migration is None:
+        return
+    known = _assumption_ids(declared)
+    generations = {cohort.generation for cohort in declared.volumes.cohorts}
+    paths = {path.id for path in declared.system.message_paths}
+    yield from unknown(_FILE, ("migration", "generation"), migration.generation, generations, "generation")
+    for name in ("cap", "retries", "in_window"):
+        yield from unknown(_FILE, ("migration", name), getattr(migration, name), known, "assumption")
+    if migration.profile is not None:
+        profiles = {profile.id for profile in declared.volumes.profiles}
+        yield from unknown(_FILE, ("migration", "profile"), migration.profile, profiles, "profile")
+    for position, step in enumerate(migration.steps):
+        address: Address = ("migration", "steps", position)
+        yield from unknown(_FILE, (*address, "path"), step.path, paths, "message path")
+        yield from unknown(_FILE, (*address, "per_attempt"), step.per_attempt, known, "assumption")
+        if step.fails is not None:
+            yield from unknown(_FILE, (*address, "fails"), step.fails, known, "assumption")
+
+
+def _other_names(declared: Declarations) -> Iterator[Disagreement]:
+    volumes, known = declared.volumes, _assumption_ids(declared)
+    if volumes.devices_per_meter is not None:
+        yield from unknown(_FILE, ("devices_per_meter",), volumes.devices_per_meter, known, "assumption")
+    for position, each in enumerate(volumes.catch_up):
+        yield from unknown(_FILE, ("catch_up", position, "kept"), each.kept, known, "assumption")
+    traffics = {traffic.id for traffic in volumes.traffic} | ({"migration"} if volumes.migration else set())
+    groups = {group.id for group in volumes.groups}
+    for position, effect in enumerate(volumes.calendar):
+        address: Address = ("calendar", position)
+        yield from unknown(_FILE, (*address, "factor"), effect.factor, known, "assumption")
+        yield from unknown_any(_FILE, (*address, "traffic"), effect.traffic, traffics, "traffic")
+        yield from unknown_any(_FILE, (*address, "groups"), effect.groups, groups, "group")
+
+
+# --- messages and shares --------------------------------------------------------------------------------------------
 
 
 def _messages(declared: Declarations) -> Iterator[Disagreement]:
-    """Each message that a group weighs is known, and stands in one group only."""
+    """Each message that is counted is known, and stands in one group."""
+    volumes = declared.volumes
     register = {row.srv for row in declared.srv_register}
-    own = {message.id for message in declared.volumes.own_messages}
-    for position, message in enumerate(declared.volumes.own_messages):
+    own = {message.id for message in volumes.own_messages}
+    for position, message in enumerate(volumes.own_messages):
         if message.id in register:
             explained = f"'{message.id}' stands in the register already"
             yield _at(("own_messages", position, "id"), "message-in-register", explained)
     first: dict[str, str] = {}
-    for position, group in enumerate(declared.volumes.groups):
+    for position, group in enumerate(volumes.groups):
         for index, weighted in enumerate(group.srvs):
-            address = ("groups", position, "srvs", index, "srv")
-            yield from unknown("volumes.yaml", address, weighted.srv, register | own, "message")
+            address: Address = ("groups", position, "srvs", index, "srv")
+            yield from unknown(_FILE, address, weighted.srv, register | own, "message")
             if weighted.srv in first:
                 explained = f"'{weighted.srv}' stands in the group '{first[weighted.srv]}' already"
                 yield _at(address, "srv-in-two-groups", explained, "a message belongs to one group")
             first.setdefault(weighted.srv, group.id)
+    for address, name in _placed(declared):
+        yield from unknown(_FILE, address, name, register | own, "message")
+        if name in register | own and name not in first:
+            yield _at(address, "message-in-no-group", f"'{name}' stands in no group", "list it in one; reports need it")
+
+
+def _placed(declared: Declarations) -> Iterator[tuple[Address, str]]:
+    """Messages that are named elsewhere than in a group: what a traffic brings along, and the steps of a migration."""
+    for position, traffic in enumerate(declared.volumes.traffic):
+        for index, brought in enumerate(traffic.brings):
+            yield ("traffic", position, "brings", index, "message"), brought.message
+    if declared.volumes.migration:
+        for position, step in enumerate(declared.volumes.migration.steps):
+            yield ("migration", "steps", position, "message"), step.message
 
 
 def _shares(declared: Declarations) -> Iterator[Disagreement]:
-    """The groups of a traffic share out at most the whole of it, and the window leaves the rest somewhere to go."""
+    """The groups of a traffic share out at most the whole of it."""
     values = {assumption.id: assumption.value for assumption in declared.assumptions.assumptions}
     shares = {group.id: values.get(group.share, _WHOLE) if group.share else _WHOLE for group in declared.volumes.groups}
     for position, traffic in enumerate(declared.volumes.traffic):
@@ -93,48 +253,20 @@ def _shares(declared: Declarations) -> Iterator[Disagreement]:
             message = f"the shares of the groups sum to {total}, which is more than the whole traffic"
             hint = "a group without a share takes all of it"
             yield _at(("traffic", position, "groups"), "shares-above-one", message, hint)
-        inside = values.get(traffic.in_window, _WHOLE)
-        if inside < _WHOLE and len(declared.volumes.periods) == 1:
-            message = f"{inside} of the traffic falls into the peak window, and there is no other period for the rest"
-            yield _at(("traffic", position, "in_window"), "window-rest", message, "declare the rest of the day")
 
 
-def _periods(declared: Declarations) -> Iterator[Disagreement]:
-    """The periods cover the hours of the day, each hour once."""
-    periods = sorted(enumerate(declared.volumes.periods), key=lambda entry: entry[1].from_hour)
-    empty = [(position, period) for position, period in periods if period.from_hour >= period.to_hour]
-    for position, period in empty:
-        message = f"expected an hour after {period.from_hour}, found {period.to_hour}"
-        hint = "a period ends on the day that it begins; split one that passes midnight"
-        yield _at(("periods", position, "to_hour"), "period-empty", message, hint)
-    if not empty:
-        yield from _coverage([(position, period.from_hour, period.to_hour) for position, period in periods])
-
-
-def _coverage(periods: list[tuple[int, int, int]]) -> Iterator[Disagreement]:
-    """Gaps and overlaps between midnight and midnight; periods as position, first hour and last, in order."""
-    for (_, _, until), (position, begins, _) in pairwise([(-1, 0, 0), *periods, (-1, _DAY, _DAY)]):
-        address = ("periods",) if position < 0 else ("periods", position, "from_hour")
-        if begins > until:
-            yield _at(address, "period-gap", f"no period covers the hours from {until} to {begins}")
-        elif begins < until:
-            yield _at(address, "period-overlap", f"the hours from {begins} to {until} are covered twice")
-
-
-def _forecasts(declared: Declarations) -> Iterator[Disagreement]:
-    """One row for each phase and cohort."""
-    phases = [phase.id for phase in declared.programme.phases]
-    cohorts = [cohort.id for cohort in declared.volumes.cohorts]
-    seen: set[tuple[str, str]] = set()
-    for position, row in enumerate(declared.forecasts):
-        yield from unknown(FORECASTS, (position, "phase"), row.phase, phases, "phase")
-        yield from unknown(FORECASTS, (position, "cohort"), row.cohort, cohorts, "cohort")
-        if (row.phase, row.cohort) in seen:
-            message = f"a second row for the phase '{row.phase}' and the cohort '{row.cohort}'"
-            yield Disagreement(file=FORECASTS, address=(position,), code="duplicate-forecast", message=message)
-        seen.add((row.phase, row.cohort))
-    for phase in phases:
-        if missing := [cohort for cohort in cohorts if (phase, cohort) not in seen]:
-            message = f"the phase '{phase}' has no forecast for: {listed(missing)}"
-            hint = "a cohort that is not there yet has 0 meters"
-            yield Disagreement(file=FORECASTS, address=(), code="forecast-missing", message=message, hint=hint)
+def _absurd(declared: Declarations) -> Iterator[Disagreement]:
+    """A traffic of more messages a day than anything has ever carried: a factor of the wrong size or unit."""
+    values = {assumption.id: assumption.value for assumption in declared.assumptions.assumptions}
+    generation = {cohort.id: cohort.generation for cohort in declared.volumes.cohorts}
+    for position, traffic in enumerate(declared.volumes.traffic):
+        meters = max((row.counted for row in declared.forecasts if generation.get(row.cohort) == traffic.generation),
+                     default=0)  # fmt: skip
+        factors = [*traffic.factors, *((traffic.alerts.per_device,) if traffic.alerts else ())]
+        messages = meters * prod((values.get(name, _WHOLE) for name in factors), start=_WHOLE)
+        if messages > _MOST_MESSAGES_A_DAY:
+            message = f"one cohort would send {messages:.3g} messages a day: more than {_MOST_MESSAGES_A_DAY:.0e}"
+            largest = max(factors, key=lambda name: values.get(name, _WHOLE), default=None)
+            seen = f"'{largest}' ({values.get(largest)}) and at " if largest is not None else ""
+            hint = f"look at {seen}the forecasts' unit"
+            yield _at(("traffic", position, "factors"), "absurd-volume", message, hint)

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tasks.report import declared, summary, testing
+from tasks.report import declared, summary, testing, volumes
 from tasks.report.behaviour import behaviour
 from tasks.report.context import Context
 
@@ -33,9 +33,10 @@ def assemble_report(facts: Mapping[str, Any]) -> dict[str, Any]:
         "deviations": testing.deviations(context),
         "observations": testing.observations(context),
         "behaviour": behaviour(context),
-        "volumes": declared.volume_model(context),
+        "volumes": volumes.volume_model(context),
         "assumptions": declared.assumption_register(context),
-        "forecasts": declared.forecasts(context),
+        "forecasts": volumes.forecasts(context),
+        "migration_plans": volumes.migration_plans(context),
         "requirements": declared.requirements(context),
         "scope": declared.scope(context),
         "reliance": testing.reliance(context),
@@ -59,6 +60,7 @@ def _artefacts(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "the programme as declared", facts["programme_digest"]
     for phase, digest in facts["volumes"]["digests"].items():
         yield f"the volume model of {phase}", digest
+    yield "the tables of the volume model", facts["volumes"]["model_digest"]
     yield "the plan", facts["plan"]["digest"]
     observed = facts["observations"]
     yield "the observations", observed["digest"]

@@ -38,7 +38,7 @@ def draw_volumes(figure: Mapping[str, Any]) -> str:
     order = list(dict.fromkeys(row["component"] for row in rows))
     kinds = [kind for kind in _KINDS if any(row["kind"] == kind for row in rows)]
     chart = (
-        alt.Chart(_data(rows))
+        alt.Chart(data(rows))
         .mark_bar(stroke="white", strokeWidth=1)
         .encode(
             y=alt.Y("component:N", sort=order, title=None),
@@ -56,7 +56,7 @@ def draw_volumes(figure: Mapping[str, Any]) -> str:
         )
         .transform_calculate(rank=f"indexof({kinds}, datum.kind)")
     )
-    return _svg(chart, width=560, height=26 * len(order))
+    return svg(chart, width=560, height=26 * len(order))
 
 
 def _draw(panel: Mapping[str, Any], latency: tuple[float, float]) -> str:
@@ -82,17 +82,17 @@ def _latency(panel: Mapping[str, Any], ends: tuple[float, float]) -> str:
         if row[column] is not None
     ]
     failed = [{"t": row["t"], "ms": ends[1]} for row in rows if row["failed"]]
-    base = alt.Chart(_data(lines)).encode(
+    base = alt.Chart(data(lines)).encode(
         x=x, y=_log("latency from intended time", ends), color=_colour("line", ("median", "95th percentile"))
     )
     layers = [
         base.mark_line(strokeWidth=1.6),
         *_limit_line(panel, 1 / 1000),
-        alt.Chart(_data(failed))
+        alt.Chart(data(failed))
         .mark_point(shape="triangle-down", color=_LIMIT, filled=True, size=36)
         .encode(x=x, y="ms:Q"),
     ]
-    return _svg(alt.layer(*layers), **_PANEL)
+    return svg(alt.layer(*layers), **_PANEL)
 
 
 def _steps(panel: Mapping[str, Any], ends: tuple[float, float]) -> str:
@@ -107,14 +107,14 @@ def _steps(panel: Mapping[str, Any], ends: tuple[float, float]) -> str:
     states = ["carried", "not carried", "not told"]
     x = alt.X("multiple:O", title="load offered, as a multiple of the target", axis=alt.Axis(labelAngle=0))
     y = _log("95th percentile of latency", ends)
-    base = alt.Chart(_data(rows)).encode(x=x, y=y)
+    base = alt.Chart(data(rows)).encode(x=x, y=y)
     points = base.mark_point(size=90, strokeWidth=2, filled=False).encode(
         shape=alt.Shape(
             "carried:N", scale=alt.Scale(domain=states, range=["circle", "cross", "square"]), legend=_legend()
         ),
         color=alt.Color("carried:N", scale=alt.Scale(domain=states, range=[_STRONG, _LIMIT, _MUTED]), legend=_legend()),
     )
-    return _svg(alt.layer(base.mark_line(color=_WEAK), *_limit_line(panel, 1 / 1000), points), **_PANEL)
+    return svg(alt.layer(base.mark_line(color=_WEAK), *_limit_line(panel, 1 / 1000), points), **_PANEL)
 
 
 def _resource(panel: Mapping[str, Any], column: str, scaled: Callable[[float], float], title: str) -> str:
@@ -124,9 +124,9 @@ def _resource(panel: Mapping[str, Any], column: str, scaled: Callable[[float], f
     limit = panel["limit"] and scaled(panel["limit"]["value"] / (1 if column == "memory_bytes" else 1000))
     within = limit is not None and limit <= 2.5 * largest
     y = alt.Y("value:Q", title=title, scale=alt.Scale(domain=[0, 1.1 * max(largest, limit if within else 0)]))
-    line = alt.Chart(_data(points)).mark_area(line={"color": _STRONG}, color=_WEAK, opacity=0.35).encode(x=x, y=y)
+    line = alt.Chart(data(points)).mark_area(line={"color": _STRONG}, color=_WEAK, opacity=0.35).encode(x=x, y=y)
     rule = _rule(limit, f"limit {panel['limit']['text']}") if within else []
-    return _svg(alt.layer(line, *rule), **_PANEL)
+    return svg(alt.layer(line, *rule), **_PANEL)
 
 
 # --- parts of charts --------------------------------------------------------------------------------------------------
@@ -175,7 +175,7 @@ def _limit_line(panel: Mapping[str, Any], factor: float) -> list[Any]:
 
 
 def _rule(value: float, label: str, field: str = "value") -> list[Any]:
-    base = alt.Chart(_data([{field: value, "label": label}])).encode(y=f"{field}:Q")
+    base = alt.Chart(data([{field: value, "label": label}])).encode(y=f"{field}:Q")
     text = base.mark_text(align="left", baseline="bottom", dx=3, dy=-3, color=_LIMIT, fontSize=11)
     return [
         base.mark_rule(color=_LIMIT, strokeDash=[5, 3], strokeWidth=1.4),
@@ -187,12 +187,14 @@ def _rows(figure: Mapping[str, Any]) -> Rows:
     return [dict(zip(figure["columns"], row, strict=True)) for row in figure["rows"]]
 
 
-def _data(rows: Rows) -> Any:
+def data(rows: Rows) -> Any:
+    """Rows as a chart takes them."""
     return alt.Data(values=rows)  # type: ignore[no-untyped-call]  # untyped in the package
 
 
-def _svg(chart: Any, *, width: int, height: int) -> str:
-    sized = chart.properties(width=width, height=height)
+def svg(chart: Any, *, width: int = 0, height: int = 0) -> str:
+    """The chart as SVG, of a size in pixels that its panels have themselves where none is given."""
+    sized = chart.properties(width=width, height=height) if width else chart
     specification = sized.configure(**_config()).to_dict(validate=False)  # checking it would double the time
     return _converter()(specification, allowed_base_urls=[])
 

@@ -18,12 +18,17 @@ _SHORT = 12
 def render_report(report: Mapping[str, Any]) -> str:
     """The page of an assembled report (`tasks.report.assemble`), as HTML. The same report gives the same bytes."""
     from tasks.report.charts import FONTS, draw_panels, draw_volumes
+    from tasks.report.volume_charts import draw_figure
 
     drawn = {
         panel["series"]["figure"]: svg
         for panel, svg in zip(report["behaviour"], draw_panels(report["behaviour"]), strict=True)
     }
     drawn |= {phase["kinds"]["figure"]: draw_volumes(phase["kinds"]) for phase in report["volumes"]["phases"]}
+    drawn |= {
+        each["chart"]["figure"]: draw_figure(each["name"], each["chart"]["columns"], each["chart"]["rows"])
+        for each in report["volumes"]["model"]["figures"]
+    }
     return (
         _templates()
         .get_template("report.html.j2")

@@ -148,7 +148,7 @@ def _numbers(context: Context) -> Parts:
     return [
         "The results rest on ",
         context.declared("numbers/in-use", len(numbers), "count"),
-        " declared numbers (assumptions, forecasts, requirements, conduct of tests), of which ",
+        " declared numbers (assumptions, forecasts, plans, profiles, requirements, conduct of tests), of which ",
         context.declared("numbers/not-agreed", unagreed, "count"),
         " are not agreed: they are marked as proposed or unverified wherever they appear.",
     ]

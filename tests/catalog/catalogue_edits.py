@@ -12,7 +12,7 @@ from catalog.template import write_template
 MARK = "▶"
 
 Edit = tuple[str, str, str]
-"""A file of the template, the text to replace everywhere in it, and the text to put in."""
+"""A file of the template, the text to replace everywhere in it, and the text to put in; a new file replaces none."""
 
 
 def edited(folder: Path, *edits: Edit) -> tuple[str, int, int]:
@@ -20,9 +20,9 @@ def edited(folder: Path, *edits: Edit) -> tuple[str, int, int]:
     write_template(folder)
     place = ("", 0, 0)
     for file, old, new in edits:
-        text = (folder / file).read_text(encoding="utf-8")
+        text = (folder / file).read_text(encoding="utf-8") if old else ""
         assert old in text, f"{old!r} is not in the template's {file}"
-        text = text.replace(old, new)
+        text = text.replace(old, new) if old else new
         before, mark, _ = text.partition(MARK)
         if mark:
             place = (str(folder / file), before.count("\n") + 1, len(before) - before.rfind("\n"))

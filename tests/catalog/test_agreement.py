@@ -23,9 +23,135 @@ def plan(component: str, provider: str, phases: str = "[launch]", tests: str = "
     return ("tests.yaml", "plans:\n", f"plans:\n{head}    success_criteria: Test\n")
 
 
+def assumed(name: str, value: str, unit: str = "times") -> Edit:
+    """One more assumption."""
+    more = f"- {{id: {name}, title: X, value: {value}, unit: {unit}, {SOURCED}}}\n  - id: evening-share"
+    return ("assumptions.yaml", "- id: evening-share", more)
+
+
+def profiled(points: str) -> list[Edit]:
+    """One more daily profile, which orders follow."""
+    below = f"points:\n{points}    standing: agreed\n    source: Test\n"
+    return [
+        ("volumes.yaml", "profiles:\n", f"profiles:\n  - id: late\n    title: Late\n    {below}"),
+        ("volumes.yaml", f"{ORDERS}\n    profile: shoppers", f"{ORDERS}\n    profile: late"),
+    ]
+
+
+def moves(*rows: str) -> Edit:
+    """The migration plans, in place of those of MIGRATING."""
+    return ("moves.csv", "", "\n".join([MOVES, *rows, ""]))
+
+
 PHASE = "title: Pilot with invited customers\n    components: [storefront, orders"
 SOURCED = "standing: agreed, source: x, owner: x, date: x"
-LAST_PERIOD = "from_hour: 22, to_hour: 24"
+LAST_PERIOD = 'begins: "22:00", ends: "24:00"'
+ORDERS = "groups: [ordering]\n    in_window: evening-share"
+CATCH_UP = "outage: 1 h, cleared_within: 2 h, kept: orders-kept"
+PILOT = "pilot,customers,2026-03-01,2026-05-31,50000,,meters,1"
+LAUNCH = "launch,customers,2026-06-01,2026-08-31,120000,,meters,1"
+LATER = "launch,customers,2026-09-01,2026-12-31,200000,,meters,1"
+FORECASTS = "phase,cohort,begins,ends,meters,prepayment_meters,unit,version,standing,source\n"
+MOVES = "phase,cohort,begins,ends,installations_per_day,version,standing,source"
+SEEN = "begins,ends,measure,generation,value,standing,source"
+
+MIGRATION = """migration:
+  traffic: moves
+  generation: web
+  cap: cap
+  throttle: false
+  retries: retries
+  in_window: evening-share
+  steps:
+    - {message: change-basket, path: browse, per_attempt: requests-per-customer-per-day, fails: orders-kept}
+"""
+GUESTS_ROWS = """pilot,guests,2026-03-01,2026-05-31,1,,meters,1,agreed,x
+launch,guests,2026-06-01,2026-12-31,1,,meters,1,agreed,x
+"""
+EVENINGS_ONLY = """      - {begins: "00:00", rate: 0}
+      - {begins: "18:00", rate: 1}
+      - {begins: "22:00", rate: 0}
+"""
+
+WHOLE_DAY: list[Edit] = [
+    ("volumes.yaml", '  - {id: day, title: Night and day, begins: "00:00", ends: "18:00"}\n', ""),
+    ("volumes.yaml", '  - {id: late, title: Late evening, begins: "22:00", ends: "24:00"}\n', ""),
+    ("volumes.yaml", 'begins: "18:00", ends: "22:00"', 'begins: "00:00", ends: "24:00"'),
+]
+"""A peak window that leaves no other time."""
+
+MODED: list[Edit] = [
+    ("messages.csv", "critical\n", "critical,future_dated_pattern,dcc_scheduled\n"),
+    ("messages.csv", ",no\n", ",no,DSP,yes\n"),
+    ("messages.csv", "an order,yes\n", "an order,yes,No,no\n"),
+    ("system.yaml", "[shopper, storefront]\n", "[shopper, storefront]\n    scheduled_by: storefront\n"),
+    ("volumes.yaml", "share: browsing-share\n", "share: browsing-share\n    modes: {scheduled: orders-kept}\n"),
+]
+"""Pages that are looked at by a schedule, which the storefront keeps."""
+
+ALERTED: list[Edit] = [
+    assumed("devices", "2", "devices per customer"),
+    (
+        "system.yaml",
+        "offers: request\n    steps: [shopper, storefront]",
+        "offers: alert\n    steps: [shopper, storefront]",
+    ),
+    ("volumes.yaml", "\ncohorts:", "\ndevices_per_meter: devices\ncohorts:"),
+    (
+        "volumes.yaml",
+        "    groups: [browsing, basket]",
+        "    alerts: {per_device: requests-per-customer-per-day}\n    groups: [browsing, basket]",
+    ),
+]
+"""Browsing, counted as if it were alerts of devices."""
+
+MIGRATING: list[Edit] = [
+    assumed("cap", "500", "moves per day"),
+    assumed("retries", "4", "attempts"),
+    ("volumes.yaml", "\ncohorts:", "\nmigration_plans: moves.csv\ncohorts:"),
+    (
+        "volumes.yaml",
+        "\ntraffic:\n",
+        f"\n{MIGRATION}traffic:\n",
+    ),
+    ("moves.csv", "", f"{MOVES}\npilot,customers,2026-03-01,2026-03-31,500,1,agreed,x\n"),
+]
+"""Customers who are moved from another shop, at most 500 a day."""
+
+OBSERVED: list[Edit] = [
+    ("volumes.yaml", "\ncohorts:", "\nobserved_volumes: seen.csv\ncohorts:"),
+    ("seen.csv", "", f"{SEEN}\n2026-03-01,2026-03-31,requests,web,600000,agreed,x\n"),
+]
+"""Requests that were counted in the pilot."""
+
+GUESTS: list[Edit] = [
+    (
+        "volumes.yaml",
+        "\n# Messages of one",
+        "\n  - {id: guests, title: Guests, generation: app, served_by: [orders]}\n# Messages of one",
+    ),
+    (
+        "forecasts.csv",
+        LAUNCH,
+        f"{GUESTS_ROWS}{LAUNCH}",
+    ),
+]
+"""Customers of another generation, who cause no traffic."""
+
+OWN: Edit = (
+    "volumes.yaml",
+    "\ngroups:",
+    "\nown_messages:\n  - {id: hello, title: Hello, standing: agreed, source: x}\ngroups:",
+)
+"""A message of its own, in no group."""
+
+
+def brings(message: str, path: str = "browse", per_request: str = "orders-kept") -> Edit:
+    """What each order brings along."""
+    below = f"brings: [{{message: {message}, path: {path}, per_request: {per_request}}}]\n    groups: [ordering]"
+    return ("volumes.yaml", "groups: [ordering]", below)
+
+
 REAL = (
     "  # A real environment names",
     "  - id: site\n    title: Site\n    kind: real\n    entries: {storefront: 'https://a.example'}\n  # A real names",
@@ -49,7 +175,10 @@ CASES: list[tuple[str, list[Edit]]] = [
     ("unknown-phase", [("programme.yaml", "  phase: launch", "  phase: ▶lunch")]),
     ("unknown-phase", [("programme.yaml", "phases: [launch]", "phases: [▶lunch]")]),
     ("unknown-phase", [("scope.yaml", "# phases: [pilot] ", "phases: [▶pilto] # ")]),
-    ("unknown-phase", [("forecasts.csv", "launch,c", "▶lunch,customers,1,0,agreed,x\nlaunch,c")]),
+    (
+        "unknown-phase",
+        [("forecasts.csv", LAUNCH, f"▶lunch,customers,2026-01-01,2026-01-31,1,,meters,1,agreed,x\n{LAUNCH}")],
+    ),
     ("unknown-phase", [plan("orders", "order-house", phases="[▶lunch]")]),
     ("unknown-component", [("programme.yaml", PHASE, f"{PHASE}, ▶order")]),
     ("unknown-component", [("system.yaml", "from: orders", "from: ▶order")]),
@@ -68,6 +197,12 @@ CASES: list[tuple[str, list[Edit]]] = [
     ("path-cycle", [path('[shopper, "role:orders", ▶"role:orders"]')]),
     ("path-cycle", [path('[shopper, "role:orders", ▶orders]')]),
     ("path-offers", [path("[shopper, orders]", offers="▶response")]),
+    ("scheduler-off-path", [path("[shopper, orders]", more="    scheduled_by: ▶storefront\n")]),
+    (
+        "path-through-excluded",
+        [("scope.yaml", "    components: [payments]\n", ""), ("system.yaml", ", payments]", ", ▶payments]")],
+    ),
+    ("unknown-component", [("scope.yaml", "components: [payments]", "components: [payments, ▶payment]")]),
     ("acknowledger-off-path", [path("[shopper, orders]", more="    acknowledged_by: [▶payments]\n")]),
     ("role-unserved", [("volumes.yaml", "served_by: [orders]", "served_by: ▶[payments]")]),
     (
@@ -83,7 +218,7 @@ CASES: list[tuple[str, list[Edit]]] = [
         ],
     ),
     # volumes
-    ("share-above-one", [("assumptions.yaml", "value: 0.50", "value: ▶1.5")]),
+    ("share-above-one", [("assumptions.yaml", "value: 0.80", "value: ▶1.5")]),
     (
         "share-above-one",
         [
@@ -104,26 +239,12 @@ CASES: list[tuple[str, list[Edit]]] = [
     (
         "window-rest",
         [
-            ("volumes.yaml", "  - {id: day, title: Night and day, from_hour: 0, to_hour: 18}\n", ""),
-            ("volumes.yaml", "  - {id: late, title: Late evening, from_hour: 22, to_hour: 24}\n", ""),
-            ("volumes.yaml", "from_hour: 18, to_hour: 22", "from_hour: 0, to_hour: 24"),
-            (
-                "assumptions.yaml",
-                "- id: evening",
-                f"- {{id: all, title: All, value: 1, unit: share, {SOURCED}}}\n  - id: evening",
-            ),
+            *WHOLE_DAY,
+            assumed("all", "1", "share"),
             ("volumes.yaml", "[ordering]\n    in_window: evening-share", "[ordering]\n    in_window: all"),
             ("volumes.yaml", "in_window: evening-share", "in_window: ▶evening-share"),
         ],
     ),
-    ("period-empty", [("volumes.yaml", LAST_PERIOD, "from_hour: 22, to_hour: ▶6")]),
-    ("period-gap", [("volumes.yaml", LAST_PERIOD, "from_hour: ▶23, to_hour: 24")]),
-    (
-        "period-gap",
-        [("volumes.yaml", LAST_PERIOD, "from_hour: 22, to_hour: 23"), ("volumes.yaml", "- {id: d", "▶- {id: d")],
-    ),
-    ("period-overlap", [("volumes.yaml", LAST_PERIOD, "from_hour: ▶21, to_hour: 24")]),
-    ("unknown-period", [("volumes.yaml", "peak_window: evening", "peak_window: ▶evenings")]),
     ("unknown-assumption", [("volumes.yaml", "share: ordering-share", "share: ▶order-share")]),
     ("unknown-assumption", [("volumes.yaml", "day]\n    groups: [o", "day, ▶weekend]\n    groups: [o")]),
     ("unknown-assumption", [("volumes.yaml", "[ordering]\n    in_window: e", "[ordering]\n    in_window: ▶late-e")]),
@@ -149,15 +270,253 @@ CASES: list[tuple[str, list[Edit]]] = [
         "srv-in-two-groups",
         [("volumes.yaml", "- {srv: place-order,", "- {srv: ▶search, weight: 1}\n      - {srv: place-order,")],
     ),
-    ("unknown-cohort", [("forecasts.csv", "launch,c", "launch,▶guests,1,0,agreed,x\nlaunch,c")]),
-    ("duplicate-forecast", [("forecasts.csv", "launch,c", "launch,customers,1,0,agreed,x\n▶launch,c")]),
+    (
+        "unknown-cohort",
+        [("forecasts.csv", LAUNCH, f"launch,▶guests,2026-06-01,2026-12-31,1,,meters,1,agreed,x\n{LAUNCH}")],
+    ),
+    # forecasts
     (
         "forecast-missing",
         [
-            ("forecasts.csv", 'pilot,customers,50000,0,agreed,"Business plan 2026, table 3"\n', ""),
+            ("forecasts.csv", f'{PILOT},agreed,"Business plan 2026, table 3"\n', ""),
             ("forecasts.csv", "phase,c", "▶phase,c"),
         ],
     ),
+    ("forecast-missing", [("forecasts.csv", "", f"▶{FORECASTS}{PILOT},agreed,x\n")]),
+    ("forecast-overlap", [("forecasts.csv", LAUNCH, f"{LAUNCH},agreed,x\n{LAUNCH.replace('2026-06', '▶2026-06')}")]),
+    ("forecast-overlap", [("forecasts.csv", LATER, LATER.replace("2026-09-01", "▶2026-08-31"))]),
+    ("forecast-gap", [("forecasts.csv", LATER, LATER.replace("2026-09-01", "▶2026-09-02"))]),
+    ("forecast-gap", [*GUESTS, ("forecasts.csv", "launch,guests,2026-06-01", "launch,guests,▶2026-06-02")]),
+    ("forecast-gap", [*GUESTS, ("forecasts.csv", "06-01,2026-12-31,1", "06-01,▶2026-12-30,1")]),
+    ("dates-reversed", [("forecasts.csv", PILOT, PILOT.replace("2026-05-31", "▶2026-02-28"))]),
+    ("dates-reversed", [("forecasts.csv", PILOT, PILOT.replace("2026-05-31", "▶2126-05-31"))]),
+    ("dates-reversed", [*MIGRATING, moves("pilot,customers,2026-03-02,▶2026-03-01,5,1,agreed,x")]),
+    (
+        "dates-reversed",
+        [*OBSERVED, ("seen.csv", "", f"{SEEN}\n2026-03-02,▶2026-03-01,alerts,,5,agreed,x\n")],
+    ),
+    ("no-such-date", [("forecasts.csv", PILOT, PILOT.replace("2026-05-31", "▶2026-05-32"))]),
+    ("no-such-date", [("forecasts.csv", PILOT, PILOT.replace("2026-03-01", "▶0000-03-01"))]),
+    ("no-such-date", [*MIGRATING, moves("pilot,customers,▶2026-02-29,2026-03-01,5,1,agreed,x")]),
+    ("no-such-date", [*OBSERVED, ("seen.csv", "2026-03-31", "▶2026-03-32")]),
+    ("two-units", [("forecasts.csv", LATER, LATER.replace("meters", "▶thousand meters"))]),
+    ("share-above-one", [("forecasts.csv", PILOT, PILOT.replace(",,", ",▶50001,"))]),
+    ("two-versions", [("forecasts.csv", LATER, f"{LATER.removesuffix('1')}▶2")]),
+    (
+        "two-versions",
+        [
+            *MIGRATING,
+            moves(
+                "pilot,customers,2026-03-01,2026-03-31,5,1,agreed,x",
+                "pilot,customers,2026-04-01,2026-04-30,5,▶2,agreed,x",
+            ),
+        ],
+    ),
+    ("unknown-generation", [*OBSERVED, ("seen.csv", "web", "▶wep")]),
+    # migration
+    ("migration-half", [("volumes.yaml", "\ncohorts:", "\nmigration_plans: ▶moves.csv\ncohorts:"), moves()]),
+    (
+        "migration-half",
+        [
+            *MIGRATING,
+            ("volumes.yaml", "migration_plans: moves.csv\n", ""),
+            ("volumes.yaml", "  traffic: moves", "  ▶traffic: moves"),
+        ],
+    ),
+    ("unknown-phase", [*MIGRATING, moves("▶pilto,customers,2026-03-01,2026-03-31,5,1,agreed,x")]),
+    ("unknown-cohort", [*MIGRATING, moves("pilot,▶customer,2026-03-01,2026-03-31,5,1,agreed,x")]),
+    ("not-migrated", [*MIGRATING, *GUESTS, moves("pilot,▶guests,2026-03-01,2026-03-31,5,1,agreed,x")]),
+    ("outside-phase", [*MIGRATING, moves("pilot,customers,▶2026-02-28,2026-03-31,5,1,agreed,x")]),
+    ("outside-phase", [*MIGRATING, moves("pilot,customers,▶2026-05-31,2026-06-01,5,1,agreed,x")]),
+    (
+        "forecast-overlap",
+        [
+            *MIGRATING,
+            moves(
+                "pilot,customers,2026-03-01,2026-03-31,5,1,agreed,x",
+                "pilot,customers,▶2026-03-31,2026-04-30,5,1,agreed,x",
+            ),
+        ],
+    ),
+    ("above-cap", [*MIGRATING, moves("pilot,customers,2026-03-01,2026-03-31,▶501,1,agreed,x")]),
+    (
+        "above-cap",
+        [
+            *MIGRATING,
+            *GUESTS,
+            ("volumes.yaml", "generation: app", "generation: web"),
+            moves(
+                "pilot,guests,2026-03-10,2026-03-31,▶1,1,agreed,x",
+                "pilot,customers,2026-03-01,2026-03-31,500,1,agreed,x",
+            ),
+        ],
+    ),
+    ("not-whole", [*MIGRATING, ("assumptions.yaml", "value: 4,", "value: ▶1.5,")]),
+    ("not-whole", [*MIGRATING, ("assumptions.yaml", "value: 4,", "value: ▶101,")]),
+    ("not-whole", [*MIGRATING, ("assumptions.yaml", "value: 4,", "value: ▶4, low: 3, high: 5,")]),
+    (
+        "share-above-one",
+        [*MIGRATING, assumed("failing", "▶2"), ("volumes.yaml", "fails: orders-kept", "fails: failing")],
+    ),
+    ("unknown-generation", [*MIGRATING, ("volumes.yaml", "moves\n  generation: web", "moves\n  generation: ▶wep")]),
+    ("unknown-assumption", [*MIGRATING, ("volumes.yaml", "cap: cap", "cap: ▶cup")]),
+    ("unknown-assumption", [*MIGRATING, ("volumes.yaml", "retries: retries", "retries: ▶retrys")]),
+    (
+        "unknown-assumption",
+        [*MIGRATING, ("volumes.yaml", "  in_window: evening-share\n  s", "  in_window: ▶even\n  s")],
+    ),
+    ("unknown-assumption", [*MIGRATING, ("volumes.yaml", "per_attempt: requests-", "per_attempt: ▶request-")]),
+    ("unknown-assumption", [*MIGRATING, ("volumes.yaml", "fails: orders-kept", "fails: ▶orders-lost")]),
+    ("unknown-message-path", [*MIGRATING, ("volumes.yaml", "path: browse, per", "path: ▶brows, per")]),
+    ("unknown-message", [*MIGRATING, ("volumes.yaml", "message: change-basket", "message: ▶change-bascket")]),
+    ("unknown-profile", [*MIGRATING, ("volumes.yaml", "share\n  steps", "share\n  profile: ▶shopers\n  steps")]),
+    # shares and ranges
+    ("range-open", [("assumptions.yaml", "    low: 0.40\n", ""), ("assumptions.yaml", "id: evening", "▶id: evening")]),
+    ("range-open", [("assumptions.yaml", "    high: 0.65\n", ""), ("assumptions.yaml", "id: evening", "▶id: evening")]),
+    ("outside-range", [("assumptions.yaml", "value: 12\n", "value: ▶7.99\n")]),
+    ("outside-range", [("assumptions.yaml", "value: 12\n", "value: ▶18.01\n")]),
+    ("outside-range", [("assumptions.yaml", "low: 0.40", "low: 0.66"), ("assumptions.yaml", "e: 0.50", "e: ▶0.50")]),
+    ("share-above-one", [("assumptions.yaml", "high: 0.65", "high: ▶1.01")]),
+    (
+        "share-above-one",
+        [assumed("kept", "▶2"), ("volumes.yaml", CATCH_UP, CATCH_UP.replace("orders-kept", "kept"))],
+    ),
+    (
+        "share-above-one",
+        [*MODED, assumed("often", "▶2"), ("volumes.yaml", "scheduled: orders-kept", "scheduled: often")],
+    ),
+    (
+        "share-above-one",
+        [
+            *ALERTED,
+            assumed("left", "▶2"),
+            ("volumes.yaml", "{per_device", "{suppression: {in_force: false, leaves: left}, per_device"),
+        ],
+    ),
+    # how a message is asked for
+    (
+        "mode-of-the-rest",
+        [*MODED, ("volumes.yaml", "{scheduled: orders-kept", "{scheduled: orders-kept, on-demand: ▶basket-share")],
+    ),
+    ("mode-impossible", [*MODED, ("messages.csv", ",yes\n", ",no\n"), ("volumes.yaml", "duled: o", "duled: ▶o")]),
+    (
+        "mode-impossible",
+        [
+            *MODED,
+            ("volumes.yaml", "share: ordering-share", "share: ordering-share\n    modes: {future-dated: ▶orders-kept}"),
+            ("messages.csv", "DSP", "No"),
+        ],
+    ),
+    (
+        "shares-above-one",
+        [
+            *MODED,
+            ("volumes.yaml", "{scheduled: orders-kept}", "▶{scheduled: orders-kept, future-dated: evening-share}"),
+        ],
+    ),
+    ("unknown-assumption", [*MODED, ("volumes.yaml", "scheduled: orders-kept", "scheduled: ▶orders-kep")]),
+    (
+        "schedule-nowhere",
+        [
+            *MODED,
+            ("system.yaml", "    scheduled_by: storefront\n", ""),
+            ("volumes.yaml", "path: browse\n", "path: ▶browse\n"),
+        ],
+    ),
+    # alerts, and what messages bring along
+    ("nuisance-half", [*ALERTED, ("volumes.yaml", "{per_device", "▶{nuisance_share: orders-kept, per_device")]),
+    ("nuisance-half", [*ALERTED, ("volumes.yaml", "{per_device", "▶{per_nuisance_device: orders-kept, per_device")]),
+    (
+        "devices-unknown",
+        [
+            *ALERTED,
+            ("volumes.yaml", "devices_per_meter: devices\n", ""),
+            ("volumes.yaml", "{per_device", "▶{per_device"),
+        ],
+    ),
+    ("path-offers", [*ALERTED, ("system.yaml", "alert", "request"), ("volumes.yaml", "th: browse\n", "th: ▶browse\n")]),
+    ("unknown-assumption", [*ALERTED, ("volumes.yaml", "meter: devices", "meter: ▶device")]),
+    ("unknown-assumption", [*ALERTED, ("volumes.yaml", "{per_device: req", "{per_device: ▶rek")]),
+    ("message-in-no-group", [OWN, brings("▶hello")]),
+    ("message-in-no-group", [OWN, *MIGRATING, ("volumes.yaml", "message: change-basket", "message: ▶hello")]),
+    ("unknown-message", [brings("▶hello")]),
+    ("unknown-message-path", [brings("search", path="▶purchas")]),
+    ("unknown-assumption", [brings("search", per_request="▶order-kept")]),
+    (
+        "absurd-volume",
+        [
+            assumed("many", "50000"),
+            ("volumes.yaml", "day]\n    groups: [o", "day, many]\n    groups: [o"),
+            (
+                "volumes.yaml",
+                "factors: [requests-per-customer-per-day, m",
+                "factors: ▶[requests-per-customer-per-day, m",
+            ),
+        ],
+    ),
+    (
+        "absurd-volume",
+        [
+            ("forecasts.csv", "meters,1", "thousand meters,1"),
+            ("forecasts.csv", "200000,,", "200000000,,"),
+            ("assumptions.yaml", "value: 12\n    low: 8", "value: 0.01\n    low: 0.01"),
+            ("volumes.yaml", "[requests-per-customer-per-day]\n    groups: [ordering]", "▶[]\n    groups: [ordering]"),
+        ],
+    ),
+    # the day
+    ("period-empty", [("volumes.yaml", LAST_PERIOD, 'begins: "22:00", ends: ▶"06:00"')]),
+    ("period-gap", [("volumes.yaml", LAST_PERIOD, 'begins: ▶"22:01", ends: "24:00"')]),
+    (
+        "period-gap",
+        [("volumes.yaml", LAST_PERIOD, 'begins: "22:00", ends: "23:59"'), ("volumes.yaml", "- {id: d", "▶- {id: d")],
+    ),
+    ("period-overlap", [("volumes.yaml", LAST_PERIOD, 'begins: ▶"21:59", ends: "24:00"')]),
+    ("window-empty", [("volumes.yaml", '{begins: "18:00", ends: "22:00"}', '{begins: "18:00", ends: ▶"18:00"}')]),
+    ("window-empty", [("volumes.yaml", '{begins: "18:00", ends: "22:00"}', '{begins: "22:00", ends: ▶"18:00"}')]),
+    ("window-cuts-period", [("volumes.yaml", '{begins: "18:00"', '{begins: ▶"18:30"')]),
+    ("window-cuts-period", [("volumes.yaml", 'ends: "22:00"}\nper', 'ends: ▶"23:00"}\nper')]),
+    ("profile-order", [("volumes.yaml", 'begins: "21:00"', 'begins: ▶"20:00"')]),
+    ("profile-order", [("volumes.yaml", 'begins: "21:00"', 'begins: ▶"24:00"')]),
+    ("profile-empty", profiled('      ▶- {begins: "00:00", rate: 0}\n      - {begins: "12:00", rate: 0.0}\n')),
+    ("unknown-profile", [("volumes.yaml", f"{ORDERS}\n    profile: shoppers", f"{ORDERS}\n    profile: ▶shopers")]),
+    (
+        "window-rest",
+        [
+            *profiled(EVENINGS_ONLY),
+            ("volumes.yaml", ORDERS, ORDERS.replace("evening-share", "▶evening-share")),
+        ],
+    ),
+    (
+        "window-unreached",
+        [
+            *profiled('      - {begins: "18:00", rate: 0}\n      - {begins: "22:00", rate: 1}\n'),
+            ("volumes.yaml", ORDERS, ORDERS.replace("evening-share", "▶evening-share")),
+        ],
+    ),
+    (
+        "window-rest",
+        [
+            *MIGRATING,
+            assumed("all", "1"),
+            *WHOLE_DAY,
+            ("volumes.yaml", "    in_window: evening-share", "    in_window: all"),
+            ("volumes.yaml", "  in_window: evening-share", "  in_window: ▶evening-share"),
+        ],
+    ),
+    # the calendar, and demand after an outage
+    (
+        "effect-never",
+        [("volumes.yaml", "weekdays: [saturday, sunday], ", ""), ("volumes.yaml", "- {id: weekend", "- ▶{id: weekend")],
+    ),
+    ("no-such-date", [("volumes.yaml", "weekdays: [saturday, sunday]", 'dates: ["02-29", ▶"02-30"]')]),
+    ("duplicate-entry", [("volumes.yaml", "weekdays: [saturday, sunday]", 'dates: ["04-01", ▶"04-01"]')]),
+    ("unknown-assumption", [("volumes.yaml", "factor: weekend-factor", "factor: ▶weekends")]),
+    ("unknown-traffic", [("volumes.yaml", "r: weekend-factor", "r: weekend-factor, traffic: [browse, ▶brows]")]),
+    ("unknown-traffic", [("volumes.yaml", "r: weekend-factor", "r: weekend-factor, traffic: [▶migration]")]),
+    ("unknown-group", [("volumes.yaml", "r: weekend-factor", "r: weekend-factor, groups: [▶browse]")]),
+    ("range", [("volumes.yaml", CATCH_UP, CATCH_UP.replace("1 h", "▶90 s"))]),
+    ("range", [("volumes.yaml", CATCH_UP, CATCH_UP.replace("2 h", "▶1441 min"))]),
+    ("unknown-assumption", [("volumes.yaml", CATCH_UP, CATCH_UP.replace("orders-kept", "▶order-kept"))]),
     # requirements
     ("unit-mismatch", [("requirements.yaml", "limit: 512 MiB", "limit: ▶512 ms")]),
     ("zero-limit", [("requirements.yaml", "limit: 8 KiB", "limit: ▶0 KiB")]),
@@ -286,6 +645,24 @@ def test_disagreement_is_found_where_it_stands(code: str, edits: list[Edit], tmp
     assert faults[0].source[faults[0].column - 1 :].strip() or faults[0].line == 1
 
 
+def test_the_last_of_all_days_may_be_forecast(tmp_path: Path) -> None:
+    edited(tmp_path / "shop", ("forecasts.csv", "2026-09-01,2026-12-31", "2026-09-01,2036-12-31"))
+    assert faults_of(tmp_path / "shop") == []
+    rows = "pilot,customers,9990-01-01,9998-12-31,5,,meters,1,agreed,x\n"
+    rows += "launch,customers,9999-01-01,9999-12-31,5,,meters,1,agreed,x\n"
+    edited(tmp_path / "late", ("forecasts.csv", "", FORECASTS + rows))
+    assert faults_of(tmp_path / "late") == []
+
+
+STARTS = {"moded": MODED, "alerted": ALERTED, "migrating": MIGRATING, "observed": OBSERVED, "guests": GUESTS}
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_what_examples_start_from_is_in_order(start: str, tmp_path: Path) -> None:
+    edited(tmp_path / "shop", *STARTS[start])
+    assert faults_of(tmp_path / "shop") == []
+
+
 def test_every_check_has_an_example() -> None:
     rooms = Path(catalog.agreement.__file__).parent.glob("*.py")
     texts = {
@@ -308,7 +685,7 @@ def test_disagreements_of_all_files_are_reported_at_once_in_order(tmp_path: Path
         ("system.yaml", "provider: payment-firm", "provider: nobody"),
         ("requirements.yaml", "limit: 8 KiB", "limit: 0 KiB"),
         ("requirements.yaml", "limit: 512 MiB", "limit: 512 ms"),
-        ("forecasts.csv", "launch,c", "launch,guests,1,0,agreed,x\nlaunch,c"),
+        ("forecasts.csv", LAUNCH, f"launch,guests,2026-06-01,2026-12-31,1,,meters,1,agreed,x\n{LAUNCH}"),
     )
     faults = faults_of(tmp_path / "shop")
     assert [fault.code for fault in faults] == [

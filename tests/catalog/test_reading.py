@@ -10,7 +10,7 @@ from catalogue_edits import MARK, Edit, edited, faults_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalog.declarations import FILES, Environment, TestType
+from catalog.declarations import FILES, Environment, Mode, ObservedMeasure, TestType
 from catalog.errors import DeclarationError, Fault
 from catalog.reading import read_catalogue, read_programme
 from catalog.template import write_template
@@ -43,6 +43,9 @@ def test_invalid_example_is_refused_where_it_is_wrong(example: Path, tmp_path: P
 def test_valid_example_is_accepted(example: Path, tmp_path: Path) -> None:
     assert faults_of(laid_over(example, tmp_path / "shop")) == []
 
+
+LATE = 'begins: "22:00", ends: ▶"24:00"'
+"""The template's last period, the place of its end marked."""
 
 SHAPES: list[tuple[str, str, str, list[Edit]]] = [
     ("unknown-key", "unknown key 'from_'", "did you mean 'from'?", [("system.yaml", "from: orders", "▶from_: orders")]),
@@ -235,7 +238,59 @@ SHAPES: list[tuple[str, str, str, list[Edit]]] = [
         [("environments.yaml", "orders: {workers: 6", "orders: {workers: ▶0")],
     ),
     ("range", "expected 30 or more; found 29", "", [("tests.yaml", "blocks: 40 #", "blocks: ▶29 #")]),
-    ("range", "expected 24 or less; found 25", "", [("volumes.yaml", "to_hour: 24", "to_hour: ▶25")]),
+    (
+        "range",
+        "expected 100 or more; found 99",
+        "",
+        [("volumes.yaml", "cohorts:", "sensitivity: {draws: ▶99}\ncohorts:")],
+    ),
+    (
+        "pattern",
+        "expected a time of day from 00:00 to 24:00",
+        "",
+        [("volumes.yaml", LATE.replace(MARK, ""), LATE.replace("24:00", "25:00"))],
+    ),
+    (
+        "pattern",
+        "expected a time of day",
+        "",
+        [("volumes.yaml", LATE.replace(MARK, ""), LATE.replace("24:00", "24:01"))],
+    ),
+    ("pattern", "expected a time of day", "", [("volumes.yaml", 'begins: "20:00"', 'begins: ▶"8:00"')]),
+    (
+        "type",
+        "expected text; found the number 22",
+        "put it in quotes",
+        [("volumes.yaml", LATE.replace(MARK, ""), LATE.replace('"24:00"', "22"))],
+    ),
+    (
+        "pattern",
+        "expected a month and a day, such as 04-01",
+        "",
+        [("volumes.yaml", "weekdays: [saturday, sunday]", 'dates: ["04-01", ▶"13-01"]')],
+    ),
+    (
+        "unknown-value",
+        "expected one of monday, tuesday",
+        "did you mean 'saturday'?",
+        [("volumes.yaml", "weekdays: [saturday, sunday]", "weekdays: [▶saterday, sunday]")],
+    ),
+    (
+        "unknown-value",
+        "expected one of scheduled, future-dated, on-demand",
+        "did you mean 'scheduled'?",
+        [("volumes.yaml", "share: basket-share", "share: basket-share\n    modes: {▶schedule: basket-share}")],
+    ),
+    ("pattern", "expected a date, such as 2020-06-30", "", [("forecasts.csv", "2026-12-31", "▶31.12.2026")]),
+    (
+        "unknown-value",
+        "expected one of meters, thousand meters",
+        "did you mean 'thousand meters'?",
+        [("forecasts.csv", "50000,,meters", "50,,▶thousand metres")],
+    ),
+    ("range", "expected 200000000 or less; found 200000001", "", [("forecasts.csv", "50000,,", "▶200000001,,")]),
+    ("type", "expected a whole number; found the text 'inf'", "", [("forecasts.csv", "50000,,", "▶inf,,")]),
+    ("type", "expected a whole number; found the text '1.5'", "", [("forecasts.csv", "50000,,", "50000,▶1.5,")]),
     ("range", "expected 0 or more; found -0.16", "", [("assumptions.yaml", "value: 0.16", "value: ▶-0.16")]),
     ("range", "expected at most 24 digits", "", [("assumptions.yaml", "value: 0.16", f"value: ▶0.{'1' * 25}")]),
     ("quantity", "expected a number and a unit", "", [("requirements.yaml", "limit: 8 KiB", "limit: ▶8 kilo")]),
@@ -331,7 +386,7 @@ def test_faults_of_all_files_are_reported_at_once_in_order(tmp_path: Path) -> No
     (tmp_path / "shop" / "requirements.yaml").unlink()
     found = [(Path(fault.file).name, fault.code) for fault in faults_of(tmp_path / "shop")]
     assert found == [
-        *[("assumptions.yaml", "unknown-key")] * 4,
+        *[("assumptions.yaml", "unknown-key")] * 5,
         ("forecasts.csv", "type"),
         ("requirements.yaml", "missing-file"),
         ("scope.yaml", "yaml"),
@@ -341,7 +396,8 @@ def test_faults_of_all_files_are_reported_at_once_in_order(tmp_path: Path) -> No
 
 
 def test_many_faults_of_one_file_are_bounded(tmp_path: Path) -> None:
-    edited(tmp_path / "shop", ("forecasts.csv", "launch,", "x,y,-1,no,no,\n" * 5000 + "launch,"))
+    bad = "x,y,soon,late,-1,-1,miles,1,no,\n"
+    edited(tmp_path / "shop", ("forecasts.csv", "launch,customers,2026-06", bad * 5000 + "launch,customers,2026-06"))
     assert len(faults_of(tmp_path / "shop")) == 500
 
 
@@ -419,8 +475,8 @@ def test_quoted_cells_may_hold_commas_quotes_and_line_breaks(tmp_path: Path) -> 
 def test_places_after_a_cell_of_two_lines_are_still_right(tmp_path: Path) -> None:
     place = edited(
         tmp_path / "shop",
-        ("forecasts.csv", '0,agreed,"Business plan 2026, table 3"', '0,agreed,"two\nlines"'),
-        ("forecasts.csv", "launch,customers,200000", "launch,customers,▶many"),
+        ("forecasts.csv", '1,agreed,"Business plan 2026, table 3"', '1,agreed,"two\nlines"'),
+        ("forecasts.csv", "200000,,", "▶many,,"),
     )
     (fault,) = faults_of(tmp_path / "shop")
     assert (fault.file, fault.line, fault.column) == place
@@ -431,6 +487,58 @@ def test_digests_name_every_file_by_its_bytes(tmp_path: Path) -> None:
     digests = read_catalogue(tmp_path / "shop").digests
     assert set(digests) == {*FILES, "forecasts.csv", "messages.csv"}
     assert digests == {name: sha256((tmp_path / "shop" / name).read_bytes()).hexdigest() for name in digests}
+
+
+def test_files_that_volumes_yaml_may_name_are_read_when_it_does(tmp_path: Path) -> None:
+    write_template(tmp_path / "shop")
+    plain = read_catalogue(tmp_path / "shop")
+    assert (plain.programme.migration_plans, plain.programme.observed_volumes) == ((), ())
+    assert not {"migration_plans", "observed_volumes"} & set(plain.documents)
+    observed = (
+        "begins,ends,measure,generation,value,standing,source\n2026-03-31,2026-03-31,meters,,41000,agreed,Till roll\n"
+    )
+    (tmp_path / "shop" / "observed.csv").write_text(observed)
+    edited_file = tmp_path / "shop" / "volumes.yaml"
+    edited_file.write_text(edited_file.read_text().replace("\ncohorts:", "\nobserved_volumes: observed.csv\ncohorts:"))
+    read = read_catalogue(tmp_path / "shop")
+    (row,) = read.programme.observed_volumes
+    assert (row.measure, row.generation, row.value) == (ObservedMeasure.METERS, "", 41_000)
+    assert set(read.digests) - set(plain.digests) == {"observed.csv"}
+    assert read.documents["observed_volumes"].file.endswith("shop/observed.csv")
+    (tmp_path / "shop" / "observed.csv").unlink()
+    assert [fault.code for fault in faults_of(tmp_path / "shop")] == ["missing-file"]
+
+
+@pytest.mark.parametrize(
+    ("unit", "counted", "prepayment"), [("meters", 50_000, None), ("thousand meters", 50_000_000, 7_000)]
+)
+def test_forecasts_are_counted_in_meters_whatever_their_unit(
+    unit: str, counted: int, prepayment: int | None, tmp_path: Path
+) -> None:
+    known = "" if prepayment is None else str(prepayment // 1000)
+    edited(
+        tmp_path / "shop",
+        ("forecasts.csv", ",meters,1,", f",{unit},1,"),
+        ("forecasts.csv", "50000,,", f"50000,{known},"),
+    )
+    first = read_programme(tmp_path / "shop").forecasts[0]
+    assert (first.counted, first.counted_prepayment) == (counted, prepayment)
+
+
+def test_the_register_says_how_a_message_may_be_asked_for(tmp_path: Path) -> None:
+    columns = ("critical\n", "critical,future_dated_pattern,dcc_scheduled\n")
+    edited(
+        tmp_path / "shop",
+        ("messages.csv", *columns),
+        ("messages.csv", ",no\n", ",no,No,yes\n"),
+        ("messages.csv", "an order,yes\n", "an order,yes,Device,no\n"),
+    )
+    registered = read_programme(tmp_path / "shop").registered
+    assert [mode for mode in Mode if registered["place-order"].allows(mode)] == [Mode.FUTURE_DATED, Mode.ON_DEMAND]
+    assert [mode for mode in Mode if registered["search"].allows(mode)] == [Mode.SCHEDULED, Mode.ON_DEMAND]
+    write_template(tmp_path / "plain")
+    bare = read_programme(tmp_path / "plain").registered["search"]
+    assert [mode for mode in Mode if bare.allows(mode)] == [Mode.ON_DEMAND]
 
 
 def test_a_variant_is_filled_in_with_what_it_extends(tmp_path: Path) -> None:

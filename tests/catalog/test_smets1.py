@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 
@@ -14,23 +15,27 @@ from pydantic import BaseModel
 from catalog.declarations import (
     CohortOfMeters,
     ComponentScope,
-    Driver,
     EnvironmentKind,
     Forecast,
     Metric,
+    Mode,
+    ObservedMeasure,
     Phase,
     Programme,
     Standing,
     TestType,
     Traffic,
+    minute_of,
 )
 from catalog.reading import read_programme
+from catalog.routes import assumptions_used
 
 FOLDER = Path(__file__).parents[2] / "catalog" / "smets1"
 WINDOW_SECONDS = 8 * 3600
 PHASES = ("ioc", "moc", "foc")
 S1SPS = ("s1sp-ioc", "s1sp-moc-mds", "s1sp-moc-secure", "s1sp-foc")
 COMPONENTS = ("dsp", *S1SPS, "dco", "cp")
+MIGRATION_PATHS = ("smets1-migration", "smets1-commissioning")
 LATER_THAN_DUIS_3 = {"6.14.3", "6.28", "6.29", "6.30", "6.31", "6.32", "7.13", "7.14", "7.15", "7.16", "11.4", "14.1"}
 
 
@@ -60,38 +65,68 @@ def forecast(phase: str, cohort_id: str) -> Forecast:
     return next(row for row in programme().forecasts if (row.phase, row.cohort) == (phase, cohort_id))
 
 
+def migrations(phase: str, cohort_id: str) -> int:
+    """Installations a day at the end of the phase, when the ramp-up is over."""
+    rows = [row for row in programme().migration_plans if (row.phase, row.cohort) == (phase, cohort_id)]
+    return rows[-1].installations_per_day if rows else 0
+
+
 def per_second(row: Forecast, stream: Traffic, group_id: str) -> Decimal:
     """Messages a second in the peak window: the declared rule, written out without the volume model."""
-    amount = Decimal(row.meters if stream.driver is Driver.METERS else row.migrations_per_day)
+    amount = Decimal(row.meters)
     for factor in stream.factors:
         amount *= value(factor)
+    if stream.alerts:
+        nuisance = value("nuisance-device-share")
+        ordinary = (1 - nuisance) * value("alerts-per-device-per-day")
+        alerts = ordinary + nuisance * value("alerts-per-nuisance-device-per-day")
+        amount *= value("devices-per-meter") * alerts
     return amount * group_share(group_id) * value(stream.in_window) / WINDOW_SECONDS
 
 
-def passes(component: str, stream: Traffic, row: Forecast) -> bool:
-    """Whether a stream of that cohort's messages goes through the component."""
-    if cohort(row.cohort).generation != stream.generation:
+def attempts() -> Decimal:
+    """Attempts per installation: 1 + F + F^2 + F^3 + F^4, with F what fails at some step."""
+    failing = 1 - (1 - value("validation-failure-share")) * (1 - value("device-test-failure-share")) * (
+        1 - value("commissioning-failure-share")
+    )
+    return sum((failing**again for again in range(5)), start=Decimal(0))
+
+
+def migration_per_second(phase: str, cohort_id: str, path: str) -> Decimal:
+    """Messages a second of the migration steps that take a path."""
+    reached, messages = Decimal(1), Decimal(0)
+    for step in programme().volumes.migration.steps:  # type: ignore[union-attr]  # declared
+        if step.path == path:
+            messages += reached * value(step.per_attempt)
+        reached *= 1 - (value(step.fails) if step.fails else 0)
+    return migrations(phase, cohort_id) * attempts() * messages * value("migration-in-window") / WINDOW_SECONDS
+
+
+def passes(component: str, path_id: str, generation: str, cohort_id: str) -> bool:
+    """Whether messages of that cohort on a path go through the component."""
+    if cohort(cohort_id).generation != generation:
         return False
-    path = next(path for path in programme().system.message_paths if path.id == stream.path)
+    path = next(path for path in programme().system.message_paths if path.id == path_id)
     if component in path.steps:
         return True
-    return f"role:{programme().component(component).role}" in path.steps and component in cohort(row.cohort).served_by
+    return f"role:{programme().component(component).role}" in path.steps and component in cohort(cohort_id).served_by
 
 
 def target_rate(component: str, phase: str = "foc", groups: frozenset[str] | None = None) -> Decimal:
     """Messages a second that a component's tests must offer, at a phase's volumes, before any rehearsal's factor."""
-    return sum(
-        (
-            per_second(row, stream, group)
-            for row in programme().forecasts
-            if row.phase == phase
-            for stream in programme().volumes.traffic
-            if passes(component, stream, row)
-            for group in stream.groups
-            if groups is None or group in groups
-        ),
-        Decimal(0),
-    )
+    total = Decimal(0)
+    for row in (row for row in programme().forecasts if row.phase == phase):
+        for stream in programme().volumes.traffic:
+            counted = [group for group in stream.groups if groups is None or group in groups]
+            asked = sum((per_second(row, stream, group) for group in counted), start=Decimal(0))
+            total += asked * passes(component, stream.path, stream.generation, row.cohort)
+            for brought in stream.brings if groups is None else ():
+                total += (
+                    asked * value(brought.per_request) * passes(component, brought.path, stream.generation, row.cohort)
+                )
+        for path in MIGRATION_PATHS if groups is None else ():
+            total += migration_per_second(phase, row.cohort, path) * passes(component, path, "smets1", row.cohort)
+    return total
 
 
 def rehearsed_rate(component: str, groups: frozenset[str] | None = None) -> Decimal:
@@ -113,9 +148,7 @@ def test_foc_forecasts_add_up_to_the_meters_published_for_the_end_of_2022(genera
 
 
 def test_foc_migrations_are_the_assumed_number_and_no_phase_exceeds_what_can_be_migrated() -> None:
-    daily = Counter[str]()
-    for row in programme().forecasts:
-        daily[row.phase] += row.migrations_per_day
+    daily = {phase: sum(migrations(phase, each.id) for each in programme().volumes.cohorts) for phase in PHASES}
     assert daily["foc"] == value("migrations-per-day") == 50_000
     assert all(daily[phase] <= value("migrations-per-day") < value("migration-capacity-per-day") for phase in PHASES)
 
@@ -124,7 +157,40 @@ def test_foc_migrations_are_the_assumed_number_and_no_phase_exceeds_what_can_be_
 def test_phases_are_cumulative(cohort_id: str) -> None:
     rows = [forecast(phase, cohort_id) for phase in PHASES]
     assert [row.meters for row in rows] == sorted(row.meters for row in rows)
-    assert [row.migrations_per_day for row in rows] == sorted(row.migrations_per_day for row in rows)
+    planned = [migrations(phase, cohort_id) for phase in PHASES]
+    assert planned == sorted(planned)
+
+
+def test_each_cohort_is_migrated_in_a_ramp_that_never_falls() -> None:
+    for phase in PHASES:
+        for each in programme().volumes.cohorts:
+            rows = [row for row in programme().migration_plans if (row.phase, row.cohort) == (phase, each.id)]
+            assert [row.installations_per_day for row in rows] == sorted(row.installations_per_day for row in rows)
+
+
+def test_no_day_plans_more_migrations_than_the_last_of_its_phase_and_none_above_the_cap() -> None:
+    for phase in PHASES:
+        last = sum(migrations(phase, each.id) for each in programme().volumes.cohorts)
+        plans = [row for row in programme().migration_plans if row.phase == phase]
+        for day in {row.begins for row in plans}:  # a sum is highest where some row begins
+            planned = sum(row.installations_per_day for row in plans if row.begins <= day <= row.ends)
+            assert planned <= last < value("migration-capacity-per-day"), (phase, day)
+
+
+def test_phases_follow_each_other_day_after_day() -> None:
+    rows = programme().forecasts
+    spans = {(row.phase, row.begins, row.ends) for row in rows}
+    assert spans == {
+        ("ioc", "2019-11-01", "2020-06-30"),
+        ("moc", "2020-07-01", "2021-06-30"),
+        ("foc", "2021-07-01", "2022-12-31"),
+    }
+    assert {row.cohort for row in rows} == {each.id for each in programme().volumes.cohorts}
+
+
+def test_no_day_of_the_calendar_is_busier_than_another() -> None:
+    """What the hand calculation rests on, for it knows no calendar."""
+    assert {value(effect.factor) for effect in programme().volumes.calendar} == {1}
 
 
 def test_a_cohort_has_nothing_before_its_own_phase() -> None:
@@ -148,7 +214,7 @@ def test_foc_volumes_are_the_highest_that_any_component_meets() -> None:
 
 
 def test_shares_of_smets2_traffic_use_the_whole_exactly() -> None:
-    streams = ("smets2-bau", "smets2-install", "smets2-non-device")
+    streams = ("smets2-bau", "smets2-critical", "smets2-install", "smets2-non-device")
     assert sum(group_share(group) for stream in streams for group in traffic(stream).groups) == 1
 
 
@@ -160,29 +226,28 @@ def test_shares_of_smets1_traffic_use_all_but_install_and_commission() -> None:
 
 def test_assumptions_that_are_shares_are_not_above_one() -> None:
     shares = [assumption for assumption in programme().assumptions if assumption.unit == "share"]
-    assert len(shares) == 15
-    assert all(0 < assumption.value <= 1 for assumption in shares)
+    assert len(shares) == 23
+    assert all(0 <= assumption.value <= 1 for assumption in shares)
 
 
 def test_every_assumption_is_used_or_says_why_it_is_kept() -> None:
     volumes = programme().volumes
-    used = {name for stream in volumes.traffic for name in (*stream.factors, stream.in_window)}
-    used |= {group.share for group in volumes.groups if group.share}
+    used = assumptions_used(volumes) | {each.kept for each in volumes.catch_up}
     unused = {assumption.id for assumption in programme().assumptions} - used
     assert unused == {
         "messages-per-meter-per-day-2019",
         "dcc-alerts-per-meter-per-day",
         "migrations-per-day",
-        "migration-capacity-per-day",
+        "alerts-left-by-suppression",
     }
-    assert all(programme().assumption(assumption).note for assumption in unused)
+    assert all(programme().assumption(assumption).note for assumption in unused - {"alerts-left-by-suppression"})
+    suppression = traffic("smets1-alert").alerts.suppression  # type: ignore[union-attr]  # declared
+    assert (suppression.leaves, suppression.in_force) == ("alerts-left-by-suppression", False)  # type: ignore[union-attr]
 
 
 def test_the_whole_estate_of_53_million_meters_would_send_2830_messages_a_second() -> None:
-    estate = Forecast(
-        phase="foc", cohort="smets2", meters=53_000_000, migrations_per_day=0, standing=Standing.PROPOSED, source="-"
-    )
-    streams = (traffic(name) for name in ("smets2-bau", "smets2-install", "smets2-non-device"))
+    estate = forecast("foc", "smets2").model_copy(update={"meters": 53_000_000})
+    streams = [traffic(name) for name in ("smets2-bau", "smets2-critical", "smets2-install", "smets2-non-device")]
     rate = sum(per_second(estate, stream, group) for stream in streams for group in stream.groups)
     assert round(rate) == 2_834  # 53 m x 1.54 / 28,800 s
     assert round(rate / 10) * 10 == 2_830
@@ -190,10 +255,42 @@ def test_the_whole_estate_of_53_million_meters_would_send_2830_messages_a_second
 
 @pytest.mark.parametrize(("daily", "hundredths"), [(50_000, 174), (70_000, 243)])
 def test_migrations_a_day_as_migrations_a_second(daily: int, hundredths: int) -> None:
-    row = forecast("foc", "smets1-ioc").model_copy(update={"migrations_per_day": daily})
-    messages = per_second(row, traffic("smets1-migration"), "migration")
-    attempts = messages / value("migration-messages-per-attempt")
-    assert round(attempts / value("attempts-per-migration") * 100) == hundredths
+    """The first step is one message of each attempt: without failures, one a migration."""
+    messages = daily * attempts() * value("validations-per-attempt") / WINDOW_SECONDS
+    assert round(messages / attempts() * 100) == hundredths
+
+
+def test_attempts_per_installation_are_those_that_the_environments_explain() -> None:
+    assert value("migration-retries") == 4  # hence up to F^4
+    assert f"{attempts():.5f}" == "1.05175"
+    assert "'A' attempts per installation, 1.05175" in (FOLDER / "environments.yaml").read_text("utf-8")
+    failing = Fraction(1) - Fraction("0.98") * Fraction("0.98") * Fraction("0.99")
+    assert Fraction(attempts()) * (1 - failing) == 1 - failing**5  # so many installations are migrated in the end
+
+
+def test_each_step_of_a_migration_is_reached_by_what_did_not_fail_before() -> None:
+    scale = attempts() * 50_000 / WINDOW_SECONDS
+    taken = {path: migration_per_second("foc", "smets1-ioc", path) / scale / Decimal("0.3") for path in MIGRATION_PATHS}
+    assert round(taken["smets1-migration"], 12) == 1 + 5 * Decimal("0.98")
+    assert round(taken["smets1-commissioning"], 12) == 5 * Decimal("0.9604") + Decimal("0.950796")
+
+
+def test_each_critical_command_to_smets2_comes_after_one_transform_and_no_other_message_does() -> None:
+    bringing = {stream.id: stream.brings for stream in programme().volumes.traffic if stream.brings}
+    ((only, (brought,)),) = bringing.items()
+    assert (only, brought.message, brought.path) == ("smets2-critical", "transform", "smets2-transform")
+    assert {register()[srv]["critical"] for srv in srvs_of(*traffic("smets2-critical").groups)} == {"yes"}
+    assert {register()[srv]["critical"] for srv in srvs_of(*traffic("smets2-bau").groups)} == {"no"}
+    commands = sum(per_second(forecast("foc", "smets2"), traffic(only), group) for group in traffic(only).groups)
+    assert f"{commands * value(brought.per_request):.1f}" == "110.8"
+
+
+def test_one_alert_per_device_and_day_is_near_what_was_observed() -> None:
+    observed = {(row.measure, row.ends): row.value for row in programme().observed_volumes if not row.generation}
+    alerts = observed[ObservedMeasure.ALERTS, "2022-07-31"]
+    devices = observed[ObservedMeasure.METERS, "2022-07-31"] * value("devices-per-meter")
+    assert value("alerts-per-device-per-day") == 1
+    assert f"{alerts / devices:.2f}" == "0.96"
 
 
 def test_alerts_are_counted_per_device() -> None:
@@ -204,11 +301,43 @@ def test_alerts_are_counted_per_device() -> None:
 
 @pytest.mark.parametrize(
     ("component", "rate"),
-    [("dsp", "2,475.1"), ("s1sp-ioc", "371.5"), ("s1sp-foc", "247.6"), ("dco", "124.0"), ("cp", "10.9")],
+    [("dsp", "2,585.5"), ("s1sp-ioc", "371.3"), ("s1sp-foc", "247.5"), ("dco", "123.8"), ("cp", "10.5")],
 )
 def test_target_rates_are_those_that_the_environments_explain(component: str, rate: str) -> None:
     assert f"{target_rate(component):,.1f}" == rate
     assert re.search(rf"^#.*=\s+{re.escape(rate)}\s+x", (FOLDER / "environments.yaml").read_text("utf-8"), re.MULTILINE)
+
+
+# --- the hours of the day, and how messages are asked for ---
+
+
+def test_the_window_is_eight_hours_cut_into_hours() -> None:
+    volumes = programme().volumes
+    begins, ends = minute_of(volumes.peak_window.begins), minute_of(volumes.peak_window.ends)
+    assert (ends - begins) * 60 == WINDOW_SECONDS
+    within = [each for each in volumes.periods if begins <= minute_of(each.begins) < ends]
+    assert [minute_of(each.ends) - minute_of(each.begins) for each in within] == [60] * 8
+
+
+def test_every_stream_of_messages_follows_a_profile_and_every_profile_is_followed() -> None:
+    volumes = programme().volumes
+    assert volumes.migration
+    followed = {volumes.migration.profile, *(stream.profile for stream in volumes.traffic)}
+    assert followed == {profile.id for profile in volumes.profiles}
+
+
+@pytest.mark.parametrize(
+    ("group_id", "mode", "possible"),
+    [
+        ("reads", Mode.SCHEDULED, {"4.6.1", "4.6.2", "4.8.1", "4.8.2", "4.8.3", "4.12.1", "4.12.2", "4.16", "4.17"}),
+        ("change-of-supplier", Mode.FUTURE_DATED, {"3.2", "6.23"}),
+        ("tariff-and-price", Mode.FUTURE_DATED, {"1.1.1", "1.1.2", "1.2.1", "1.2.2"}),
+    ],
+)
+def test_modes_are_those_that_the_register_allows(group_id: str, mode: Mode, possible: set[str]) -> None:
+    group = next(group for group in programme().volumes.groups if group.id == group_id)
+    assert list(group.modes) == [mode]
+    assert {srv for srv in srvs_of(group_id) if programme().registered[srv].allows(mode)} == possible
 
 
 # --- service reference variants ---
@@ -239,7 +368,10 @@ def test_every_variant_is_known_in_one_group_only_and_no_later_than_duis_3() -> 
 
 
 def test_every_own_message_is_sent() -> None:
-    sent = {srv for stream in programme().volumes.traffic for srv in srvs_of(*stream.groups)}
+    volumes = programme().volumes
+    sent = {srv for stream in volumes.traffic for srv in srvs_of(*stream.groups)}
+    sent |= {brought.message for stream in volumes.traffic for brought in stream.brings}
+    sent |= {step.message for step in volumes.migration.steps}  # type: ignore[union-attr]  # declared
     assert {message.id for message in programme().volumes.own_messages} <= sent
 
 
@@ -450,6 +582,7 @@ def test_no_exclusion_contradicts_what_is_included() -> None:
 def test_components_that_are_excluded_have_an_exclusion() -> None:
     stated = {item.id for item in programme().scope.exclusions}
     excluded = {item.id for item in programme().system.components if item.scope is ComponentScope.EXCLUDED}
+    assert excluded == {name for item in programme().scope.exclusions for name in item.components}
     assert excluded == {"requesting-party", "smets1-csp", "smets2-csp"}
     assert excluded - {"smets2-csp"} <= stated
     assert "smets2-csps" in stated
@@ -503,6 +636,9 @@ def test_figures_from_memory_are_unverified() -> None:
 def test_numbers_published_for_another_purpose_are_unverified() -> None:
     unverified = {item.id for item in programme().assumptions if item.standing is Standing.UNVERIFIED}
     assert unverified == {
+        "alerts-per-nuisance-device-per-day",
+        "migration-retries",
+        "transforms-per-critical-request",
         "messages-per-meter-per-day",
         "messages-per-meter-per-day-2019",
         "reads-share",

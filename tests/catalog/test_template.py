@@ -1,12 +1,13 @@
 """The programme that `init` writes: in order, explained to editors, rehearsed within a minute, never written over."""
 
 import json
+import re
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from catalog.declarations import FILES, Metric, Profile, Programme, TestType
+from catalog.declarations import FILES, Metric, Profile, Programme, TestType, minute_of
 from catalog.errors import UsageError, WorldError
 from catalog.reading import read_programme
 from catalog.template import write_template
@@ -21,10 +22,14 @@ def programme(tmp_path: Path) -> Programme:
 
 
 def target_rate(programme: Programme, component: str) -> Decimal:
-    """Messages a second that the launch's peak window offers to a component (each traffic's path counted once)."""
+    """Messages a second that the launch's peak window offers to a component (each traffic's path counted once).
+
+    On the busiest day: with the most customers, the calendar's factors being 1.
+    """
     volumes = programme.volumes
-    window = next(period for period in volumes.periods if period.id == volumes.peak_window)
-    meters = sum(row.meters for row in programme.forecasts if row.phase == "launch")
+    window = minute_of(volumes.peak_window.ends) - minute_of(volumes.peak_window.begins)
+    meters = max(row.meters for row in programme.forecasts if row.phase == "launch")
+    assert {programme.assumption(effect.factor).value for effect in volumes.calendar} == {1}
     groups = {group.id: group for group in volumes.groups}
     steps = {path.id: [step.removeprefix("role:") for step in path.steps] for path in programme.system.message_paths}
     rate = Decimal(0)
@@ -33,7 +38,16 @@ def target_rate(programme: Programme, component: str) -> Decimal:
             share = sum(programme.assumption(groups[name].share or "").value for name in traffic.groups)
             factor = programme.assumption(traffic.factors[0]).value
             rate += meters * factor * share * programme.assumption(traffic.in_window).value
-    return rate / ((window.to_hour - window.from_hour) * 3600)
+    return rate / (window * 60)
+
+
+@pytest.mark.parametrize(("component", "rate"), [("storefront", "83.3"), ("orders", "3.33")])
+def test_its_target_rates_are_those_that_its_environments_explain(
+    programme: Programme, component: str, rate: str, tmp_path: Path
+) -> None:
+    explained = (tmp_path / "shop" / "environments.yaml").read_text(encoding="utf-8")
+    assert re.search(rf"^#   {component}  .*=\s+{re.escape(rate)}\s+x", explained, re.MULTILINE)
+    assert round(target_rate(programme, component), len(rate.partition(".")[2])) == Decimal(rate)
 
 
 def profile(programme: Programme, kind: TestType) -> Profile:
@@ -75,6 +89,17 @@ def test_its_rehearsal_offers_enough_and_stops_between_two_and_three_times(
     assert stress.step_latency is not None
     assert environment.durations[TestType.STRESS] * overload / headroom > stress.step_latency
     assert emulated.service * 2 < stress.step_latency
+
+
+def test_it_shows_what_a_volume_model_may_declare(programme: Programme) -> None:
+    volumes = programme.volumes
+    assert volumes.profiles
+    assert volumes.calendar
+    assert volumes.catch_up
+    assert [assumption.id for assumption in programme.assumptions if assumption.low is not None]
+    launch = [row for row in programme.forecasts if row.phase == "launch"]
+    assert [row.begins for row in launch] == ["2026-06-01", "2026-09-01"]  # a phase in two stretches
+    assert launch[0].meters < launch[1].meters
 
 
 def test_its_rehearsal_of_a_phase_takes_less_than_a_minute(programme: Programme) -> None:

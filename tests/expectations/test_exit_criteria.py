@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.declarations import CriterionKind, Programme, Standing
-from catalog.reading import read_programme
+from catalog.reading import Catalogue, read_programme
 from catalog.template import write_template
 from expectations.exit_criteria import (
     Held,
@@ -109,6 +109,23 @@ def test_numbers_in_use_follow_the_phase_whose_volumes_are_the_target(programme:
     assert forecasts == {"pilot", "launch"}
 
 
+@pytest.mark.parametrize(
+    "left", ["forecast", "migration plan", "daily profile", "assumption", "requirement", "conduct"]
+)
+def test_a_number_of_any_kind_that_is_not_agreed_is_told(smets1: Catalogue, left: str) -> None:
+    agreed = _agreed(smets1.programme)
+    assert {number.standing for number in numbers_in_use(agreed, "foc")} == {Standing.AGREED}
+    told = [number for number in numbers_in_use(smets1.programme, "foc") if number.kind == left]
+    assert told
+    assert {number.standing for number in told} & {Standing.PROPOSED, Standing.UNVERIFIED}
+    assert len({number.id for number in told}) == len(told)
+
+
+def test_only_the_plans_of_the_phases_in_use_count(smets1: Catalogue) -> None:
+    plans = [number for number in numbers_in_use(smets1.programme, "ioc") if number.kind == "migration plan"]
+    assert {number.id.partition("/")[0] for number in plans} == {"ioc", "foc"}
+
+
 def test_people_alone_tell_what_is_theirs(programme: Programme) -> None:
     held = hold(programme, CriterionKind.PEOPLE, verdicts=("proved",), ends=("executed",))
     assert held.state is State.CANNOT_BE_TOLD
@@ -139,10 +156,13 @@ def _agreed(programme: Programme) -> Programme:
         return tuple(entry.model_copy(update={"standing": Standing.AGREED}) for entry in entries)
 
     tests = programme.tests.model_copy(update={"profiles": each(programme.tests.profiles)})
+    volumes = programme.volumes.model_copy(update={"profiles": each(programme.volumes.profiles)})
     return programme.model_copy(
         update={
             "assumptions": each(programme.assumptions),
             "forecasts": each(programme.forecasts),
+            "migration_plans": each(programme.migration_plans),
+            "volumes": volumes,
             "requirements": each(programme.requirements),
             "tests": tests,
         }

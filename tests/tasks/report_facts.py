@@ -1,11 +1,11 @@
 """Builds the facts of a phase as the stages would record them: realistic, whole, and the same every time."""
 
-from dataclasses import asdict
 from typing import Any
 
 from catalog.canonical import digest
 from catalog.declarations import METRICS, Direction, Metric, Profile, Programme, Requirement, TestPlan, TestType
-from tasks.volumes import model_volumes
+from tasks.volumes.model import model_phase
+from tasks.volumes.tables import a3, levels_tested, tabulate
 
 START_US = 1_800_000_000_000_000
 HEADROOM_PPM = 2_000_000
@@ -38,7 +38,9 @@ class _Builder:
         plans = [plan for plan in self.programme.tests.plans if self.phase in plan.phases]
         tests = [self._test(plan, self.profiles[name]) for plan in plans for name in plan.tests]
         phases = dict.fromkeys([self.phase, *(plan.volumes_of for plan in plans)])
-        volumes = [asdict(row) for phase in phases for row in model_volumes(self.programme, phase)]
+        models = {phase: model_phase(self.programme, phase) for phase in phases}
+        modelled = {phase: model.rows for phase, model in models.items()}
+        levels = levels_tested(self.programme, self.phase, modelled)
         return {
             "programme": self.programme.model_dump(mode="json", by_alias=True),
             "programme_digest": named("programme"),
@@ -46,7 +48,12 @@ class _Builder:
             "occasion": self.phase,
             "environment": self.environment.model_dump(mode="json", by_alias=True),
             "code": "0.1.0",
-            "volumes": {"digests": {phase: named(f"volumes {phase}") for phase in phases}, "rows": volumes},
+            "volumes": {
+                "digests": {phase: named(f"volumes {phase}") for phase in phases},
+                "rows": {phase: a3(self.programme, rows) for phase, rows in modelled.items()},
+                "model_digest": named("volume model"),
+                "model": tabulate(self.programme, models[self.phase], levels),
+            },
             "plan": {"digest": named("plan"), "tests": [self._planned(test) for test in tests]},
             "tests": tests,
             "measurements": self.measurements,

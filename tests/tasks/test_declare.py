@@ -82,5 +82,6 @@ def test_a_file_that_changed_after_it_was_read_is_not_recorded_as_what_was_read(
 
 def test_volume_inputs_hold_every_declaration_that_volumes_are_made_of(smets1):
     inputs = volume_inputs(programme_document(smets1.programme))
-    assert set(inputs) == {"volumes", "assumptions", "forecasts", "srv_register", "components", "message_paths"}
+    declared = {"volumes", "assumptions", "forecasts", "migration_plans", "observed_volumes", "srv_register"}
+    assert set(inputs) == declared | {"components", "message_paths"}
     assert {"id", "role", "scope"} == set(inputs["components"][0])

@@ -21,7 +21,7 @@ from tasks.inject.files import Outcome
 from tasks.inject.injector import Injection
 from tasks.parquet import read_table, table_bytes
 from tasks.plan import phases_needed, plan_tests
-from tasks.volumes import model_volumes, parted
+from tasks.volumes.model import model_volumes, parted
 
 QUICK = {"load": 600_000, "stress": 500_000, "soak": 1_000_000}
 

@@ -16,7 +16,7 @@ from tasks.measuring import settings
 from tasks.parquet import frame, read_table, table_bytes
 from tasks.plan import Decided, Decision, History, decide, plan_tests
 from tasks.stage import Artefact, document
-from tasks.volumes import Volume, model_volumes
+from tasks.volumes.model import Volume, model_volumes
 
 
 class Phase:
@@ -30,6 +30,8 @@ class Phase:
         columns = {field.name: [getattr(row, field.name) for row in self.rows] for field in fields(Volume)}
         table = Artefact(data=table_bytes("volumes", frame("volumes", columns)))
         self.volumes = self.recorder.record(Kind.DERIVED, "volumes", outputs={"volumes": table})
+        model = document({"window": {"seconds": 14_400}})
+        self.tabulated = self.recorder.record(Kind.DERIVED, "volume-model", outputs={"volume model": model})
         self.environment = self.programme.environment("rehearsal")
         self.planned = {
             each.test: each
@@ -100,7 +102,8 @@ class Phase:
         )
         plan = self.recorder.record(Kind.DERIVED, "plan", outputs={"plan": document(["plan"])})
         evidence = Evidence(
-            declared=self.declared, volumes={"launch": (self.volumes, self.rows)}, plan=plan, ended=self.ended,
+            declared=self.declared, volumes={"launch": (self.volumes, self.rows)}, tabulated=self.tabulated,
+            plan=plan, ended=self.ended,
             measured=self.measured, measurements=self.measurements, observed=observed, observations=self.observations,
             verdicts=self.verdicts,
         )  # fmt: skip
@@ -126,8 +129,11 @@ def test_facts_of_a_phase_hold_nothing_that_a_machine_could_round(phase):
     assert (facts["phase"], facts["occasion"], facts["code"]) == ("launch", "launch", "1")
     assert facts["environment"]["id"] == "rehearsal"
     assert facts["volumes"]["digests"] == {"launch": phase.volumes.output("volumes")}
-    assert sum(row["messages"] for row in facts["volumes"]["rows"]) == sum(row.messages for row in phase.rows)
-    assert facts["ledger"] == {"head": phase.runbook.workspace.ledger.head().digest, "records": 7}
+    rows = facts["volumes"]["rows"]["launch"]
+    assert sum(row["day"] for row in rows) == sum(row.messages for row in phase.rows)
+    assert sum(row["window"] for row in rows) == sum(row.messages for row in phase.rows if row.period == "evening")
+    assert facts["volumes"]["model"] == phase.store.document(facts["volumes"]["model_digest"])
+    assert facts["ledger"] == {"head": phase.runbook.workspace.ledger.head().digest, "records": 8}
     assert facts["measurements"] == phase.measurements
     assert facts["observations"]["rows"] == phase.observations
     observed = phase.runbook.workspace.select(Kind.OBSERVED)[0]

@@ -24,7 +24,7 @@ from tasks.plan import (
     standing,
 )
 from tasks.stage import document
-from tasks.volumes import model_volumes, target_volumes
+from tasks.volumes.model import model_volumes, target_volumes
 
 LOAD = "orders.load"
 
@@ -138,7 +138,7 @@ HELD = [
     ("environments.rehearsal.estate", 9_000_000, "arrivals.estate"),
     ("tests.profiles.load.arrivals", {"process": "even"}, "arrivals.shape.process"),
     ("assumptions.ordering-share.value", "0.05", "volumes.messages.purchase|place-order|request"),
-    ("volumes.periods", [{"id": "evening", "title": "t", "from_hour": 0, "to_hour": 24}], "volumes.window_us"),
+    ("volumes.peak_window", {"begins": "18:00", "ends": "24:00"}, "volumes.window_us"),
 ]
 
 

@@ -190,7 +190,7 @@ def test_a_hostile_component_does_not_leave_its_chart(report: dict[str, Any]) ->
 
 def test_each_chart_has_a_name_its_numbers_and_the_shipped_font(report: dict[str, Any], text: str) -> None:
     names = re.findall(r'role="img" aria-label="([^"]+)"', text)
-    drawn = len(report["behaviour"]) + len(report["volumes"]["phases"])
+    drawn = len(report["behaviour"]) + len(report["volumes"]["phases"]) + len(report["volumes"]["model"]["figures"])
     assert len(names) == text.count("<svg xmlns") == text.count('<details class="data">') == drawn
     assert all(len(name) > 30 for name in names)
     assert set(re.findall(r'font-family="([^"]+)"', text)) == {"Plimsoll Sans"}

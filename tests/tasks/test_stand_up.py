@@ -10,7 +10,8 @@ from tasks.codecs import Message, codec_named
 from tasks.emulate.system import start_system
 from tasks.plan import phases_needed, plan_tests
 from tasks.stand_up import STAND_INS, codecs_beyond, entry_codec, specs_for_system, specs_for_test
-from tasks.volumes import model_volumes, parted, resolve_steps
+from tasks.volumes.model import model_volumes, parted
+from tasks.volumes.streams import resolve_steps
 
 
 @pytest.fixture(params=["template", "smets1"])
