@@ -17,8 +17,9 @@ MARKS = {
 
 
 def print_json(document: Any) -> None:
-    """An answer for scripts, on stdout."""
-    print(json.dumps(document, indent=2, ensure_ascii=False))
+    """An answer for scripts, on stdout: valid JSON in whatever encoding that has."""
+    escaped = "utf" not in (sys.stdout.encoding or "").lower()
+    print(json.dumps(document, indent=2, ensure_ascii=escaped))
 
 
 def console(*, stderr: bool = False) -> "Console":
