@@ -190,11 +190,11 @@ def explain(options: Namespace) -> Status:
     """Says why a test is executed, relied on or complete: every input compared, those that decided first."""
     from dataclasses import asdict
 
+    from flows.desk import find_test
+
     phase = options.test.split(".")[0]
     decided = {each.planned.test: each for each in _decide(options, phase)}
-    if options.test not in decided:
-        raise UsageError(f"phase {phase} plans no test {options.test!r}", remedy=f"It plans: {', '.join(decided)}.")
-    found = decided[options.test]
+    found = decided[find_test([each.planned for each in decided.values()], phase, options.test).test]
     compared = found.answer.compared if found.answer else found.reasons
     if options.json:
         print_json({**found.as_json(), "compared": [asdict(each) for each in compared]})
@@ -228,16 +228,12 @@ def _decide(options: Namespace, phase_id: str) -> "list[Decided]":
     """What will become of each planned test of a phase. Reads the workspace where there is one, and writes nothing."""
     from catalog.reading import read_catalogue
     from catalog.workspace import FORMAT_FILE, Workspace
-    from flows.desk import find_environment, find_phase
+    from flows.desk import planned_tests
     from tasks.history import history, no_history
-    from tasks.plan import decide, phases_needed, plan_tests
-    from tasks.volumes import model_volumes
+    from tasks.plan import decide
 
     programme = read_catalogue(options.catalog).programme
-    phase = find_phase(programme, phase_id).id
-    environment = find_environment(programme, options.environment)
-    volumes = {each: model_volumes(programme, each) for each in phases_needed(programme, phase)}
-    planned = plan_tests(programme, phase, environment, volumes, occasion=phase)
+    planned = planned_tests(programme, phase_id, options.environment)
     exists = (options.home / FORMAT_FILE).exists()
     known = history(Workspace.open(options.home), programme) if exists else no_history(options.home)
     return [decide(programme, each, known) for each in planned]

@@ -28,7 +28,8 @@ def capability_phase(
     `occasion`: what the runs are counted within, the phase unless a regression gives its date. `execute`: without it
     the report is assembled from what is recorded.
     """
-    with open_desk(phase, catalog=Path(catalog), home=Path(home), environment=environment, occasion=occasion) as desk:
+    where: dict[str, Any] = {"catalog": Path(catalog), "home": Path(home), "environment": environment}
+    with open_desk(phase, **where, occasion=occasion, again=again or {}) as desk:
         warm_judge()
         declared = declare(desk)
         volumes = derive_volumes(desk, declared)

@@ -123,7 +123,8 @@ def _run_flow(
     from flows.desk import open_desk, warm_judge
     from flows.prefect_api import start_api, use_api
 
-    with open_desk(options.phase, catalog=options.catalog, home=options.home, environment=options.environment):
+    where = {"catalog": options.catalog, "home": options.home, "environment": options.environment}
+    with open_desk(options.phase, **where, again=again):
         for name, value in _QUIET.items():
             os.environ.setdefault(name, value)
         api = start_api()  # loads on one core, the judge on the other

@@ -17,7 +17,7 @@ from prefect.states import Completed
 from catalog import rules
 from catalog.canonical import digest
 from catalog.declarations import TestType
-from catalog.errors import EvidenceError, UsageError, WorldError
+from catalog.errors import EvidenceError, WorldError
 from catalog.ledger import Kind, Record
 from catalog.runs import RunState, TestEnd, TestRun, next_run_id, test_runs
 from flows.desk import Desk
@@ -76,8 +76,6 @@ def plan(
     """Decides for every planned test whether it is executed, rests on earlier evidence, or is complete."""
     rows = {phase: modelled for phase, (_, modelled) in volumes.items()}
     planned = plan_tests(desk.programme, desk.phase.id, desk.environment, rows, occasion=desk.occasion)
-    if unknown := again.keys() - {each.test for each in planned}:
-        raise UsageError(f"{desk.phase.id} plans no test {', '.join(sorted(unknown))}", remedy="See `plimsoll plan`.")
     known = history(desk.workspace, desk.programme)
     decided = [decide(desk.programme, each, known, again=again.get(each.test, "")) for each in planned]
     record = desk.recorder.record(

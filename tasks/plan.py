@@ -22,6 +22,7 @@ from catalog.declarations import (
     RelianceScope,
     TestPlan,
 )
+from catalog.errors import UsageError
 from catalog.keys import differences
 from catalog.runs import RunState, TestRun
 from catalog.store import ObjectStore
@@ -31,6 +32,9 @@ from tasks.stand_up import codecs_beyond, entry_codec
 from tasks.volumes import Volume, parted, target_volumes, window_us
 
 INJECTOR = "own, open loop"
+
+MOST_MESSAGES = 50_000_000
+"""So many messages may one test offer, all its steps together; their rows and columns are held in memory."""
 
 
 class Decision(StrEnum):
@@ -106,15 +110,32 @@ def plan_tests(
 ) -> list[PlannedTest]:
     """The tests that the service providers' plans hold for a phase, in the order of the plans.
 
-    `volumes` maps each phase named by a plan's `volumes_of` to its volume rows.
+    `volumes` maps each phase named by a plan's `volumes_of` to its volume rows. Raises UsageError for a test that would
+    offer more messages than can be executed.
     """
     profiles = {profile.id: profile for profile in programme.tests.profiles}
-    return [
+    planned = [
         _planned(programme, phase, environment, plan, profiles[name], volumes[plan.volumes_of], occasion)
         for plan in programme.tests.plans
         if phase in plan.phases
         for name in plan.tests
     ]
+    for each in planned:
+        _refuse_too_many(each, environment)
+    return planned
+
+
+def _refuse_too_many(planned: PlannedTest, environment: Environment) -> None:
+    multiples = [Fraction(step) for step in planned.profile.steps] or [Fraction(1)]
+    messages = sum(sum(offered_messages(planned.key, multiple=each).values()) for each in multiples)
+    if messages > MOST_MESSAGES:
+        component, kind = planned.component.id, planned.profile.type.value
+        raise UsageError(
+            f"{planned.test} would offer {messages:,} messages in the environment {environment.id!r}, and a test is "
+            f"held in memory: expected at most {MOST_MESSAGES:,}",
+            remedy=f"Lower the rate of {component!r} or the duration of {kind} tests in environments.yaml, the profile "
+            f"{planned.profile.id!r} in tests.yaml, or the forecasts.",
+        )
 
 
 def decide(programme: Programme, planned: PlannedTest, history: History, *, again: str = "") -> Decided:

@@ -111,7 +111,9 @@ def test_plan_and_explain_answer_before_anything_ran(
         (["plan", "pilot", "--environment", "moon"], 2, "Declared are: rehearsal"),
         (["explain", "pilot.orders.swim"], 2, "plans no test 'pilot.orders.swim'"),
         (["run", "pilot", "--types", "load,swim"], 2, "no such type of test: swim"),
+        (["explain", "pilot.orders.laod"], 2, "Did you mean 'pilot.orders.load'?"),
         (["run", "pilot", "--again", "pilot.orders.load"], 2, "only for a reason"),
+        (["run", "pilot", "--again", "pilot.orders.lod", "--reason", "x"], 2, "Did you mean 'pilot.orders.load'?"),
     ],
 )
 def test_what_does_not_exist_is_refused_with_what_does(
@@ -120,6 +122,22 @@ def test_what_does_not_exist_is_refused_with_what_does(
     ended, out, err = answered(capsys, *arguments, "--catalog", shop, "--home", tmp_path / "home")
     assert (ended, out) == (status, "")
     assert told in err
+    assert "starting" not in err
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_test_that_memory_cannot_hold_is_refused_before_anything_is_written(
+    shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environments = shop / "environments.yaml"
+    environments.write_text(environments.read_text().replace("orders: 25", "orders: 10000").replace("6 s", "3 h"))
+    where = ("--catalog", shop, "--home", tmp_path / "home")
+    for command in (["run", "pilot"], ["plan", "pilot"], ["explain", "pilot.orders.load"]):
+        status, out, err = answered(capsys, *command, *where)
+        assert (status, out) == (2, "")
+        assert re.search(r"pilot\.orders\.load would offer [0-9,]+ messages in the environment 'rehearsal'", err)
+        assert "Lower the rate of 'orders' or the duration of load tests" in err
+    assert not (tmp_path / "home").exists()
 
 
 def test_errors_are_json_where_json_was_asked_for(
