@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from catalog.errors import DeclarationError, Status, UsageError
+from expectations.reliance import NEVER
 from flows.show import console, escape, print_json, table
 
 if TYPE_CHECKING:
@@ -195,27 +196,43 @@ def explain(options: Namespace) -> Status:
     phase = options.test.split(".")[0]
     decided = {each.planned.test: each for each in _decide(options, phase)}
     found = decided[find_test([each.planned for each in decided.values()], phase, options.test).test]
-    compared = found.answer.compared if found.answer else found.reasons
     if options.json:
-        print_json({**found.as_json(), "compared": [asdict(each) for each in compared]})
+        print_json({**found.as_json(), "compared": [asdict(each) for each in found.compared]})
         return Status.PROVED
     out = console()
     out.print(f"[bold]{escape(options.test)}[/]  {found.decision}: {escape(found.why)}")
-    if compared:
-        rows = (
-            (
-                "[green]✔[/]" if each.allows else "[red]✘[/]",
-                escape(each.input),
-                escape(_value(each.old)),
-                escape(_value(each.new)),
-            )
-            for each in compared
-        )
-        out.print(table("Inputs compared", ("", "input", "old", "new"), rows))
+    if found.stands and found.decision == "complete":
+        out.print(f"it had been executed because: {escape(found.stands.why)}")
+    if found.compared:
+        out.print(table("Inputs compared", ("", "input", "old", "new"), _compared_rows(found.compared)))
     if found.stands:
         out.print(f"evidence  run {escape(found.stands.run)}, record {found.stands.record.digest}")
     out.print(_NOT_COMPARED)
     return Status.PROVED
+
+
+def _compared_rows(compared: Any) -> Iterator[tuple[str, ...]]:
+    """Inputs compared, as rows: what is equal is shown once, and target volumes that allow it are counted."""
+    volumes = [each for each in compared if each.allows and each.input.startswith("volumes.") and "|" in each.input]
+    for each in compared:
+        if each not in volumes:
+            yield "[green]✔[/]" if each.allows else "[red]✘[/]", *map(escape, _sides(each))
+    for what, found in (
+        ("equal", [each for each in volumes if each.old == each.new]),
+        ("not exceeding those proved", [each for each in volumes if each.old != each.new]),
+    ):
+        if found:
+            old, new = (f"{sum(counts):,} messages" for counts in zip(*((x.old, x.new) for x in found), strict=True))
+            yield "[green]✔[/]", f"volumes, {len(found)} kinds of message {what}", old, _same(old, new)
+
+
+def _sides(each: Any) -> tuple[str, str, str]:
+    old = "" if each.input == NEVER else _value(each.old)
+    return each.input, old, _same(old, _value(each.new))
+
+
+def _same(old: str, new: str) -> str:
+    return "the same" if old == new else new
 
 
 _NOT_COMPARED = (
@@ -241,13 +258,23 @@ def _decide(options: Namespace, phase_id: str) -> "list[Decided]":
 
 def _shown(reasons: Any, *, only_different: bool) -> str:
     shown = [each for each in reasons if not (only_different and each.old == each.new)]
-    lines = [f"{each.input}: {_value(each.old)} → {_value(each.new)}" for each in shown[:4]]
+    lines = [_difference(each) for each in shown[:4]]
     return "\n".join(lines + ([f"… and {len(shown) - 4} more"] if len(shown) > 4 else []))
 
 
+def _difference(each: Any) -> str:
+    return (
+        f"{each.input}: {_value(each.new)}"
+        if each.input == NEVER
+        else (f"{each.input}: {_value(each.old)} → {_value(each.new)}")
+    )
+
+
 def _value(value: Any) -> str:
-    """A compared value in at most a line: documents are shown by their beginning."""
+    """A compared value: text as it is, documents by their beginning."""
     import json
 
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+    if isinstance(value, str):
+        return value
+    text = "none" if value is None else json.dumps(value, ensure_ascii=False, sort_keys=True)
     return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"

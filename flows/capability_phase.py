@@ -7,8 +7,20 @@ from prefect import flow
 
 from flows.cli import CATALOG
 from flows.desk import open_desk, warm_judge
-from flows.stages import conduct, declare, derive_volumes, endings, gather, index, measure, observe, plan, report
-from tasks.plan import Decision
+from flows.stages import (
+    choose,
+    conduct,
+    declare,
+    derive_volumes,
+    endings,
+    executed_now,
+    gather,
+    index,
+    measure,
+    observe,
+    plan,
+    report,
+)
 
 
 @flow(name="capability-phase", flow_run_name="{phase}", persist_result=False)
@@ -34,7 +46,7 @@ def capability_phase(
         declared = declare(desk)
         volumes = derive_volumes(desk, declared)
         planned, decided = plan(desk, volumes, again or {})
-        chosen = [each for each in decided if execute and (not types or each.planned.profile.type in types)]
+        chosen = choose(decided, types or [], execute=execute)
         for place, each in enumerate(chosen, 1):
             conduct(desk, each, volumes[each.planned.plan.volumes_of][0], f"{place} of {len(chosen)}")
         ended = endings(desk, decided, chosen)
@@ -43,5 +55,4 @@ def capability_phase(
         evidence = gather(desk, declared, volumes, planned, ended, measured, observed)
         reported = report(desk, evidence, {"environment": environment, "types": types or []})
         index(desk)
-        executed = sum(each.decision is Decision.EXECUTE for each in chosen)
-        return {"record": reported.digest, "executed": executed}
+        return {"record": reported.digest, "executed": executed_now(ended, chosen)}

@@ -7,7 +7,7 @@ import atexit
 import os
 from argparse import Namespace
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -169,10 +169,8 @@ def _answer(options: Namespace, reported: Record, *, executed: int) -> Status:
     out = console()
     out.print(table(_title(facts), ("test", "ended", "proved", "not proved", "inconclusive"), _by_test(facts),
                     right=("proved", "not proved", "inconclusive")))  # fmt: skip
-    for row in facts["observations"]["rows"]:
-        if row["verdict"] != "proved":
-            out.print(f"{MARKS[row['verdict']]}  {escape(row['test'])}  {escape(row['requirement'])} "
-                      f"({escape(row['scope'])}): {escape(row['reason'])}")  # fmt: skip
+    for line in _unproved(facts["observations"]["rows"]):
+        out.print(line)
     out.print(
         f"{MARKS['proved']} {counts['proved']}   {MARKS['not proved']} {counts['not proved']}   "
         f"{MARKS['inconclusive']} {counts['inconclusive']}   "
@@ -193,6 +191,19 @@ def _by_test(facts: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     for test in facts["tests"]:
         mine = [counts[test["test"], verdict] for verdict in ("proved", "not proved", "inconclusive")]
         yield escape(test["test"]), escape(test["end"]), *(str(count) if count else "·" for count in mine)
+
+
+def _unproved(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Observations that are not proved, a line each; of several with one reason, a line for all of them."""
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        if row["verdict"] != "proved":
+            groups.setdefault((row["verdict"], row["reason"]), []).append(row)
+    for (verdict, reason), alike in groups.items():
+        tests = list(dict.fromkeys(row["test"] for row in alike))
+        named = ", ".join(tests[:3]) + (f" and {len(tests) - 3} more tests" if len(tests) > 3 else "")
+        what = f"{alike[0]['requirement']} ({alike[0]['scope']})" if len(alike) == 1 else f"{len(alike)} observations"
+        yield f"{MARKS[verdict]}  {escape(named)}  {escape(what)}: {escape(reason)}"
 
 
 def _next(options: Namespace, reported: Record) -> str:

@@ -26,7 +26,7 @@ from catalog.errors import UsageError
 from catalog.keys import differences
 from catalog.runs import RunState, TestRun
 from catalog.store import ObjectStore
-from expectations.reliance import Answer, Candidate, Compared, answer
+from expectations.reliance import Answer, Candidate, Compared, answer, members
 from tasks.arrivals import GENERATOR, offered_messages, seed_for
 from tasks.stand_up import codecs_beyond, entry_codec
 from tasks.volumes import Volume, parted, target_volumes, window_us
@@ -74,6 +74,12 @@ class Decided:
     reasons: tuple[Compared, ...]
     stands: TestRun | None = None
     answer: Answer | None = None
+    same: tuple[Compared, ...] = ()
+
+    @property
+    def compared(self) -> tuple[Compared, ...]:
+        """Every input that was compared, those that decided first; `same` are those of a run that stands."""
+        return self.answer.compared if self.answer else (*self.reasons, *self.same)
 
     def as_json(self) -> dict[str, Any]:
         """The decision as `plan --json` gives it."""
@@ -93,9 +99,10 @@ class Decided:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """What is known of earlier runs. `verdict` holds a run against the requirements now in force.
+    """What is known of earlier runs. `verdict` holds a run against the requirements now in force, and `deciding` gives
+    the requirements that are not proved by it, as each stood when it was executed and as it stands now.
 
-    It returns "proved", "not proved" or "inconclusive", and for the last the causes outside the figure (load not
+    `verdict` returns "proved", "not proved" or "inconclusive", and for the last the causes outside the figure (load not
     offered, metrics missing, system unreachable), empty when there are none: they alone let a finished run be repeated.
     """
 
@@ -103,6 +110,7 @@ class History:
     withdrawn: frozenset[str]
     store: ObjectStore
     verdict: Callable[[TestRun], tuple[str, str]]
+    deciding: Callable[[TestRun], tuple[Compared, ...]] = lambda _: ()
 
 
 def plan_tests(
@@ -315,19 +323,31 @@ def _is_intact(run: TestRun, history: History) -> bool:
     return all(name is not None and history.store.intact(name) for name in names)
 
 
+_STANDS = "a finished run stands within its phase, and a changed requirement executes nothing there"
+
+
 def _stands(planned: PlannedTest, run: TestRun, history: History) -> Decided:
     verdict, outside = history.verdict(run)
     if run.state is RunState.FINISHED and not outside:
+        why = f"run {run.run} finished under the same key: {verdict}"
         return Decided(
             planned=planned,
             decision=Decision.COMPLETE,
-            why=f"run {run.run} finished under the same key: {verdict}",
-            reasons=(),
+            why=why if verdict == "proved" else f"{why}; {_STANDS}",
+            reasons=history.deciding(run),
             stands=run,
+            same=tuple(
+                Compared(input=name, old=value, new=value, allows=True)
+                for name, value in sorted(members(planned.key).items())
+            ),
         )
     cause = outside or run.state.value
     again = Compared(input=f"run {run.run}", old=cause, new="to be repeated", allows=False)
     return _execute(planned, f"repeated: {cause}", again)
+
+
+_UNCHANGED = "nothing that the rule compares has changed"
+_FALLEN = "its target volumes do not exceed those proved, and nothing else that the rule compares has changed"
 
 
 def _rely(planned: PlannedTest, answered: Answer, history: History) -> Decided:
@@ -337,7 +357,7 @@ def _rely(planned: PlannedTest, answered: Answer, history: History) -> Decided:
     return Decided(
         planned=planned,
         decision=Decision.RELY,
-        why=f"rests on run {candidate.run}: nothing that the rule compares has changed",
+        why=f"rests on run {candidate.run}: {_FALLEN if answered.fallen else _UNCHANGED}",
         reasons=answered.compared,
         stands=run,
         answer=answered,
@@ -347,8 +367,13 @@ def _rely(planned: PlannedTest, answered: Answer, history: History) -> Decided:
 def _first_or_changed(planned: PlannedTest, own: list[TestRun], answered: Answer, history: History) -> Decided:
     earlier = [run for run in own if run.state is RunState.FINISHED and run.key]
     if not earlier:
-        unfinished = f"{own[-1].state.value}: {own[-1].run}" if own else ""
-        return _execute(planned, unfinished or "never executed in this phase", *answered.in_the_way, answered=answered)
+        why = f"{own[-1].state.value}: {own[-1].run}" if own else "never executed in this phase"
+        if answered.candidate and answered.only_unproved:
+            why += (
+                f"; run {answered.candidate.run} is {answered.candidate.verdict} under the requirements now in force, "
+                "and only proved evidence may be relied on"
+            )
+        return _execute(planned, why, *answered.in_the_way, answered=answered)
     last = earlier[-1]
     if _is_withdrawn(last, history):
         gone = Compared(input=f"run {last.run}", old="recorded", new="withdrawn", allows=False)
@@ -406,6 +431,7 @@ def _candidate(run: TestRun, history: History) -> Candidate:
         intact=intact,
         withdrawn=withdrawn,
         verdict=verdict,
+        deciding=history.deciding(run) if intact and not withdrawn and verdict != "proved" else (),
     )
 
 
