@@ -1,8 +1,9 @@
 """The commands that answer a question and execute nothing."""
 
+import sys
 from argparse import Namespace
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -115,9 +116,11 @@ def verify(options: Namespace) -> Status:
     """Checks a workspace offline."""
     from catalog.shown import shown
     from catalog.verification import verify as verify_workspace
+    from catalog.workspace import refuse_as_home
 
     home: Path = options.path or options.home
-    if not home.is_dir():
+    refuse_as_home(home)
+    if not home.is_dir() or not any(home.iterdir()):
         raise UsageError(f"there is no workspace at {home}", remedy="Name one, or make one with `plimsoll run PHASE`.")
     outcome = verify_workspace(home, head=options.head)
     if options.json:
@@ -125,22 +128,28 @@ def verify(options: Namespace) -> Status:
     else:
         out = console()
         for fault in outcome.faults:
-            out.print(f"[red]✘[/] {escape(fault.where)}: {escape(fault.what)}")
+            out.print(f"[red]✘[/] {escape(fault.where)}: {escape(fault.what)}", soft_wrap=True)
         for note in outcome.notes:
-            out.print(f"[yellow]·[/] {escape(note)}")
-        sound = "[green]✔ the evidence holds[/]" if outcome.ok else f"[red]✘ {len(outcome.faults)} faults[/]"
+            out.print(f"[yellow]·[/] {escape(note)}", soft_wrap=True)
+        sound = "[green]✔ the evidence holds[/]" if outcome.ok else f"[red]✘ {_counted(outcome.faults)}[/]"
         out.print(
             f"{sound}: {outcome.records} records, {outcome.objects} objects, {shown(outcome.bytes, 'bytes')}; "
-            f"freshness {outcome.freshness}\nhead {outcome.head}  (keep it, and verify with --head the next time)"
+            f"freshness {outcome.freshness}\nhead {outcome.head}  (keep it, and verify with --head the next time)",
+            soft_wrap=True,
         )
     return Status.PROVED if outcome.ok else Status.EVIDENCE
+
+
+def _counted(faults: Sized) -> str:
+    return f"{len(faults)} fault{'s' if len(faults) != 1 else ''}"
 
 
 def lineage(options: Namespace) -> Status:
     """Shows what a figure or artefact rests on, or what rests on it."""
     from catalog.lineage import Lineage, as_json, render
-    from catalog.workspace import Workspace
+    from catalog.workspace import Workspace, refuse_as_home
 
+    refuse_as_home(options.home)
     workspace = Workspace.open(options.home)
     graph = Lineage(workspace.ledger.records())
     names = _resolve(graph, workspace, options.subject, options.phase)
@@ -244,15 +253,19 @@ _NOT_COMPARED = (
 def _decide(options: Namespace, phase_id: str) -> "list[Decided]":
     """What will become of each planned test of a phase. Reads the workspace where there is one, and writes nothing."""
     from catalog.reading import read_catalogue
-    from catalog.workspace import FORMAT_FILE, Workspace
+    from catalog.workspace import Workspace, is_workspace, refuse_as_home
     from flows.desk import planned_tests
     from tasks.history import history, no_history
     from tasks.plan import decide
 
     programme = read_catalogue(options.catalog).programme
     planned = planned_tests(programme, phase_id, options.environment)
-    exists = (options.home / FORMAT_FILE).exists()
-    known = history(Workspace.open(options.home), programme) if exists else no_history(options.home)
+    refuse_as_home(options.home)
+    if is_workspace(options.home):
+        known = history(Workspace.open(options.home), programme)
+    else:
+        known = no_history(options.home)
+        print(f"plimsoll: there is no workspace at {options.home} yet, so nothing was executed", file=sys.stderr)
     return [decide(programme, each, known) for each in planned]
 
 

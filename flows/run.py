@@ -15,7 +15,7 @@ from catalog import rules
 from catalog.canonical import digest
 from catalog.errors import Status, UsageError
 from catalog.ledger import Kind, Record
-from catalog.workspace import FORMAT_FILE, Workspace
+from catalog.workspace import FORMAT_FILE, Workspace, refuse_as_home
 from flows.progress import Progress, current, use
 from flows.show import MARKS, console, escape, print_json, table
 
@@ -34,6 +34,7 @@ def run(options: Namespace) -> Status:
     """Runs a phase, or finds that it is complete."""
     again = _again(options)
     types = _types(options.types)
+    refuse_as_home(options.home)
     complete = None if again else finished(options.home, options.catalog, options.phase, options.environment, types)
     if complete is not None:
         return _answer(options, complete, executed=0)
@@ -43,6 +44,7 @@ def run(options: Namespace) -> Status:
 
 def report(options: Namespace) -> Status:
     """Assembles a phase's report again from what is recorded; executes nothing."""
+    refuse_as_home(options.home)
     reported = finished(options.home, options.catalog, options.phase, options.environment, [])
     if reported is None:
         reported, _ = _run_flow(options, [], {}, execute=False)
