@@ -4,7 +4,6 @@
 again when a phase is observed, and a property test holds the two to the same answers.
 """
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -23,6 +22,7 @@ from tasks.measure import ALL, measure
 from tasks.measuring import Settings, measurement_key, settings
 from tasks.observe import Subject, judged_rows
 from tasks.plan import History
+from tasks.scratch import scratch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +72,7 @@ def _intact(workspace: Workspace, run: TestRun) -> bool:
 def _observed(workspace: Workspace, programme: Programme, runs: Sequence[TestRun]) -> dict[str, list[Told]]:
     """Of each run: what every requirement in force says of it."""
     wanted = settings(programme)
-    with tempfile.TemporaryDirectory(prefix="plimsoll-") as folder:
+    with scratch() as folder:
         subjects = [
             Subject(
                 document=workspace.store.document(run.record.output("run") or ""),
