@@ -11,7 +11,7 @@ EXECUTE = 1
 MEASURE = 1
 OBSERVE = 1
 RELY = 1
-REPORT = 1
+REPORT = 2
 
 
 def versions() -> dict[str, int]:

@@ -45,7 +45,7 @@ class _Builder:
             "phase": self.phase,
             "occasion": self.phase,
             "environment": self.environment.model_dump(mode="json", by_alias=True),
-            "code": "0.1.0",
+            "code": "plimsoll 0.1.0",
             "volumes": {"digests": {phase: named(f"volumes {phase}") for phase in phases}, "rows": volumes},
             "plan": {"digest": named("plan"), "tests": [self._planned(test) for test in tests]},
             "tests": tests,
