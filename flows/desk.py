@@ -17,7 +17,7 @@ from catalog.hints import did_you_mean
 from catalog.ledger import Actor
 from catalog.reading import Catalogue, read_catalogue
 from catalog.signing import Signer, key_path
-from catalog.workspace import Workspace
+from catalog.workspace import Workspace, refuse_as_home
 from tasks.stage import Recorder
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ def open_desk(
     tests = planned_tests(catalogue.programme, phase, environment)
     for test in again:
         find_test(tests, phase, test)
+    refuse_as_home(home)
     workspace = Workspace.open(home, create=True)
     with workspace.lock():
         yield Desk(catalogue, catalog, workspace, phase, environment, occasion)

@@ -35,6 +35,17 @@ def test_a_reader_that_leaves_takes_nothing_from_the_outcome(shop: Path) -> None
     assert ended.stderr == "0\n"
 
 
+@pytest.mark.end_to_end
+def test_progress_that_nobody_reads_ends_no_run(shop: Path, tmp_path: Path, surroundings: dict[str, str]) -> None:
+    """Standard output and error in one pipe, whose reader leaves after a line: the phase goes on to its report."""
+    home = tmp_path / "home"
+    script = "exec 3>&1; { $P run pilot --types load --catalog $C --home $H; echo $? >&3; } 2>&1 | head -1 >&2"
+    ended = shell(script, shop, **{**surroundings, "P": PLIMSOLL, "C": str(shop), "H": str(home)})
+    assert "starting" in ended.stderr
+    assert ended.stdout == "1\n"  # tests of other types were not run
+    assert (home / "reports" / "pilot" / "report.html").is_file()
+
+
 def test_messages_that_nobody_reads_change_no_status(shop: Path) -> None:
     ended = shell("{ sleep 1; $P plan harvest --catalog $C; echo $? >&3; } 3>&1 2>&1 >/dev/null | true; ", shop)
     assert ended.returncode in (0, 141)
