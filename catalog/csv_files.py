@@ -59,7 +59,9 @@ def _rows(text: str) -> Iterator[list[_Cell]]:
             raise _UnfitError(place, "csv", message, "quotes enclose a whole cell; a quote within is written twice")
         cells += 1
         if cells > MOST_PARTS:
-            raise _UnfitError(place, "too-much", f"expected at most {MOST_PARTS} cells in a file, found more")
+            raise _UnfitError(
+                place, "too-much", f"expected at most {MOST_PARTS} cells in a file, found more", "split it"
+            )
         row.append(_Cell(text=(found["plain"] or "") + (found["quoted"] or "").replace('""', '"'), place=place))
         if breaks := found[0].count("\n"):
             line, start = line + breaks, offset + found[0].rindex("\n") + 1
@@ -74,7 +76,9 @@ def _header_faults(file: str, lines: list[str], header: list[_Cell], model: type
     for cell in header:
         name = cell.text.strip()
         if name in seen:
-            yield fault_at(file, lines, cell.place, "duplicate-column", f"the column '{name}' stands here again")
+            yield fault_at(
+                file, lines, cell.place, "duplicate-column", f"the column '{name}' stands here again", "keep one"
+            )
         elif name not in fields and model.model_config.get("extra") == "forbid":
             message, hint = f"unknown column '{name[:60]}'", did_you_mean(name, fields)
             yield fault_at(file, lines, cell.place, "unknown-column", message, hint)
@@ -82,7 +86,8 @@ def _header_faults(file: str, lines: list[str], header: list[_Cell], model: type
     required = [name for name, field in model.model_fields.items() if field.is_required()]
     if missing := [name for name in required if name not in seen]:
         message = f"expected the columns {', '.join(required)}; {', '.join(missing)} not found"
-        yield fault_at(file, lines, Place(line=1, column=1), "missing-column", message)
+        hint = "the first line names the columns"
+        yield fault_at(file, lines, Place(line=1, column=1), "missing-column", message, hint)
 
 
 def _document(
@@ -100,7 +105,14 @@ def _document(
         values.update({(len(data), name): cell.place for name, cell in zip(names, row, strict=True)})
         data.append({name: _converted(model, name, cell.text.strip()) for name, cell in zip(names, row, strict=True)})
         faults += [
-            fault_at(file, lines, cell.place, "expected-yes-no", f"expected yes or no, found '{cell.text}'")
+            fault_at(
+                file,
+                lines,
+                cell.place,
+                "expected-yes-no",
+                f"expected yes or no, found '{cell.text[:60]}'",
+                "write one of them",
+            )
             for name, cell in zip(names, row, strict=True)
             if _kind(model, name) is bool and not isinstance(data[-1][name], bool)
         ]

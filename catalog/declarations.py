@@ -346,7 +346,7 @@ class WeightedSrv(Declared):
     """A service reference variant and its weight within its group."""
 
     srv: Text
-    weight: Annotated[int, Field(ge=1)]
+    weight: Annotated[int, Field(ge=1, le=1_000_000_000)]
 
 
 class Mode(StrEnum):

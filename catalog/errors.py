@@ -21,7 +21,10 @@ class Status(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One thing that is wrong with a declaration or a submitted file, and where. Lines and columns count from 1."""
+    """One thing that is wrong with a declaration or a submitted file, and where. Lines and columns count from 1.
+
+    `source`: the line, or the part of a long one around the fault; `caret`: the column in it (0: as in the file).
+    """
 
     file: str
     line: int
@@ -30,18 +33,20 @@ class Fault:
     message: str
     hint: str = ""
     source: str = ""
+    caret: int = 0
 
     def render(self) -> str:
         """Place, message, the source line with a caret under the fault, and what to do about it."""
         text = f"{self.file}:{self.line}:{self.column}: {self.code}: {self.message}"
         if self.source:
             margin = " " * (len(str(self.line)) + 1)
-            text += f"\n  {self.line} | {self.source}\n  {margin}| {' ' * (self.column - 1)}^"
+            source = self.source.replace("\t", " ")  # which takes one column here, whatever it takes in an editor
+            text += f"\n  {self.line} | {source}\n  {margin}| {' ' * ((self.caret or self.column) - 1)}^"
         return text + (f"\n  hint: {self.hint}" if self.hint else "")
 
     def as_json(self) -> dict[str, str | int]:
         """The fault as `check --json` gives it."""
-        return {name: value for name, value in asdict(self).items() if name != "source"}
+        return {name: value for name, value in asdict(self).items() if name not in ("source", "caret")}
 
 
 class PlimsollError(Exception):

@@ -138,14 +138,22 @@ class Cursor:
         self.sequence, self.digest = (record.sequence, record.digest) if record else (None, None)
 
 
+class NewerFormatError(ValueError):
+    """A line that a newer version wrote: nothing is wrong with it, and this version cannot tell what it says."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What `scan` found at one place: a line and its record, or a problem, or both (a record out of its place)."""
+    """What `scan` found at one place: a line and its record, or a problem, or both (a record out of its place).
+
+    `newer`: the problem is that a newer version wrote the line.
+    """
 
     where: str
     line: bytes = b""
     record: Record | None = None
     problem: str = ""
+    newer: bool = False
 
 
 def encode(draft: Draft, *, sequence: int, previous: str, time: str, actor: Actor, code: str) -> bytes:
@@ -181,7 +189,7 @@ def decode(line: bytes) -> Record:
         raise ValueError("not a record")
     written = document.get("format")
     if type(written) is int and written > FORMAT:
-        raise ValueError(f"written in format {written}, and this version reads format {FORMAT}: upgrade Plimsoll")
+        raise NewerFormatError(f"written in format {written}, and this version reads format {FORMAT}: upgrade Plimsoll")
     claimed = document.pop("digest", None)
     if not is_digest(claimed) or digest(line.replace(_digest_member(claimed), b"", 1)) != claimed:
         raise ValueError("altered: the line does not have the digest that it states")
@@ -203,6 +211,10 @@ def scan(root: Path, cursor: Cursor) -> Iterator[Finding]:
             *lines, cursor.torn = file.read().split(b"\n")
         for line in lines:
             yield _examine(cursor, line)
+
+
+_UPGRADE = "Upgrade Plimsoll, or name another workspace with --home; nothing is wrong with this one."
+_RESTORE = "Run `plimsoll verify` for the whole extent, and restore the workspace from a copy."
 
 
 class Ledger:
@@ -258,7 +270,7 @@ class Ledger:
         for finding in scan(self.root, self._cursor):
             if finding.problem or finding.record is None:
                 self._cursor, self._records = Cursor(), []  # so that the next reading meets the damage again
-                remedy = "Run `plimsoll verify` for the whole extent, and restore the workspace from a copy."
+                remedy = _UPGRADE if finding.newer else _RESTORE
                 raise EvidenceError(f"{finding.where}: {finding.problem}", remedy=remedy)
             self._records.append(finding.record)
 
@@ -337,7 +349,8 @@ def _examine(cursor: Cursor, line: bytes) -> Finding:
         record = decode(line)
     except (ValueError, RecursionError) as error:
         cursor.advance(line, None)
-        return Finding(where=cursor.where, line=line, problem=str(error))
+        newer = isinstance(error, NewerFormatError)
+        return Finding(where=cursor.where, line=line, problem=str(error), newer=newer)
     cursor.advance(line, record)
     problem = ""
     if due is not None and record.sequence != due + 1:

@@ -25,6 +25,7 @@ MOST_PARTS = 100_000
 """So many values or cells may stand in one file; the largest shipped one has some thousands."""
 
 _LONGEST_LINE = 300
+_AROUND = 60
 _START = Place(line=1, column=1)
 
 
@@ -48,7 +49,18 @@ class Document:
 
 
 def fault_at(file: str, lines: Sequence[str], place: Place, code: str, message: str, hint: str = "") -> Fault:
-    """A fault at a place, with the source line that stands there, unless it is too long to be read."""
-    source = lines[place.line - 1] if place.line <= len(lines) else ""
-    source = source if len(source) <= _LONGEST_LINE else ""
-    return Fault(file=file, line=place.line, column=place.column, code=code, message=message, hint=hint, source=source)
+    """A fault at a place, with the source line that stands there: of one too long to be read, the part around it."""
+    source, caret = lines[place.line - 1] if place.line <= len(lines) else "", 0
+    if len(source) > _LONGEST_LINE:
+        start = max(0, place.column - 1 - _AROUND)
+        source, caret = f"…{source[start : place.column + _AROUND]}…", place.column - start + 1
+    return Fault(
+        file=file,
+        line=place.line,
+        column=place.column,
+        code=code,
+        message=message,
+        hint=hint,
+        source=source,
+        caret=caret,
+    )

@@ -37,6 +37,7 @@ _FACTORS: dict[str, tuple[Unit, int]] = {
     "count": (Unit.COUNT, 1),
 }
 _WRITTEN = re.compile(r"^\s*(?P<number>\d+(\.\d+)?)\s*(?P<unit>[A-Za-z%]+)\s*$", re.ASCII)
+_MOST_DIGITS = 40
 _LARGEST = 2**53 - 1  # RFC 8785 numbers are IEEE 754 doubles: larger integers could not be recorded exactly
 
 
@@ -47,7 +48,10 @@ def parse_quantity(written: Any) -> tuple[int, Unit]:
     """
     found = _WRITTEN.match(written) if isinstance(written, str) else None
     if found is None or found["unit"] not in _FACTORS:
-        raise ValueError(f"expected a number and a unit ({', '.join(_FACTORS)}), such as '250 ms'; found {written!r}")
+        told = f"{written[:60]!r}" if isinstance(written, str) else repr(written)
+        raise ValueError(f"expected a number and a unit ({', '.join(_FACTORS)}), such as '250 ms'; found {told}")
+    if len(found["number"]) > _MOST_DIGITS:
+        raise ValueError(f"expected a number of at most {_MOST_DIGITS} characters; found {len(found['number'])}")
     unit, factor = _FACTORS[found["unit"]]
     value = Fraction(found["number"]) * factor  # exact, however many digits are written
     if value.denominator != 1:

@@ -122,7 +122,7 @@ class _Reader:
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\\" in name:
             self._faults.append(volumes.fault((key,), "file-outside", *_OUTSIDE))
         elif not _holds((self._folder / name).exists):
-            message = f"there is no file '{name}' in the catalogue's folder"
+            message = f"there is no file '{name[:60]}' in the catalogue's folder"
             self._faults.append(volumes.fault((key,), "missing-file", message, self._similar(name)))
         elif not (self._folder / name).resolve().is_relative_to(self._folder.resolve()):  # a link that leads out
             self._faults.append(volumes.fault((key,), "file-outside", *_OUTSIDE))
@@ -162,7 +162,8 @@ class _Reader:
         return value
 
     def _similar(self, name: str) -> str:
-        close = did_you_mean(name, [path.name for path in self._folder.iterdir() if path.name != name])
+        spare = (path.name for path in self._folder.iterdir() if path.name != name and path.name not in FILES)
+        close = did_you_mean(name, list(spare))
         return close if close.startswith("did") else "`plimsoll init DIR` makes a catalogue with every file"
 
     def _fault(self, path: Path, code: str, message: str, hint: str) -> None:

@@ -12,7 +12,7 @@ EXECUTE = 2
 MEASURE = 1
 OBSERVE = 1
 RELY = 1
-REPORT = 1
+REPORT = 2
 
 
 def versions() -> dict[str, int]:

@@ -80,10 +80,21 @@ def _is_written_as(kind: Any, data: Any) -> bool:
 def _quoting(kind: Any, data: Any) -> str:
     """What quotes have to do with it."""
     if kind is str:
-        return "put it in quotes" if isinstance(data, bool | int | Decimal) else ""
+        return "put it in quotes" if isinstance(data, bool | int | Decimal) else "write one text, in quotes if need be"
     if kind is bool and isinstance(data, str) and data.lower() in ("yes", "on", "no", "off"):
         return "write true or false"
-    return "write it without quotes" if isinstance(data, str) and re.fullmatch(r"[0-9.]+|true|false", data) else ""
+    if isinstance(data, str) and re.fullmatch(
+        {int: r"[0-9]{1,15}", bool: "true|false"}.get(kind, r"[0-9.]{1,40}"), data
+    ):
+        return "write it without quotes"
+    return _SAMPLES.get(kind, "")
+
+
+_SAMPLES = {
+    int: "write digits only, 15 of them at most, such as 12",
+    bool: "write true or false",
+    Decimal: "write a number, such as 0.25",
+}
 
 
 # --- kinds: annotations of declared models, taken apart --------------------------------------------------------------
@@ -173,7 +184,7 @@ def _meaning(shape: Any, address: Address, error: ErrorDetails) -> str:
     """The description of the missing field, where its model gives one."""
     model = _kind_at(shape, address)
     fields = {field.alias or name: field for name, field in model.model_fields.items()}
-    return fields[str(error["loc"][-1])].description or ""
+    return fields[str(error["loc"][-1])].description or "add it here"
 
 
 def _along(data: Any, location: Address) -> Address:
@@ -200,23 +211,60 @@ def _explained(error: ErrorDetails, found: Any) -> tuple[str, str, str]:
             names = re.findall(r"'([^']*)'", str(context["expected"]))
             return "unknown-value", f"expected one of {', '.join(names)}; found {shown(found)}", _closest(found, names)
         case "string_pattern_mismatch":
-            return "pattern", f"{_PATTERNS.get(context['pattern'], error['msg'])}; found {shown(found)}", ""
+            message = f"{_PATTERNS.get(context['pattern'], error['msg'])}; found {shown(found)}"
+            return "pattern", message, _pattern_hint(context["pattern"], str(found))
         case "string_too_short":
-            return "empty", "expected some text; found nothing", ""
+            return "empty", "expected some text; found nothing", "say it in a word or more"
         case "too_short":
-            return "empty", f"expected at least {context['min_length']} in this list; found {len(found)}", ""
+            return (
+                "empty",
+                f"expected at least {context['min_length']} in this list; found {len(found)}",
+                "name what belongs here",
+            )
         case "string_too_long":
-            return "too-long", f"expected at most {context['max_length']} characters; found {len(str(found))}", ""
+            return (
+                "too-long",
+                f"expected at most {context['max_length']} characters; found {len(str(found))}",
+                "shorten it",
+            )
         case "greater_than_equal":
-            return "range", f"expected {context['ge']} or more; found {found}", ""
+            return "range", f"expected {context['ge']} or more; found {found}", f"{context['ge']} is the least"
         case "less_than_equal":
-            return "range", f"expected {context['le']} or less; found {found}", ""
+            return "range", f"expected {context['le']} or less; found {found}", f"{context['le']} is the most"
         case "decimal_max_digits":
-            return "range", f"expected at most {context['max_digits']} digits; found {found}", ""
+            return "range", f"expected at most {context['max_digits']} digits; found {found}", "round it"
         case "value_error":
-            return "quantity", str(context["error"]), ""
+            return "quantity", str(context["error"]), _quantity_hint(str(context["error"]))
         case kind:
-            return "type", f"{_WANTED.get(kind, error['msg'])}; found {shown(found)}", ""
+            return "type", f"{_WANTED.get(kind, error['msg'])}; found {shown(found)}", _LAYOUT.get(kind, "")
+
+
+def _pattern_hint(pattern: str, found: str) -> str:
+    if _PATTERNS.get(pattern) == _IDENTIFIER:
+        plain = re.sub(r"[^a-z0-9]+", "-", found.lower()).strip("-")[:64]
+        return f"such as '{plain or 'orders-2'}'"
+    return _PATTERN_HINTS.get(pattern, "look for spaces and stray characters")
+
+
+_PATTERN_HINTS = {
+    r"^(role:)?[a-z0-9][a-z0-9-]*$": 'such as orders or "role:orders"',
+    r"^https?://[^\s/]+(/[^\s]*)?$": "such as http://host:8080/",
+}
+
+
+def _quantity_hint(message: str) -> str:
+    if "is not a whole number" in message:
+        return "round it"
+    if "duration" in message:
+        return "units of time are us, ms, s, min, h and d"
+    return "look at the number and its unit" if "larger" in message or "at most" in message else "such as '99 %'"
+
+
+_LAYOUT = {
+    "string_type": "write one text, in quotes if need be",
+    "tuple_type": "write [a, b], or a line with a hyphen for each item",
+    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "write {key: value}, or a line for each key"),
+}
 
 
 _WANTED = {

@@ -70,9 +70,12 @@ def verify(home: Path, *, head: str | None = None, progress: Progress | None = N
     check.attempt(lambda: check_format(home))
     check.attempt(check.read_ledger)
     check.attempt(lambda: check.hash_objects(progress or (lambda _done, _all: None)))
-    for step in (check.check_references, check.check_signatures, check.note_runs, check.check_reports):
-        check.attempt(step)
-    fresh = check.check_head(head)
+    if check.newer:
+        check.tell_newer()
+    else:
+        for step in _STEPS:
+            check.attempt(partial(step, check))
+    fresh = not check.newer and check.check_head(head)
     return Verification(
         ok=not check.faults,
         records=len(check.records),
@@ -95,6 +98,7 @@ class _Check:
         self.objects: set[str] = set()
         self.intact: set[str] = set()
         self.bytes = 0
+        self.newer: list[Finding] = []
         self.faults: list[EvidenceFault] = []
         self.notes: list[str] = []
 
@@ -129,7 +133,11 @@ class _Check:
     def _judge(self, finding: Finding) -> None:
         if finding.record:
             self.records.append(finding.record)
-        if finding.problem:
+        if finding.newer:
+            self.newer.append(finding)
+        elif self.newer:
+            return  # what stands behind a line that cannot be read cannot be told to be in its place
+        elif finding.problem:
             self.fault(finding.problem, finding.where)
         elif finding.record and not _is_canonical(finding.line):
             self.fault(f"record {finding.record.sequence} is not canonical JSON (RFC 8785)", finding.where)
@@ -141,6 +149,25 @@ class _Check:
             self.note(f"ledger/{TORN}: {count} interrupted appends were set aside; nothing in them was promised")
         elif not stat.S_ISREG(mode) or not (path.name == LOCK or FILE_NAME.fullmatch(path.name)):
             self.fault("a file that does not belong in the ledger", f"ledger/{path.name}")
+        elif path.name != LOCK and not path.stat().st_size:
+            self.note(f"ledger/{path.name} is empty: whoever began it was interrupted before the first record")
+
+    def tell_newer(self) -> None:
+        """One fault for all that a newer version wrote, in place of whatever else could not be understood for it."""
+        first, count = self.newer[0], len(self.newer)
+        lines = f"this line and {count - 1} more are" if count > 1 else "this line is"
+        self.faults.clear()
+        self.fault(f"{lines} {first.problem}; nothing else was checked against the ledger", first.where)
+
+    def check_emptiness(self) -> None:
+        """Rule 3, the other way round: evidence without a single record is what a ledger was taken from."""
+        if self.records or any(fault.where.startswith("ledger") for fault in self.faults):
+            return
+        published = any((folder / role).exists() for folder in _entries(self.home / "reports") for role in REPORT_FILES)
+        if self.objects or published:
+            found = f"{len(self.objects)} objects" if self.objects else "published reports"
+            what = f"holds no record, and there are {found}: records were taken away, or the first was never written"
+            self.fault(what, "ledger")
 
     def hash_objects(self, progress: Progress) -> None:
         """Rule 2."""
@@ -281,7 +308,10 @@ class _Check:
         for role in REPORT_FILES:
             file = self.home / "reports" / occasion / role
             where = f"reports/{occasion}/{role}"
-            if not file.is_file():
+            if (kind := _kind(file)) not in ("", "file"):
+                self.fault(f"a {kind} where a report is due; its bytes are object {record.output(role)}", where)
+                continue
+            if not kind:
                 self.note(f"{where} is missing; its bytes are object {record.output(role)}")
                 continue
             found = hashlib.sha256(file.read_bytes()).hexdigest()
@@ -291,9 +321,16 @@ class _Check:
                 self.fault(f"altered: it is not the {role} that {record} recorded", where)
 
     def _check_unrecorded(self, folder: Path, recorded: dict[str, Record]) -> None:
-        for role in REPORT_FILES:
-            if folder.name not in recorded and (folder / role).is_file():
-                self.fault("a report that no record names", f"reports/{folder.name}/{role}")
+        """What lies under `reports/` beside the recorded reports: one that looks like a report is a fault."""
+        if _kind(folder) != "folder":
+            self.note(f"reports/{folder.name}: a {_kind(folder)} that no record names")
+            return
+        for path in _entries(folder):
+            where = f"reports/{folder.name}/{path.name}"
+            if path.name not in REPORT_FILES:
+                self.note(f"{where}: a {_kind(path)} that no record names")
+            elif folder.name not in recorded:
+                self.fault("a report that no record names", where)
 
     def check_head(self, head: str | None) -> bool:
         """Rule 6: whether `head`, a digest or `sequence:digest`, is a record of this chain; a fault if it is not."""
@@ -304,6 +341,25 @@ class _Check:
         if not found:
             self.fault(f"the saved head {head!r} is no record of this ledger: it was cut short or replaced", "ledger")
         return found
+
+
+_STEPS = (
+    _Check.check_emptiness,
+    _Check.check_references,
+    _Check.check_signatures,
+    _Check.note_runs,
+    _Check.check_reports,
+)
+
+
+def _kind(path: Path) -> str:
+    """What sort of thing is at `path`, links not followed; empty where there is nothing."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return ""
+    kinds = {stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFLNK: "link"}
+    return kinds.get(stat.S_IFMT(mode), "special file")
 
 
 def _printable(text: str) -> str:

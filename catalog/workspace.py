@@ -26,6 +26,9 @@ from catalog.store import ObjectStore, disk, make_directory, parse, write_durabl
 FORMAT = 1
 FORMAT_FILE = "plimsoll.json"
 REPORT_FILES = ("report.json", "report.html")
+_FORMAT_TEXT = canonical({"format": FORMAT}) + b"\n"
+_OURS = {FORMAT_FILE, "ledger", "objects", "reports", "run.lock", "plimsoll.duckdb"}
+_COPY = "Restore the workspace from a copy."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,14 +57,41 @@ def check_format(home: Path) -> None:
     file = home / FORMAT_FILE
     try:
         with disk(file):
-            written = parse(file.read_bytes())["format"]
+            data = file.read_bytes()
+        written = parse(data)["format"]
         if type(written) is not int or written < 1:
             raise ValueError(f"format {written!r}")
     except (ValueError, KeyError, TypeError) as error:
-        raise EvidenceError(f"{file} does not state the format of the workspace: {error}") from error
+        raise EvidenceError(f"{file} does not state the format of the workspace: {error}", remedy=_COPY) from error
     if written > FORMAT:
         message = f"{home} was written in format {written}, and this version reads format {FORMAT}"
         raise EvidenceError(message, remedy="Upgrade Plimsoll, or name another workspace with --home.")
+    if data != _FORMAT_TEXT:
+        raise EvidenceError(f"{file} was altered: expected {_FORMAT_TEXT!r}, found {data[:80]!r}", remedy=_COPY)
+
+
+def is_workspace(home: Path) -> bool:
+    """Whether there is a workspace at `home`, or what is left of one: opening it then says what is missing."""
+    return (home / FORMAT_FILE).exists() or (home / "objects").exists() or any((home / "ledger").glob("*"))
+
+
+def refuse_as_home(home: Path) -> None:
+    """Raises UsageError for a `home` that is there and can be no workspace: no folder, or a folder of other things."""
+    remedy = "Name a workspace, or a folder that does not exist yet, with --home."
+    try:
+        names = {path.name for path in home.iterdir()}
+    except FileNotFoundError:
+        if home.is_symlink():
+            raise UsageError(f"{home} is a link to what does not exist", remedy=remedy) from None
+        return
+    except PermissionError as error:
+        raise WorldError(f"{home} cannot be read: {error.strerror}", remedy="Check its permissions.") from error
+    except OSError as error:
+        reason = "is no folder" if isinstance(error, NotADirectoryError) else f"is no folder: {error.strerror}"
+        raise UsageError(f"{home} {reason}", remedy=remedy) from error
+    visible = {name for name in names if not name.startswith(".")}
+    if visible and not visible & _OURS:
+        raise UsageError(f"{home} is a folder of other things, and no workspace", remedy=remedy)
 
 
 class Workspace:
@@ -209,11 +239,11 @@ class Workspace:
 
 
 def _refuse_or_create(home: Path, *, create: bool) -> None:
-    if (home / "objects").exists() or any((home / "ledger").glob("*")):
+    if is_workspace(home):
         raise EvidenceError(f"{home / FORMAT_FILE} is missing", remedy="Restore the workspace from a copy.")
     if not create:
         remedy = "Name one with --home, or make one with `plimsoll run PHASE`."
         raise UsageError(f"there is no workspace at {home}", remedy=remedy)
     with disk(home):
         make_directory(home / "ledger")  # first: whatever state a crash leaves, a workspace without a ledger was robbed
-        write_durably(home / FORMAT_FILE, canonical({"format": FORMAT}) + b"\n")
+        write_durably(home / FORMAT_FILE, _FORMAT_TEXT)

@@ -79,7 +79,12 @@ class _Builder:
     def _node(self, event: yaml.Event, events: Iterator[yaml.Event], address: Address) -> Any:
         self.values[address] = _place(event)
         if len(self.values) > MOST_PARTS:
-            self._fault(event, "too-much", f"expected at most {MOST_PARTS} values in a file, found more")
+            self._fault(
+                event,
+                "too-much",
+                f"expected at most {MOST_PARTS} values in a file, found more",
+                "is this the right file?",
+            )
             raise _UnfitError
         if (tag := getattr(event, "tag", None)) is not None:
             self._fault(event, "tag", f"found the tag {tag[:60]}", "remove it: declarations are plain data")
@@ -119,7 +124,9 @@ class _Builder:
     def _key(self, event: yaml.Event, events: Iterator[yaml.Event]) -> str:
         """The key that `event` begins; a fault and a name that nobody declares when it is not text."""
         if not isinstance(event, yaml.ScalarEvent):
-            self._fault(event, "key", "expected a key that is text, found something else")
+            self._fault(
+                event, "key", "expected a key that is text, found something else", "a key is a word, such as title:"
+            )
             self._skip(event, events)
             return f"line {_place(event).line}"
         if event.value == "<<" and event.implicit[0]:
@@ -140,13 +147,17 @@ class _Builder:
 
     def _refuse_depth(self, event: yaml.Event, depth: int) -> None:
         if depth > _DEEPEST:
-            self._fault(event, "too-deep", f"nested more than {_DEEPEST} levels deep")
+            self._fault(
+                event, "too-deep", f"nested more than {_DEEPEST} levels deep", "look for brackets that are not closed"
+            )
             raise _UnfitError
 
     def _scalar(self, event: yaml.ScalarEvent) -> Any:
         value = event.value
         if unprintable := UNPRINTABLE.search(value):
-            self._fault(event, "control-character", f"the text holds the character U+{ord(unprintable[0]):04X}")
+            self._fault(
+                event, "control-character", f"the text holds the character U+{ord(unprintable[0]):04X}", "remove it"
+            )
             return UNPRINTABLE.sub("", value)
         if not event.implicit[0]:  # quoted, or a block
             return value
@@ -161,7 +172,12 @@ class _Builder:
             self._fault(event, "number", f"expected a number written out, found '{value[:60]}'", "such as 1500 or 0.25")
             return 0
         if (whole or exact) and (len(value) > _MOST_DIGITS or (whole and abs(int(value)) > _LARGEST)):
-            self._fault(event, "number", f"'{value[:60]}' is larger than any number that can be recorded exactly")
+            self._fault(
+                event,
+                "number",
+                f"'{value[:60]}' is larger than any number that can be recorded exactly",
+                "put it in quotes if it is a name; else round it",
+            )
             return 0
         return int(value) if whole else Decimal(value) if exact else value
 
@@ -183,6 +199,8 @@ def _tab(file: str, lines: list[str], number: int) -> Fault:
 
 def _not_yaml(file: str, lines: list[str], error: yaml.MarkedYAMLError) -> Fault:
     mark = error.problem_mark or error.context_mark
+    if mark and mark.line >= len(lines) and error.context_mark:
+        mark = error.context_mark  # the file ends within something: where that began says more
     place = Place(line=mark.line + 1, column=mark.column + 1) if mark else Place(line=1, column=1)
     context = f" ({error.context} of line {error.context_mark.line + 1})" if error.context_mark else ""
     hint = "check indentation, colons, quotes and brackets here and in the line before"

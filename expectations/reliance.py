@@ -13,13 +13,18 @@ from catalog.keys import differences
 
 VOLUMES = "volumes"
 WINDOW = "window_us"
+NEVER = "never relied on, by rule"
+"""The input under which the rule's own exceptions are named: nothing has changed there, so there is no old value."""
+
+VERDICT = "verdict under the requirements now in force (needed, found)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
     """A finished run of an earlier occasion that a planned test might rely on.
 
-    `verdict`: its observations, made afresh against the requirements now in force, taken together.
+    `verdict`: its observations, made afresh against the requirements now in force, taken together; `deciding`: those
+    of them that are not proved, as each requirement stood when the run was made and as it stands now.
     """
 
     record: str
@@ -29,6 +34,7 @@ class Candidate:
     intact: bool
     withdrawn: bool
     verdict: str
+    deciding: "tuple[Compared, ...]" = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +60,19 @@ class Answer:
         return self.candidate is not None and all(each.allows for each in self.compared)
 
     @property
+    def fallen(self) -> bool:
+        """Whether target volumes differ from those proved, and are allowed to: they do not exceed them."""
+        return any(
+            each.allows and each.old != each.new for each in self.compared if each.input.startswith(f"{VOLUMES}.")
+        )
+
+    @property
+    def only_unproved(self) -> bool:
+        """Whether nothing stands in the way but that the evidence is not proved under the requirements now in force."""
+        told = {VERDICT, *(each.input for each in self.candidate.deciding)} if self.candidate else set()
+        return bool(told) and not self.relies and {each.input for each in self.in_the_way} <= told
+
+    @property
     def in_the_way(self) -> tuple[Compared, ...]:
         """The inputs that refuse reliance; empty when it is allowed."""
         return tuple(each for each in self.compared if not each.allows)
@@ -76,18 +95,19 @@ def answer(rule: Reliance, key: dict[str, Any], candidates: list[Candidate]) -> 
 def _never(rule: Reliance, key: dict[str, Any]) -> Compared | None:
     test = key["inputs"]["test"]
     if test["role"] in rule.never.roles:
-        return Compared(input="never relied on", old="role", new=test["role"], allows=False)
+        return Compared(input=NEVER, old=None, new=f"role {test['role']}", allows=False)
     if TestType(test["type"]) in rule.never.types:
-        return Compared(input="never relied on", old="type", new=test["type"], allows=False)
+        return Compared(input=NEVER, old=None, new=f"type {test['type']}", allows=False)
     return None
 
 
 def _compare(rule: Reliance, key: dict[str, Any], candidate: Candidate) -> tuple[Compared, ...]:
-    old, new = _members(candidate.key), _members(key)
+    old, new = members(candidate.key), members(key)
     found = [
         _needed("evidence", "intact", "intact" if candidate.intact else "damaged or missing"),
         _needed("withdrawn", "no", "yes" if candidate.withdrawn else "no"),
-        _needed("verdict under the requirements now in force (needed, found)", "proved", candidate.verdict),
+        _needed(VERDICT, "proved", candidate.verdict),
+        *candidate.deciding,
     ]
     for name in sorted(set(old) | set(new)):
         if name == VOLUMES:
@@ -97,7 +117,7 @@ def _compare(rule: Reliance, key: dict[str, Any], candidate: Candidate) -> tuple
     return tuple(sorted(found, key=lambda each: each.allows))
 
 
-def _members(key: dict[str, Any]) -> dict[str, Any]:
+def members(key: dict[str, Any]) -> dict[str, Any]:
     """What a key document holds: each input by its name, and whatever stands beside the inputs."""
     inputs = key.get("inputs")
     beside = {f"key {name}": value for name, value in key.items() if name != "inputs"}

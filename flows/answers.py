@@ -1,10 +1,13 @@
 """The commands that answer a question and execute nothing."""
 
+import sys
 from argparse import Namespace
+from collections.abc import Iterator, Sized
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from catalog.errors import DeclarationError, Status, UsageError
+from expectations.reliance import NEVER
 from flows.show import console, escape, print_json, table
 
 if TYPE_CHECKING:
@@ -65,9 +68,11 @@ def verify(options: Namespace) -> Status:
     """Checks a workspace offline."""
     from catalog.shown import shown
     from catalog.verification import verify as verify_workspace
+    from catalog.workspace import refuse_as_home
 
     home: Path = options.path or options.home
-    if not home.is_dir():
+    refuse_as_home(home)
+    if not home.is_dir() or not any(home.iterdir()):
         raise UsageError(f"there is no workspace at {home}", remedy="Name one, or make one with `plimsoll run PHASE`.")
     outcome = verify_workspace(home, head=options.head)
     if options.json:
@@ -75,22 +80,28 @@ def verify(options: Namespace) -> Status:
     else:
         out = console()
         for fault in outcome.faults:
-            out.print(f"[red]✘[/] {escape(fault.where)}: {escape(fault.what)}")
+            out.print(f"[red]✘[/] {escape(fault.where)}: {escape(fault.what)}", soft_wrap=True)
         for note in outcome.notes:
-            out.print(f"[yellow]·[/] {escape(note)}")
-        sound = "[green]✔ the evidence holds[/]" if outcome.ok else f"[red]✘ {len(outcome.faults)} faults[/]"
+            out.print(f"[yellow]·[/] {escape(note)}", soft_wrap=True)
+        sound = "[green]✔ the evidence holds[/]" if outcome.ok else f"[red]✘ {_counted(outcome.faults)}[/]"
         out.print(
             f"{sound}: {outcome.records} records, {outcome.objects} objects, {shown(outcome.bytes, 'bytes')}; "
-            f"freshness {outcome.freshness}\nhead {outcome.head}  (keep it, and verify with --head the next time)"
+            f"freshness {outcome.freshness}\nhead {outcome.head}  (keep it, and verify with --head the next time)",
+            soft_wrap=True,
         )
     return Status.PROVED if outcome.ok else Status.EVIDENCE
+
+
+def _counted(faults: Sized) -> str:
+    return f"{len(faults)} fault{'s' if len(faults) != 1 else ''}"
 
 
 def lineage(options: Namespace) -> Status:
     """Shows what a figure or artefact rests on, or what rests on it."""
     from catalog.lineage import Lineage, as_json, render
-    from catalog.workspace import Workspace
+    from catalog.workspace import Workspace, refuse_as_home
 
+    refuse_as_home(options.home)
     workspace = Workspace.open(options.home)
     graph = Lineage(workspace.ledger.records())
     names = _resolve(graph, workspace, options.subject, options.phase)
@@ -141,32 +152,48 @@ def explain(options: Namespace) -> Status:
     """Says why a test is executed, relied on or complete: every input compared, those that decided first."""
     from dataclasses import asdict
 
+    from flows.desk import find_test
+
     phase = options.test.split(".")[0]
     decided = {each.planned.test: each for each in _decide(options, phase)}
-    if options.test not in decided:
-        raise UsageError(f"phase {phase} plans no test {options.test!r}", remedy=f"It plans: {', '.join(decided)}.")
-    found = decided[options.test]
-    compared = found.answer.compared if found.answer else found.reasons
+    found = decided[find_test([each.planned for each in decided.values()], phase, options.test).test]
     if options.json:
-        print_json({**found.as_json(), "compared": [asdict(each) for each in compared]})
+        print_json({**found.as_json(), "compared": [asdict(each) for each in found.compared]})
         return Status.PROVED
     out = console()
     out.print(f"[bold]{escape(options.test)}[/]  {found.decision}: {escape(found.why)}")
-    if compared:
-        rows = (
-            (
-                "[green]✔[/]" if each.allows else "[red]✘[/]",
-                escape(each.input),
-                escape(_value(each.old)),
-                escape(_value(each.new)),
-            )
-            for each in compared
-        )
-        out.print(table("Inputs compared", ("", "input", "old", "new"), rows))
+    if found.stands and found.decision == "complete":
+        out.print(f"it had been executed because: {escape(found.stands.why)}")
+    if found.compared:
+        out.print(table("Inputs compared", ("", "input", "old", "new"), _compared_rows(found.compared)))
     if found.stands:
         out.print(f"evidence  run {escape(found.stands.run)}, record {found.stands.record.digest}")
     out.print(_NOT_COMPARED)
     return Status.PROVED
+
+
+def _compared_rows(compared: Any) -> Iterator[tuple[str, ...]]:
+    """Inputs compared, as rows: what is equal is shown once, and target volumes that allow it are counted."""
+    volumes = [each for each in compared if each.allows and each.input.startswith("volumes.") and "|" in each.input]
+    for each in compared:
+        if each not in volumes:
+            yield "[green]✔[/]" if each.allows else "[red]✘[/]", *map(escape, _sides(each))
+    for what, found in (
+        ("equal", [each for each in volumes if each.old == each.new]),
+        ("not exceeding those proved", [each for each in volumes if each.old != each.new]),
+    ):
+        if found:
+            old, new = (f"{sum(counts):,} messages" for counts in zip(*((x.old, x.new) for x in found), strict=True))
+            yield "[green]✔[/]", f"volumes, {len(found)} kinds of message {what}", old, _same(old, new)
+
+
+def _sides(each: Any) -> tuple[str, str, str]:
+    old = "" if each.input == NEVER else _value(each.old)
+    return each.input, old, _same(old, _value(each.new))
+
+
+def _same(old: str, new: str) -> str:
+    return "the same" if old == new else new
 
 
 _NOT_COMPARED = (
@@ -178,31 +205,41 @@ _NOT_COMPARED = (
 def _decide(options: Namespace, phase_id: str) -> "list[Decided]":
     """What will become of each planned test of a phase. Reads the workspace where there is one, and writes nothing."""
     from catalog.reading import read_catalogue
-    from catalog.workspace import FORMAT_FILE, Workspace
-    from flows.desk import find_environment, find_phase
+    from catalog.workspace import Workspace, is_workspace, refuse_as_home
+    from flows.desk import planned_tests
     from tasks.history import history, no_history
-    from tasks.plan import decide, phases_needed, plan_tests
-    from tasks.volumes.model import model_volumes
+    from tasks.plan import decide
 
     programme = read_catalogue(options.catalog).programme
-    phase = find_phase(programme, phase_id).id
-    environment = find_environment(programme, options.environment)
-    volumes = {each: model_volumes(programme, each) for each in phases_needed(programme, phase)}
-    planned = plan_tests(programme, phase, environment, volumes, occasion=phase)
-    exists = (options.home / FORMAT_FILE).exists()
-    known = history(Workspace.open(options.home), programme) if exists else no_history(options.home)
+    planned = planned_tests(programme, phase_id, options.environment)
+    refuse_as_home(options.home)
+    if is_workspace(options.home):
+        known = history(Workspace.open(options.home), programme)
+    else:
+        known = no_history(options.home)
+        print(f"plimsoll: there is no workspace at {options.home} yet, so nothing was executed", file=sys.stderr)
     return [decide(programme, each, known) for each in planned]
 
 
 def _shown(reasons: Any, *, only_different: bool) -> str:
     shown = [each for each in reasons if not (only_different and each.old == each.new)]
-    lines = [f"{each.input}: {_value(each.old)} → {_value(each.new)}" for each in shown[:4]]
+    lines = [_difference(each) for each in shown[:4]]
     return "\n".join(lines + ([f"… and {len(shown) - 4} more"] if len(shown) > 4 else []))
 
 
+def _difference(each: Any) -> str:
+    return (
+        f"{each.input}: {_value(each.new)}"
+        if each.input == NEVER
+        else (f"{each.input}: {_value(each.old)} → {_value(each.new)}")
+    )
+
+
 def _value(value: Any) -> str:
-    """A compared value in at most a line: documents are shown by their beginning."""
+    """A compared value: text as it is, documents by their beginning."""
     import json
 
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+    if isinstance(value, str):
+        return value
+    text = "none" if value is None else json.dumps(value, ensure_ascii=False, sort_keys=True)
     return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"

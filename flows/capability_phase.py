@@ -8,10 +8,12 @@ from prefect import flow
 from flows.cli import CATALOG
 from flows.desk import open_desk, warm_judge
 from flows.stages import (
+    choose,
     conduct,
     declare,
     derive_volumes,
     endings,
+    executed_now,
     gather,
     index,
     measure,
@@ -20,7 +22,6 @@ from flows.stages import (
     report,
     tabulate_volumes,
 )
-from tasks.plan import Decision
 
 
 @flow(name="capability-phase", flow_run_name="{phase}", persist_result=False)
@@ -40,13 +41,14 @@ def capability_phase(
     `occasion`: what the runs are counted within, the phase unless a regression gives its date. `execute`: without it
     the report is assembled from what is recorded.
     """
-    with open_desk(phase, catalog=Path(catalog), home=Path(home), environment=environment, occasion=occasion) as desk:
+    where: dict[str, Any] = {"catalog": Path(catalog), "home": Path(home), "environment": environment}
+    with open_desk(phase, **where, occasion=occasion, again=again or {}) as desk:
         warm_judge()
         declared = declare(desk)
         volumes = derive_volumes(desk, declared)
         tabulated = tabulate_volumes(desk, declared, volumes)
         planned, decided = plan(desk, volumes, again or {})
-        chosen = [each for each in decided if execute and (not types or each.planned.profile.type in types)]
+        chosen = choose(decided, types or [], execute=execute)
         for place, each in enumerate(chosen, 1):
             conduct(desk, each, volumes[each.planned.plan.volumes_of][0], f"{place} of {len(chosen)}")
         ended = endings(desk, decided, chosen)
@@ -55,5 +57,4 @@ def capability_phase(
         evidence = gather(desk, declared, volumes, tabulated, planned, ended, measured, observed)
         reported = report(desk, evidence, {"environment": environment, "types": types or []})
         index(desk)
-        executed = sum(each.decision is Decision.EXECUTE for each in chosen)
-        return {"record": reported.digest, "executed": executed}
+        return {"record": reported.digest, "executed": executed_now(ended, chosen)}

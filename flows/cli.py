@@ -6,15 +6,20 @@ imported by that command.
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module, metadata
 from pathlib import Path
 
 from catalog.errors import PlimsollError, Status
+from flows.streams import Streams
 
 CATALOG = Path(__file__).resolve().parent.parent / "catalog" / "smets1"
 """The shipped programme, read where `--catalog` names no other."""
+
+_INTERRUPTED = 130
+"""How a command ends that Ctrl-C ended: 128 and the signal's number, as shells have it."""
 
 _EPILOG = """\
 exit status: 0 all observations proved; 1 something not proved or inconclusive; 2 the declaration or the submitted data
@@ -22,7 +27,26 @@ is at fault; 3 the environment is (system under test, Prefect, disk); 4 the evid
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit status. Data goes to stdout, progress and messages to stderr."""
+    """Runs one command and returns its exit status. Data goes to stdout, progress and messages to stderr.
+
+    Without `arguments` it is the whole process, whose streams and second Ctrl-C it takes care of.
+    """
+    if arguments is not None:
+        return _command_status(arguments)
+    streams = Streams()
+    try:
+        status = _command_status(sys.argv[1:])
+    except SystemExit as ended:  # argparse's, after help or a word that it does not know
+        status = ended.code if isinstance(ended.code, int) else 1
+    lost = streams.lost()
+    if not lost:
+        return status
+    _say(f"plimsoll: the answer could not be written to standard output: {lost}")
+    streams.lost()
+    return max(status, int(Status.ENVIRONMENT))
+
+
+def _command_status(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     room, name = options.handler
     try:
@@ -32,13 +56,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(error, as_json=getattr(options, "json", False))
         return int(error.status)
     except KeyboardInterrupt:
-        print(
-            "plimsoll: interrupted; what was recorded stands, and the same command goes on from there", file=sys.stderr
-        )
-        return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        signal.signal(signal.SIGINT, _leave)
+        _say("plimsoll: interrupted; what was recorded stands, and the same command goes on from there")
+        return _INTERRUPTED
+
+
+def _leave(_number: int, _frame: object) -> None:
+    """Ends at once: whoever presses Ctrl-C again waits for nothing more. Our processes end with this one."""
+    os._exit(_INTERRUPTED)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 def _complain(error: PlimsollError, *, as_json: bool) -> None:
@@ -46,9 +75,9 @@ def _complain(error: PlimsollError, *, as_json: bool) -> None:
         from flows.show import print_json
 
         print_json({"error": str(error), "help": error.help(), "status": int(error.status)})
-    print(f"plimsoll: {error}", file=sys.stderr)
+    _say(f"plimsoll: {error}")
     if error.help():
-        print(f"  {error.help()}", file=sys.stderr)
+        _say(f"  {error.help()}")
 
 
 def _parser() -> argparse.ArgumentParser:

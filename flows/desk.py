@@ -3,7 +3,7 @@
 import atexit
 import getpass
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, cached_property
 from importlib import metadata
@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, Any
 from catalog import rules
 from catalog.declarations import Environment, Phase, Programme
 from catalog.errors import UsageError
+from catalog.hints import did_you_mean
 from catalog.ledger import Actor
 from catalog.reading import Catalogue, read_catalogue
 from catalog.signing import Signer, key_path
-from catalog.workspace import Workspace
+from catalog.workspace import Workspace, refuse_as_home
 from tasks.stage import Recorder
 
 if TYPE_CHECKING:
     from tasks.judge import Judge
+    from tasks.plan import PlannedTest
 
 
 class Desk:
@@ -77,17 +79,36 @@ def warm_judge() -> "Judge":
 
 
 @contextmanager
-def open_desk(phase: str, *, catalog: Path, home: Path, environment: str = "", occasion: str = "") -> Iterator[Desk]:
+def open_desk(
+    phase: str,
+    *,
+    catalog: Path,
+    home: Path,
+    environment: str = "",
+    occasion: str = "",
+    again: Collection[str] = (),
+) -> Iterator[Desk]:
     """A desk that holds the workspace for itself until it is closed.
 
-    Raises DeclarationError with every fault of the catalogue, before anything is written.
+    Raises DeclarationError with every fault of the catalogue, and UsageError for tests that cannot be executed or are
+    to be executed `again` and not planned, before anything is written.
     """
+    from tasks.hold_inputs import hold_inputs
+
     catalogue = read_catalogue(catalog)
-    find_phase(catalogue.programme, phase)
-    find_environment(catalogue.programme, environment)
+    refuse_unplanned(catalogue.programme, phase, environment, again)
+    refuse_as_home(home)
+    hold_inputs(catalogue)
     workspace = Workspace.open(home, create=True)
     with workspace.lock():
         yield Desk(catalogue, catalog, workspace, phase, environment, occasion)
+
+
+def refuse_unplanned(programme: Programme, phase: str, environment: str, again: Collection[str] = ()) -> None:
+    """Raises UsageError for tests that cannot be executed, or are to be executed `again` and not planned."""
+    tests = planned_tests(programme, phase, environment)
+    for test in again:
+        find_test(tests, phase, test)
 
 
 def find_phase(programme: Programme, phase: str) -> Phase:
@@ -98,6 +119,26 @@ def find_phase(programme: Programme, phase: str) -> Phase:
         known = ", ".join(each.id for each in programme.programme.phases)
         raise UsageError(f"there is no phase {phase!r} in programme {programme.programme.programme}",
                          remedy=f"Its phases are: {known}.") from None  # fmt: skip
+
+
+def planned_tests(programme: Programme, phase: str, environment: str) -> "list[PlannedTest]":
+    """The planned tests of the phase, from the declarations alone. Raises UsageError as its parts do."""
+    from tasks.plan import phases_needed, plan_tests
+    from tasks.volumes.model import model_volumes
+
+    found = find_environment(programme, environment)
+    phase = find_phase(programme, phase).id
+    volumes = {each: model_volumes(programme, each) for each in phases_needed(programme, phase)}
+    return plan_tests(programme, phase, found, volumes, occasion=phase)
+
+
+def find_test(tests: "Sequence[PlannedTest]", phase: str, test: str) -> "PlannedTest":
+    """The planned test of that id. Raises UsageError with the nearest there is."""
+    for each in tests:
+        if each.test == test:
+            return each
+    nearest = did_you_mean(test, [each.test for each in tests])
+    raise UsageError(f"phase {phase} plans no test {test!r}", remedy=f"{nearest[:1].upper()}{nearest[1:]}")
 
 
 def find_environment(programme: Programme, environment: str) -> Environment:

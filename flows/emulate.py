@@ -5,7 +5,6 @@ import os
 import shlex
 import signal
 import sys
-import tempfile
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from flows.show import console, escape, print_json, table
 from tasks.codecs import Message, MessageKind, codec_named
 from tasks.emulate.spec import ComponentSpec
 from tasks.emulate.system import RunningComponent, RunningSystem, start_system
+from tasks.scratch import scratch
 from tasks.stand_up import specs_for_system
 
 _COLUMNS = ("component", "URL", "speaks", "workers", "capacity/s", "paths")
@@ -34,7 +34,7 @@ def emulate(options: Namespace) -> Status:
         raise UsageError(f"{environment.id} is a real environment: there is nothing to emulate",
                          remedy=f"Emulated are: {known}.")  # fmt: skip
     specs = specs_for_system(programme, environment, phase)
-    with tempfile.TemporaryDirectory(prefix="plimsoll-") as folder, start_system(specs) as system:
+    with scratch() as folder, start_system(specs) as system:
         described = _describe(programme, system, Path(folder))
         described = {"phase": phase, "environment": environment.id, "pid": os.getpid(), **described}
         asyncio.run(_run(system, lambda: _show(options, described)))

@@ -76,8 +76,15 @@ def _serve(answers: Any) -> None:
     config = uvicorn.Config("prefect.server.api.server:create_app", factory=True, log_level="error", lifespan="on")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = Server(config)
-        call_when_parent_ends(lambda: setattr(server, "should_exit", True))
+        call_when_parent_ends(lambda: _end(server))
         server.run([listener])
+
+
+def _end(server: Any) -> None:
+    """Ends the server: in order once it serves, at once while it still loads and nobody has told it anything."""
+    if not server.started:
+        os._exit(0)
+    server.should_exit = True
 
 
 if __name__ == "__main__":

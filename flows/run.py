@@ -7,7 +7,7 @@ import atexit
 import os
 from argparse import Namespace
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from catalog import rules
 from catalog.canonical import digest
 from catalog.errors import Status, UsageError
 from catalog.ledger import Kind, Record
-from catalog.workspace import FORMAT_FILE, Workspace
+from catalog.workspace import FORMAT_FILE, Workspace, refuse_as_home
 from flows.progress import Progress, current, use
 from flows.show import MARKS, console, escape, print_json, table
 
@@ -34,6 +34,7 @@ def run(options: Namespace) -> Status:
     """Runs a phase, or finds that it is complete."""
     again = _again(options)
     types = _types(options.types)
+    refuse_as_home(options.home)
     complete = None if again else finished(options.home, options.catalog, options.phase, options.environment, types)
     if complete is not None:
         return _answer(options, complete, executed=0)
@@ -43,6 +44,7 @@ def run(options: Namespace) -> Status:
 
 def report(options: Namespace) -> Status:
     """Assembles a phase's report again from what is recorded; executes nothing."""
+    refuse_as_home(options.home)
     reported = finished(options.home, options.catalog, options.phase, options.environment, [])
     if reported is None:
         reported, _ = _run_flow(options, [], {}, execute=False)
@@ -121,21 +123,20 @@ def _run_flow(
     Returns the record of the report and how many tests were executed.
     """
     from catalog.reading import read_catalogue
-    from flows.desk import find_environment, find_phase, open_desk, warm_judge
+    from catalog.workspace import refuse_as_home
+    from flows.desk import open_desk, refuse_unplanned, warm_judge
     from flows.prefect_api import start_api, use_api
-    from tasks.hold_inputs import hold_inputs
 
-    catalogue = read_catalogue(options.catalog)
-    find_phase(catalogue.programme, options.phase)
-    find_environment(catalogue.programme, options.environment)
+    refuse_unplanned(read_catalogue(options.catalog).programme, options.phase, options.environment, again)
+    refuse_as_home(options.home)
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     api = start_api()  # loads on one core, the judge on the other
     atexit.register(api.stop)  # after Prefect's own clients have drained, which is before any exit handler runs
     warm_judge()
-    hold_inputs(catalogue)
-    with open_desk(options.phase, catalog=options.catalog, home=options.home, environment=options.environment):
-        pass  # nobody else works in this workspace
+    where = {"catalog": options.catalog, "home": options.home, "environment": options.environment}
+    with open_desk(options.phase, **where, again=again):
+        pass  # the catalogue holds, and nobody else works in this workspace
     use(Progress(quiet=False))
     current().say("starting      Prefect's API and the judge")
     from flows.capability_phase import capability_phase
@@ -175,10 +176,8 @@ def _answer(options: Namespace, reported: Record, *, executed: int) -> Status:
     out = console()
     out.print(table(_title(facts), ("test", "ended", "proved", "not proved", "inconclusive"), _by_test(facts),
                     right=("proved", "not proved", "inconclusive")))  # fmt: skip
-    for row in facts["observations"]["rows"]:
-        if row["verdict"] != "proved":
-            out.print(f"{MARKS[row['verdict']]}  {escape(row['test'])}  {escape(row['requirement'])} "
-                      f"({escape(row['scope'])}): {escape(row['reason'])}")  # fmt: skip
+    for line in _unproved(facts["observations"]["rows"]):
+        out.print(line)
     out.print(
         f"{MARKS['proved']} {counts['proved']}   {MARKS['not proved']} {counts['not proved']}   "
         f"{MARKS['inconclusive']} {counts['inconclusive']}   "
@@ -199,6 +198,19 @@ def _by_test(facts: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     for test in facts["tests"]:
         mine = [counts[test["test"], verdict] for verdict in ("proved", "not proved", "inconclusive")]
         yield escape(test["test"]), escape(test["end"]), *(str(count) if count else "·" for count in mine)
+
+
+def _unproved(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Observations that are not proved, a line each; of several with one reason, a line for all of them."""
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        if row["verdict"] != "proved":
+            groups.setdefault((row["verdict"], row["reason"]), []).append(row)
+    for (verdict, reason), alike in groups.items():
+        tests = list(dict.fromkeys(row["test"] for row in alike))
+        named = ", ".join(tests[:3]) + (f" and {len(tests) - 3} more tests" if len(tests) > 3 else "")
+        what = f"{alike[0]['requirement']} ({alike[0]['scope']})" if len(alike) == 1 else f"{len(alike)} observations"
+        yield f"{MARKS[verdict]}  {escape(named)}  {escape(what)}: {escape(reason)}"
 
 
 def _next(options: Namespace, reported: Record) -> str:

@@ -17,7 +17,7 @@ from prefect.states import Completed
 from catalog import rules
 from catalog.canonical import digest
 from catalog.declarations import TestType
-from catalog.errors import EvidenceError, UsageError, WorldError
+from catalog.errors import EvidenceError, WorldError
 from catalog.ledger import Kind, Record
 from catalog.runs import RunState, TestEnd, TestRun, next_run_id, test_runs
 from catalog.store import disk
@@ -99,8 +99,6 @@ def plan(
     """Decides for every planned test whether it is executed, rests on earlier evidence, or is complete."""
     rows = {phase: modelled for phase, (_, modelled) in volumes.items()}
     planned = plan_tests(desk.programme, desk.phase.id, desk.environment, rows, occasion=desk.occasion)
-    if unknown := again.keys() - {each.test for each in planned}:
-        raise UsageError(f"{desk.phase.id} plans no test {', '.join(sorted(unknown))}", remedy="See `plimsoll plan`.")
     known = history(desk.workspace, desk.programme)
     decided = [decide(desk.programme, each, known, again=again.get(each.test, "")) for each in planned]
     record = desk.recorder.record(
@@ -109,9 +107,17 @@ def plan(
         inputs={f"volumes:{phase}": _volumes(record) for phase, (record, _) in volumes.items()},
         outputs={"plan": document([{**each.as_json(), "key": each.planned.key_digest} for each in decided])},
     )
-    counts = {choice: sum(each.decision is choice for each in decided) for choice in Decision}
-    current().say("plan          " + ", ".join(f"{count} to {choice}" for choice, count in counts.items() if count))
     return record, decided
+
+
+def choose(decided: Sequence[Decided], types: Sequence[str], *, execute: bool) -> list[Decided]:
+    """The tests that this run is for: those of the types that were asked for (all where none was), or none at all."""
+    chosen = [each for each in decided if execute and (not types or each.planned.profile.type in types)]
+    counts = {choice: sum(each.decision is choice for each in chosen) for choice in Decision}
+    told = ", ".join(f"{count} to {choice}" for choice, count in counts.items() if count) or "nothing to execute"
+    left = len(decided) - len(chosen)
+    current().say(f"plan          {told}" + (f"; {left} other planned tests are not in this run" if left else ""))
+    return chosen
 
 
 @task(name="arrivals", task_run_name="arrivals of {planned.test}", cache_policy=NO_CACHE, persist_result=False)
@@ -155,8 +161,7 @@ def _answers(desk: Desk, planned: PlannedTest) -> bool:
     try:
         if entry := desk.environment.entries.get(planned.component.id):
             reach(entry)
-    except WorldError as error:
-        current().say(f"{planned.test}  {error}")
+    except WorldError:  # told with the run, which records it
         return False
     return True
 
@@ -186,6 +191,8 @@ def execute(desk: Desk, decided: Decided, volumes: Record, arrivals: str, place:
     seconds = steps * offered_us(desk.environment, planned.profile) // 1_000_000 + 3
     with current().test(planned.test, place=place, seconds=seconds) as bar:
         conducted = replace(prepared, progress=bar).execute()
+    if conducted.state is RunState.UNREACHABLE:
+        current().say(f"{place}  {planned.test}  {conducted.document['unreachable']}")
     desk.recorder.record(
         Kind.EXECUTED,
         "execute",
@@ -218,6 +225,12 @@ def endings(desk: Desk, decided: Sequence[Decided], chosen: Sequence[Decided]) -
     """How every planned test ended, those that were not chosen included."""
     known = history(desk.workspace, desk.programme)
     return [_ended(each, known, desk.occasion, chosen=each in chosen) for each in decided]
+
+
+def executed_now(ended: Sequence[Ended], chosen: Sequence[Decided]) -> int:
+    """How many tests this run executed to their end; one that found nobody to offer its messages to is none."""
+    mine = [each for each in ended if each.decided in chosen and each.decided.decision is Decision.EXECUTE]
+    return sum(each.end is TestEnd.EXECUTED for each in mine)
 
 
 def _ended(decided: Decided, known: History, occasion: str, *, chosen: bool) -> Ended:

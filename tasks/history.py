@@ -4,22 +4,35 @@
 again when a phase is observed, and a property test holds the two to the same answers.
 """
 
-import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from catalog.canonical import document_digest
-from catalog.declarations import Programme
+from catalog.declarations import METRICS, Metric, Programme
 from catalog.ledger import Kind
 from catalog.runs import RunState, TestRun, test_runs
+from catalog.shown import shown
 from catalog.workspace import Workspace
 from expectations.plain import lacks_from_outside, named
-from expectations.verdicts import Judged, Verdict, verdict
-from tasks.measure import measure
+from expectations.reliance import Compared
+from expectations.verdicts import TARGET_VOLUME, Judged, Verdict, verdict
+from tasks.measure import ALL, measure
 from tasks.measuring import Settings, measurement_key, settings
 from tasks.observe import Subject, judged_rows
 from tasks.plan import History
+from tasks.scratch import scratch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What one requirement in force says of a run. `outside`: it is open for a cause outside the figure."""
+
+    row: Judged
+    verdict: Verdict
+    reason: str
+    outside: bool
 
 
 def history(workspace: Workspace, programme: Programme) -> History:
@@ -27,16 +40,23 @@ def history(workspace: Workspace, programme: Programme) -> History:
     runs = test_runs(workspace.ledger.records())
 
     @cache
-    def verdicts() -> dict[str, tuple[str, str]]:
+    def observed() -> dict[str, list[Told]]:
         usable = [run for run in runs if run.state is RunState.FINISHED and _intact(workspace, run)]
-        return _verdicts(workspace, programme, usable)
+        return _observed(workspace, programme, usable)
 
     def of(run: TestRun) -> tuple[str, str]:
         if run.state is not RunState.FINISHED:
             return Verdict.INCONCLUSIVE.value, run.state.value
-        return verdicts().get(run.run, (Verdict.INCONCLUSIVE.value, "evidence damaged or missing"))
+        told = observed().get(run.run)
+        return (Verdict.INCONCLUSIVE.value, "evidence damaged or missing") if told is None else _together(told)
 
-    return History(runs=tuple(runs), withdrawn=frozenset(workspace.withdrawn()), store=workspace.store, verdict=of)
+    def deciding(run: TestRun) -> tuple[Compared, ...]:
+        unproved = [each for each in observed().get(run.run, ()) if each.verdict is not Verdict.PROVED]
+        then = _limits_then(workspace, run) if unproved else {}
+        return tuple(_decided(each, then.get(each.row.requirement)) for each in unproved)
+
+    withdrawn = frozenset(workspace.withdrawn())
+    return History(runs=tuple(runs), withdrawn=withdrawn, store=workspace.store, verdict=of, deciding=deciding)
 
 
 def no_history(home: Path) -> History:
@@ -49,10 +69,10 @@ def _intact(workspace: Workspace, run: TestRun) -> bool:
     return all(workspace.store.intact(output.digest) for output in run.record.outputs)
 
 
-def _verdicts(workspace: Workspace, programme: Programme, runs: Sequence[TestRun]) -> dict[str, tuple[str, str]]:
-    """Of each run: its observations taken together, and the cause outside the figure, empty when there is none."""
+def _observed(workspace: Workspace, programme: Programme, runs: Sequence[TestRun]) -> dict[str, list[Told]]:
+    """Of each run: what every requirement in force says of it."""
     wanted = settings(programme)
-    with tempfile.TemporaryDirectory(prefix="plimsoll-") as folder:
+    with scratch() as folder:
         subjects = [
             Subject(
                 document=workspace.store.document(run.record.output("run") or ""),
@@ -62,7 +82,7 @@ def _verdicts(workspace: Workspace, programme: Programme, runs: Sequence[TestRun
             for number, run in enumerate(runs)
         ]
         rows = judged_rows(subjects, programme.requirements, Path(folder) / "judged.duckdb")
-    return {run.run: _together([row for row in rows if row.run == run.run]) for run in runs}
+    return {run.run: _told([row for row in rows if row.run == run.run]) for run in runs}
 
 
 def _measurements(workspace: Workspace, run: TestRun, wanted: Settings, scratch: Path) -> Path:
@@ -82,13 +102,44 @@ def _measurements(workspace: Workspace, run: TestRun, wanted: Settings, scratch:
     return scratch
 
 
-def _together(rows: Sequence[Judged]) -> tuple[str, str]:
-    """The worst verdict. What was not proved stands, whatever else was lacking: there is no cause to repeat it."""
+def _told(rows: Sequence[Judged]) -> list[Told]:
     found = named(rows)
-    told = [(verdict(row, found), lacks_from_outside(row, found)) for row in rows]
-    verdicts = {each for (each, _), _ in told}
+    told = [(row, *verdict(row, found), lacks_from_outside(row, found)) for row in rows]
+    return [Told(row=row, verdict=each, reason=reason, outside=outside) for row, each, reason, outside in told]
+
+
+def _together(told: Sequence[Told]) -> tuple[str, str]:
+    """The worst verdict. What was not proved stands, whatever else was lacking: there is no cause to repeat it."""
+    verdicts = {each.verdict for each in told}
     if Verdict.NOT_PROVED in verdicts:
         return Verdict.NOT_PROVED.value, ""
     if verdicts == {Verdict.PROVED}:
         return Verdict.PROVED.value, ""
-    return Verdict.INCONCLUSIVE.value, "; ".join(sorted({reason for (_, reason), lacks in told if lacks}))
+    return Verdict.INCONCLUSIVE.value, "; ".join(sorted({each.reason for each in told if each.outside}))
+
+
+def _limits_then(workspace: Workspace, run: TestRun) -> dict[str, str]:
+    """The limit of each requirement in the programme that was declared when the run was made."""
+    declared = [each for each in workspace.select(Kind.DECLARED) if each.sequence < run.record.sequence]
+    name = declared[-1].output("requirements") if declared else None
+    if name is None or not workspace.store.intact(name):
+        return {}
+    return {
+        each["id"]: _limit(METRICS[Metric(each["metric"])][1].value, each["limit"]["value"], each["limit"]["unit"])
+        for each in workspace.store.document(name)
+    }
+
+
+def _decided(told: Told, then: str | None) -> Compared:
+    """A requirement that is not proved: its limit then and now, and what was measured, with its interval."""
+    row = told.row
+    now = _limit(row.direction, row.limit, row.limit_unit)
+    known = then or (now if row.requirement == TARGET_VOLUME else "not known")
+    scope = "" if row.scope == ALL else f" of {row.scope}"
+    measured = "" if row.value is None else f"; measured {shown(row.value, row.unit)}"
+    new = f"{now}{measured}; {told.verdict}: {told.reason}"
+    return Compared(input=f"requirement {row.requirement}{scope}", old=known, new=new, allows=False)
+
+
+def _limit(direction: str, limit: int, unit: str) -> str:
+    return f"{direction} {shown(limit, unit)}"

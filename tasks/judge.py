@@ -17,6 +17,7 @@ from typing import Any, TextIO
 from catalog.errors import WorldError
 from expectations.verdicts import Named, Need
 from tasks.wire.process import ChildProcess
+from tasks.wire.watch import take_over
 
 TABLE = "judged"
 """The table that the suites run over: a row per requirement, scope and run, columns as `verdicts.Judged`."""
@@ -99,6 +100,7 @@ def main() -> None:
         from expectations.suites import suites
 
         generated = suites()
+        take_over()  # reading what it is asked, it meets the end of its input
         _say(answers, {"ready": True})
         for line in sys.stdin:
             _say(answers, _answer(generated, json.loads(line)["database"]))

@@ -5,7 +5,6 @@ inconclusive, not absent. The suites of Great Expectations name the rows that fa
 """
 
 import json
-import tempfile
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from expectations.verdicts import (
 )
 from tasks.judge import TABLE, Judge
 from tasks.measure import ALL, COVERAGE, LATENESS, service_level
+from tasks.scratch import scratch
 
 if TYPE_CHECKING:
     import duckdb
@@ -90,7 +90,7 @@ def observe(runs: Sequence[Subject], requirements: Sequence[Requirement], judge:
 
     Raises WorldError when a check errored or the judge ended: no observation is made then.
     """
-    with tempfile.TemporaryDirectory(prefix="plimsoll-") as folder:
+    with scratch() as folder:
         database = Path(folder) / "judged.duckdb"
         rows = judged_rows(runs, requirements, database)
         judgement = judge.judge(database)

@@ -26,7 +26,7 @@ from catalog.errors import UsageError
 from catalog.keys import differences
 from catalog.runs import RunState, TestRun
 from catalog.store import ObjectStore
-from expectations.reliance import Answer, Candidate, Compared, answer
+from expectations.reliance import Answer, Candidate, Compared, answer, members
 from tasks.arrivals import GENERATOR, offer_of, offered_messages, seed_for
 from tasks.stand_up import codecs_beyond, entry_codec
 from tasks.volumes.model import Volume, parted, target_volumes, window_us
@@ -35,6 +35,9 @@ INJECTOR = "own, open loop"
 
 _OUTSIDE_DEFINITION = {"id", "type", "title", "standing", "source", "arrivals"}
 """What a profile's definition does not hold in a key: the arrivals' shape stands with what draws them."""
+
+MOST_MESSAGES = 50_000_000
+"""So many messages may one test offer, all its steps together; their rows and columns are held in memory."""
 
 
 class Decision(StrEnum):
@@ -74,6 +77,12 @@ class Decided:
     reasons: tuple[Compared, ...]
     stands: TestRun | None = None
     answer: Answer | None = None
+    same: tuple[Compared, ...] = ()
+
+    @property
+    def compared(self) -> tuple[Compared, ...]:
+        """Every input that was compared, those that decided first; `same` are those of a run that stands."""
+        return self.answer.compared if self.answer else (*self.reasons, *self.same)
 
     def as_json(self) -> dict[str, Any]:
         """The decision as `plan --json` gives it."""
@@ -93,9 +102,10 @@ class Decided:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """What is known of earlier runs. `verdict` holds a run against the requirements now in force.
+    """What is known of earlier runs. `verdict` holds a run against the requirements now in force, and `deciding` gives
+    the requirements that are not proved by it, as each stood when it was executed and as it stands now.
 
-    It returns "proved", "not proved" or "inconclusive", and for the last the causes outside the figure (load not
+    `verdict` returns "proved", "not proved" or "inconclusive", and for the last the causes outside the figure (load not
     offered, metrics missing, system unreachable), empty when there are none: they alone let a finished run be repeated.
     """
 
@@ -103,6 +113,7 @@ class History:
     withdrawn: frozenset[str]
     store: ObjectStore
     verdict: Callable[[TestRun], tuple[str, str]]
+    deciding: Callable[[TestRun], tuple[Compared, ...]] = lambda _: ()
 
 
 def plan_tests(
@@ -110,8 +121,8 @@ def plan_tests(
 ) -> list[PlannedTest]:
     """The tests that the service providers' plans hold for a phase, in the order of the plans.
 
-    `volumes` maps each phase named by a plan's `volumes_of` to its volume rows. Raises UsageError naming every test
-    for which the environment's estate is too small.
+    `volumes` maps each phase named by a plan's `volumes_of` to its volume rows. Raises UsageError for a test that would
+    offer more messages than can be executed, and naming every test for which the environment's estate is too small.
     """
     profiles = {profile.id: profile for profile in programme.tests.profiles}
     planned = [
@@ -120,8 +131,22 @@ def plan_tests(
         if phase in plan.phases
         for name in plan.tests
     ]
+    for each in planned:
+        _refuse_too_many(each, environment)
     refuse_small_estate(environment, planned)
     return planned
+
+
+def _refuse_too_many(planned: PlannedTest, environment: Environment) -> None:
+    messages = sum(sum(offered_messages(planned.key, multiple=each).values()) for each in multiples(planned.profile))
+    if messages > MOST_MESSAGES:
+        component, kind = planned.component.id, planned.profile.type.value
+        raise UsageError(
+            f"{planned.test} would offer {messages:,} messages in the environment {environment.id!r}, and a test is "
+            f"held in memory: expected at most {MOST_MESSAGES:,}",
+            remedy=f"Lower the rate of {component!r} or the duration of {kind} tests in environments.yaml, the profile "
+            f"{planned.profile.id!r} in tests.yaml, or the forecasts.",
+        )
 
 
 def refuse_small_estate(environment: Environment, planned: list[PlannedTest]) -> None:
@@ -336,19 +361,31 @@ def _is_intact(run: TestRun, history: History) -> bool:
     return all(name is not None and history.store.intact(name) for name in names)
 
 
+_STANDS = "a finished run stands within its phase, and a changed requirement executes nothing there"
+
+
 def _stands(planned: PlannedTest, run: TestRun, history: History) -> Decided:
     verdict, outside = history.verdict(run)
     if run.state is RunState.FINISHED and not outside:
+        why = f"run {run.run} finished under the same key: {verdict}"
         return Decided(
             planned=planned,
             decision=Decision.COMPLETE,
-            why=f"run {run.run} finished under the same key: {verdict}",
-            reasons=(),
+            why=why if verdict == "proved" else f"{why}; {_STANDS}",
+            reasons=history.deciding(run),
             stands=run,
+            same=tuple(
+                Compared(input=name, old=value, new=value, allows=True)
+                for name, value in sorted(members(planned.key).items())
+            ),
         )
     cause = outside or run.state.value
     again = Compared(input=f"run {run.run}", old=cause, new="to be repeated", allows=False)
     return _execute(planned, f"repeated: {cause}", again)
+
+
+_UNCHANGED = "nothing that the rule compares has changed"
+_FALLEN = "its target volumes do not exceed those proved, and nothing else that the rule compares has changed"
 
 
 def _rely(planned: PlannedTest, answered: Answer, history: History) -> Decided:
@@ -358,7 +395,7 @@ def _rely(planned: PlannedTest, answered: Answer, history: History) -> Decided:
     return Decided(
         planned=planned,
         decision=Decision.RELY,
-        why=f"rests on run {candidate.run}: nothing that the rule compares has changed",
+        why=f"rests on run {candidate.run}: {_FALLEN if answered.fallen else _UNCHANGED}",
         reasons=answered.compared,
         stands=run,
         answer=answered,
@@ -368,8 +405,13 @@ def _rely(planned: PlannedTest, answered: Answer, history: History) -> Decided:
 def _first_or_changed(planned: PlannedTest, own: list[TestRun], answered: Answer, history: History) -> Decided:
     earlier = [run for run in own if run.state is RunState.FINISHED and run.key]
     if not earlier:
-        unfinished = f"{own[-1].state.value}: {own[-1].run}" if own else ""
-        return _execute(planned, unfinished or "never executed in this phase", *answered.in_the_way, answered=answered)
+        why = f"{own[-1].state.value}: {own[-1].run}" if own else "never executed in this phase"
+        if answered.candidate and answered.only_unproved:
+            why += (
+                f"; run {answered.candidate.run} is {answered.candidate.verdict} under the requirements now in force, "
+                "and only proved evidence may be relied on"
+            )
+        return _execute(planned, why, *answered.in_the_way, answered=answered)
     last = earlier[-1]
     if _is_withdrawn(last, history):
         gone = Compared(input=f"run {last.run}", old="recorded", new="withdrawn", allows=False)
@@ -427,6 +469,7 @@ def _candidate(run: TestRun, history: History) -> Candidate:
         intact=intact,
         withdrawn=withdrawn,
         verdict=verdict,
+        deciding=history.deciding(run) if intact and not withdrawn and verdict != "proved" else (),
     )
 
 

@@ -5,9 +5,11 @@ Pure: where a declaration stands is known to `catalog.reading`.
 
 from collections.abc import Iterator
 
+from catalog.agreement.bounds import bound_disagreements
 from catalog.agreement.days import day_disagreements
 from catalog.agreement.environments import environment_disagreements
 from catalog.agreement.forecasts import forecast_disagreements
+from catalog.agreement.links import link_disagreements
 from catalog.agreement.material import Declarations, Disagreement
 from catalog.agreement.names import name_disagreements
 from catalog.agreement.paths import path_disagreements
@@ -22,9 +24,11 @@ def disagreements(declared: Declarations) -> Iterator[Disagreement]:
     """Everything in which the declarations contradict each other, or that cannot be so."""
     yield from name_disagreements(declared)
     yield from path_disagreements(declared)
+    yield from link_disagreements(declared)
     yield from volume_disagreements(declared)
     yield from day_disagreements(declared)
     yield from forecast_disagreements(declared)
     yield from requirement_disagreements(declared)
     yield from plan_disagreements(declared)
     yield from environment_disagreements(declared)
+    yield from bound_disagreements(declared)

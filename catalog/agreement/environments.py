@@ -1,6 +1,7 @@
 """Environments: what they extend exists, and each can carry out every planned test."""
 
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 from catalog.agreement.material import Declarations, Disagreement, unknown
 from catalog.declarations import ComponentScope, Environment, EnvironmentKind, TestType
@@ -20,6 +21,7 @@ def environment_disagreements(declared: Declarations) -> Iterator[Disagreement]:
         yield from _extends(position, environment, full, known)
         yield from _component_names(declared, position, environment)
         yield from _durations(declared, position, environment)
+        yield from _entries(position, environment)
         yield from _numbers(position, environment, full.get(environment.id, environment))
         for (code, subject), message in lacking.get(environment.id, {}).items():
             if (code, subject) not in lacking.get(environment.extends or "", {}):  # said once, where it began
@@ -63,6 +65,23 @@ def _durations(declared: Declarations, position: int, environment: Environment) 
                 message = f"longer than the declared duration of '{profile.id}', which a rehearsal compresses"
                 yield _at((position, "durations", kind.value), "duration-longer", message)
                 break
+
+
+def _entries(position: int, environment: Environment) -> Iterator[Disagreement]:
+    """Entries that no connection can be opened to, or that hold a secret."""
+    for name, url in environment.entries.items():
+        place = (position, "entries", name)
+        try:
+            parts = urlsplit(url)
+            host, port, secret = parts.hostname, parts.port, "@" in parts.netloc
+        except ValueError:
+            host, port, secret = None, 0, False
+        if secret:
+            message = "the URL holds credentials, and declarations are recorded for everybody who reads the evidence"
+            yield _at(place, "entry-credentials", message, "take out what stands before the @, and change the password")
+        elif not host or port == 0:
+            message = f"expected a URL with a host and, if any, a port from 1 to 65535; found '{url[:60]}'"
+            yield _at(place, "entry-impossible", message, "such as http://host:8080/ or http://[::1]:8080/")
 
 
 def _numbers(position: int, environment: Environment, full: Environment) -> Iterator[Disagreement]:

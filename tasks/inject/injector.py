@@ -1,6 +1,5 @@
 """The injector as its callers see it: a load goes in, an injection comes out. Another tool is another `Injector`."""
 
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from catalog.errors import WorldError
 from tasks.codecs import MessageKind, codec_named
 from tasks.inject.files import RESULTS, WORK, InjectionSpec, write_columns
+from tasks.scratch import scratch
 from tasks.wire.client import address
 from tasks.wire.process import ChildProcess
 
@@ -130,7 +130,7 @@ class OwnInjector:
 
     def run(self, load: Load, target: Target, *, progress: Progress | None = None) -> Injection:
         """See `Injector`. Also raises WorldError when the process ends before it has said how the load went."""
-        with tempfile.TemporaryDirectory(prefix="plimsoll-") as folder:
+        with scratch() as folder:
             spec = _spec(load, target, Path(folder))
             columns = (np.ascontiguousarray(getattr(load, name), dtype=np.int64) for name in WORK)
             write_columns(Path(spec.work), (column.data.cast("B") for column in columns))

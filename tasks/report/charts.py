@@ -17,7 +17,7 @@ FONT = "Plimsoll Sans"
 FONTS = Path(__file__).with_name("fonts")
 
 _INK, _MUTED, _GRID = "#1b2733", "#4a5866", "#dfe5ea"
-_STRONG, _WEAK, _LIMIT = "#0b5c8f", "#4f93bd", "#b3261e"
+_STRONG, _WEAK, _OTHER, _LIMIT = "#0b5c8f", "#4f93bd", "#c77700", "#b3261e"
 _KINDS = {"request": "#0b5c8f", "response": "#4f93bd", "acknowledgement": "#8a97a3", "alert": "#c77700"}
 _PANEL = {"width": 300, "height": 130}
 _TIMES = ((7_200_000_000, 3_600_000_000, "h"), (300_000_000, 60_000_000, "min"), (0, 1_000_000, "s"))
@@ -82,8 +82,9 @@ def _latency(panel: Mapping[str, Any], ends: tuple[float, float]) -> str:
         if row[column] is not None
     ]
     failed = [{"t": row["t"], "ms": ends[1]} for row in rows if row["failed"]]
+    names = ("median", "95th percentile")
     base = alt.Chart(data(lines)).encode(
-        x=x, y=_log("latency from intended time", ends), color=_colour("line", ("median", "95th percentile"))
+        x=x, y=_log("latency from intended time", ends), color=_colour("line", names), strokeDash=_dash("line", names)
     )
     layers = [
         base.mark_line(strokeWidth=1.6),
@@ -162,7 +163,13 @@ def _log(title: str, ends: tuple[float, float]) -> Any:
 
 
 def _colour(field: str, names: tuple[str, str]) -> Any:
-    return alt.Color(f"{field}:N", scale=alt.Scale(domain=list(names), range=[_WEAK, _STRONG]), legend=_legend())
+    return alt.Color(f"{field}:N", scale=alt.Scale(domain=list(names), range=[_STRONG, _OTHER]), legend=_legend())
+
+
+def _dash(field: str, names: tuple[str, str]) -> Any:
+    """The second line is dotted too, so that nothing rests on colour alone; dashes are the limit's."""
+    scale = alt.Scale(domain=list(names), range=[[1, 0], [2, 2]])
+    return alt.StrokeDash(f"{field}:N", scale=scale, legend=_legend())
 
 
 def _legend() -> Any:

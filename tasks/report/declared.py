@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
-from catalog.declarations import METRICS, Assumption, Requirement
+from catalog.declarations import METRICS, Assumption, CriterionKind, EnvironmentKind, Requirement
 from expectations.exit_criteria import Held, assumptions_in_use, exclusions_in_force, hold_criteria, plans_in_force
 from tasks.report.context import Context, shown
 from tasks.report.figures import Figure, Parts, decimal_text
@@ -96,7 +96,8 @@ def conduct(context: Context) -> list[dict[str, Any]]:
 
 
 def exit_criteria(context: Context) -> list[dict[str, Any]]:
-    """Each exit criterion held against the facts."""
+    """Each exit criterion held against the facts. `rehearsal`: those are a rehearsal's, and hold nowhere else."""
+    rehearsal = context.environment.kind is EnvironmentKind.REHEARSAL
     held = hold_criteria(
         context.programme,
         context.facts["phase"],
@@ -107,10 +108,15 @@ def exit_criteria(context: Context) -> list[dict[str, Any]]:
         {
             **_texts(each.criterion, "id", "text", "kind", "source"),
             "state": str(each.state),
+            "rehearsal": rehearsal and each.criterion.kind in _FROM_RUNS,
             "reason": _reason(context, each),
         }
         for each in held
     ]
+
+
+_FROM_RUNS = (CriterionKind.OBSERVATIONS_PROVED, CriterionKind.TESTS_ENDED)
+"""The criteria that are held against what test runs came to."""
 
 
 def _reason(context: Context, held: Held) -> Parts:

@@ -9,7 +9,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +18,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from catalog.errors import WorldError
+from tasks.scratch import scratch
+from tasks.wire.watch import take_over
 
 _ROOT = Path(__file__).resolve().parents[2]
 _STOP_S = 2
@@ -26,7 +27,7 @@ _TAIL_BYTES = 2_000
 
 
 def call_when_parent_ends(callback: Callable[[], object]) -> None:
-    """In a child: run `callback`, in a thread of its own, when standard input ends.
+    """In a child: run `callback`, in a thread of its own, when standard input ends; until now its end ended the child.
 
     A thread, because an event loop cannot watch a standard input that is a regular file or `/dev/null`.
     """
@@ -36,6 +37,7 @@ def call_when_parent_ends(callback: Callable[[], object]) -> None:
             pass
         callback()
 
+    take_over()
     threading.Thread(target=wait, name="parent", daemon=True).start()
 
 
@@ -54,13 +56,13 @@ class ChildProcess:
     ) -> None:
         self.name = name
         self._stop_s = stop_s
-        self._folder = tempfile.TemporaryDirectory(prefix="plimsoll-")
+        self._folder = scratch()
         path = Path(self._folder.name)
         (path / "spec.json").write_text(json.dumps(document))
         options = [option for fd in pass_fds for option in ("--fd", str(fd))]
         with (path / "stderr").open("wb") as stderr:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", module, str(path / "spec.json"), *options],
+                [sys.executable, "-m", "tasks.wire.child", module, str(path / "spec.json"), *options],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,

@@ -23,6 +23,11 @@ def plan(component: str, provider: str, phases: str = "[launch]", tests: str = "
     return ("tests.yaml", "plans:\n", f"plans:\n{head}    success_criteria: Test\n")
 
 
+def entry(url: str) -> Edit:
+    """A rehearsal that names the entry of a real system."""
+    return ("environments.yaml", "    seed: ", f"    entries: {{orders: ▶'{url}'}}\n    seed: ")
+
+
 def assumed(name: str, value: str, unit: str = "times") -> Edit:
     """One more assumption."""
     more = f"- {{id: {name}, title: X, value: {value}, unit: {unit}, {SOURCED}}}\n  - id: evening-share"
@@ -45,6 +50,8 @@ def moves(*rows: str) -> Edit:
 
 PHASE = "title: Pilot with invited customers\n    components: [storefront, orders"
 SOURCED = "standing: agreed, source: x, owner: x, date: x"
+ROLE_STEP = ("system.yaml", 'storefront, "role:orders"', 'storefront, ▶"role:orders"')
+LAST_STEP = ("system.yaml", '"role:orders", payments', '"role:orders", ▶payments')
 LAST_PERIOD = 'begins: "22:00", ends: "24:00"'
 ORDERS = "groups: [ordering]\n    in_window: evening-share"
 CATCH_UP = "outage: 1 h, cleared_within: 2 h, kept: orders-kept"
@@ -184,7 +191,7 @@ CASES: list[tuple[str, list[Edit]]] = [
     ("unknown-component", [("system.yaml", "from: orders", "from: ▶order")]),
     ("unknown-component", [("system.yaml", "to: payments", "to: ▶payment")]),
     ("unknown-component", [path("[shopper, ▶storefrnt]")]),
-    ("unknown-component", [path("[shopper, orders]", more="    acknowledged_by: [▶order]\n")]),
+    ("unknown-component", [path("[shopper, storefront]", more="    acknowledged_by: [▶order]\n")]),
     ("unknown-component", [("volumes.yaml", "served_by: [orders]", "served_by: [▶order]")]),
     ("unknown-component", [plan("▶order", "order-house")]),
     ("unknown-component", [("environments.yaml", "default: 1, orders", "default: 1, ▶order")]),
@@ -196,14 +203,20 @@ CASES: list[tuple[str, list[Edit]]] = [
     ("path-cycle", [path("[shopper, storefront, ▶shopper]")]),
     ("path-cycle", [path('[shopper, "role:orders", ▶"role:orders"]')]),
     ("path-cycle", [path('[shopper, "role:orders", ▶orders]')]),
-    ("path-offers", [path("[shopper, orders]", offers="▶response")]),
-    ("scheduler-off-path", [path("[shopper, orders]", more="    scheduled_by: ▶storefront\n")]),
+    ("path-unlinked", [path("[shopper, ▶orders]")]),
+    ("path-unlinked", [path("[storefront, ▶shopper]")]),
+    ("path-unlinked", [("system.yaml", "storefront, to: orders", "storefront, to: payments"), ROLE_STEP]),
+    ("path-unlinked", [("system.yaml", "orders, to: payments", "storefront, to: payments"), LAST_STEP]),
+    ("path-offers", [path("[shopper, storefront]", offers="▶response")]),
+    ("acknowledger-off-path", [path("[shopper, storefront]", more="    acknowledged_by: [▶payments]\n")]),
+    ("path-offers", [path("[shopper, storefront]", offers="▶response")]),
+    ("scheduler-off-path", [path("[shopper, storefront]", more="    scheduled_by: ▶orders\n")]),
     (
         "path-through-excluded",
         [("scope.yaml", "    components: [payments]\n", ""), ("system.yaml", ", payments]", ", ▶payments]")],
     ),
     ("unknown-component", [("scope.yaml", "components: [payments]", "components: [payments, ▶payment]")]),
-    ("acknowledger-off-path", [path("[shopper, orders]", more="    acknowledged_by: [▶payments]\n")]),
+    ("acknowledger-off-path", [path("[shopper, storefront]", more="    acknowledged_by: [▶payments]\n")]),
     ("role-unserved", [("volumes.yaml", "served_by: [orders]", "served_by: ▶[payments]")]),
     (
         "role-unserved",
@@ -568,6 +581,10 @@ CASES: list[tuple[str, list[Edit]]] = [
         "timeout-short",
         [("tests.yaml", "of one step\n    blocks: 40\n    timeout: 10 s", "of one step\n    timeout: ▶149 ms")],
     ),
+    ("duration-long", [("tests.yaml", "duration: 4 h", "duration: ▶80000 d")]),
+    ("timeout-long", [("tests.yaml", "of one step\n    blocks: 40\n    timeout: 10 s", "\n    timeout: ▶32 d")]),
+    ("step-impossible", [("tests.yaml", "2.5, 3]", "2.5, ▶100000000]")]),
+    ("step-impossible", [("tests.yaml", "[1, 1.5", "[▶0.0000001, 1.5")]),
     ("share-impossible", [("tests.yaml", "step_answered: 99 %", "step_answered: ▶100.5 %")]),
     ("share-impossible", [("tests.yaml", "step_answered: 99 %", "step_answered: ▶99 ms")]),
     ("unknown-profile", [plan("orders", "order-house", tests="[▶laod]")]),
@@ -617,6 +634,17 @@ CASES: list[tuple[str, list[Edit]]] = [
     ("environment-cycle", [("environments.yaml", "extends: rehearsal", "extends: ▶rehearsal-slow-orders")]),
     ("duration-longer", [("environments.yaml", "{load: 6 s", "{load: ▶5 h")]),
     ("zero-rate", [("environments.yaml", "orders: 25", "orders: ▶0")]),
+    ("rate-impossible", [("environments.yaml", "orders: 25", "orders: ▶100000000")]),
+    ("rate-impossible", [("environments.yaml", "orders: 25", "orders: ▶0.000000000000000000001")]),
+    ("duration-short", [("environments.yaml", "{load: 6 s", "{load: ▶1 us")]),
+    ("duration-short", [("environments.yaml", "stress: 2 s", "stress: ▶999 ms")]),
+    ("entry-impossible", [entry("http://127.0.0.1:99999999/x")]),
+    ("entry-impossible", [entry("http://127.0.0.1:abc/x")]),
+    ("entry-impossible", [entry("http://[::1/x")]),
+    ("entry-impossible", [entry("http://:80/x")]),
+    ("entry-impossible", [entry("http://host:0/x")]),
+    ("entry-credentials", [entry("http://user:pw@host/x")]),
+    ("entry-credentials", [entry("https://token@host")]),
     ("connections-limit", [("environments.yaml", "connections: 16", "connections: ▶300")]),
     (
         "duration-missing",

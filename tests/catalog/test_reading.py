@@ -37,6 +37,9 @@ def test_invalid_example_is_refused_where_it_is_wrong(example: Path, tmp_path: P
     folder = laid_over(example, tmp_path / "shop")
     found = "\n".join(brief(fault, folder) for fault in faults_of(folder))
     assert found == (example / "expected.txt").read_text().strip()
+    for fault in faults_of(folder):
+        assert fault.hint, fault
+        assert fault.source or not (folder / Path(fault.file).name).read_text().strip()
 
 
 @pytest.mark.parametrize("example", VALID, ids=lambda path: path.name)
@@ -322,6 +325,18 @@ SHAPES: list[tuple[str, str, str, list[Edit]]] = [
     ),
     ("number", "is larger than any number", "", [("system.yaml", "cache: on-disk", f"cache: ▶{'9' * 5000}")]),
     (
+        "quantity",
+        "expected a number of at most 40 characters; found 5000",
+        "look at the number",
+        [("requirements.yaml", "limit: 98 %", f"limit: ▶{'9' * 5000} %")],
+    ),
+    (
+        "type",
+        "expected a whole number; found the text '9999",
+        "write digits only, 15 of them at most",
+        [("forecasts.csv", "2026-12-31,200000", f"2026-12-31,▶{'9' * 31}")],
+    ),
+    (
         "file-outside",
         "expected a file in the catalogue's folder",
         "",
@@ -352,6 +367,7 @@ def test_misshapen_value_is_explained_where_it_stands(
     faults = faults_of(tmp_path / "shop")
     assert [(fault.code, fault.file, fault.line, fault.column) for fault in faults] == [(code, *place)]
     assert message in faults[0].message
+    assert faults[0].hint
     assert hint in faults[0].hint
 
 
@@ -410,6 +426,24 @@ def test_missing_file_suggests_the_one_that_was_meant(tmp_path: Path) -> None:
         "missing-file",
         "did you mean 'scopes.yaml'?",
     )
+
+
+def test_a_missing_file_is_not_to_be_replaced_by_another_that_is_needed(tmp_path: Path) -> None:
+    write_template(tmp_path / "shop")
+    (tmp_path / "shop" / "programme.yaml").unlink()
+    (fault,) = faults_of(tmp_path / "shop")
+    assert fault.hint == "`plimsoll init DIR` makes a catalogue with every file"
+
+
+def test_endless_names_and_lines_are_cut_short_around_the_fault(tmp_path: Path) -> None:
+    name = "n" * 5000
+    edited(tmp_path / "shop", ("volumes.yaml", "forecasts: forecasts.csv", f"forecasts: {name}"))
+    for folder in (tmp_path / "shop", tmp_path / name):
+        assert all(len(line) < 500 for fault in faults_of(folder) for line in fault.render().splitlines())
+    edited(tmp_path / "wide", ("system.yaml", "from: orders", f"titel: '{'w' * 400}', from: orders, ▶form: 1"))
+    source, caret = faults_of(tmp_path / "wide")[-1].render().splitlines()[1:3]
+    assert len(source) < 150
+    assert source[caret.index("^") :].startswith("form: 1")
 
 
 def test_missing_folder_is_one_fault(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from catalog.canonical import canonical, digest, document_digest
+from catalog.errors import EvidenceError
 from catalog.ledger import GENESIS, Actor, Draft, Kind, Record, Reference
 from catalog.signing import Signer
 from catalog.verification import Verification, verify
@@ -334,8 +335,67 @@ def test_a_line_that_is_not_canonical_is_named_even_with_the_right_digest(worksp
 def test_a_newer_format_is_named(workspace: Workspace) -> None:
     (workspace.home / "plimsoll.json").write_text('{"format":9}')
     assert "format 9" in verify(workspace.home).faults[0].what
-    rechain(workspace, lambda _, document: document.update({"format": 8}))
-    assert "written in format 8" in fault_at(verify(workspace.home), "ledger/000000000001.jsonl:1")
+
+
+@pytest.mark.parametrize("from_record", [1, 3])
+def test_lines_of_a_newer_version_are_one_fault(workspace: Workspace, from_record: int) -> None:
+    def renew(_: object, document: dict[str, Any]) -> None:
+        if document["sequence"] >= from_record:
+            document["format"] = 8
+
+    rechain(workspace, renew)
+    outcome = verify(workspace.home, head="ab" * 32)
+    assert [fault.where for fault in outcome.faults] == [f"ledger/000000000001.jsonl:{from_record}"]
+    assert "written in format 8, and this version reads format 1: upgrade Plimsoll" in outcome.faults[0].what
+    assert f"this line and {7 - from_record} more are" in outcome.faults[0].what
+    with pytest.raises(EvidenceError) as caught:
+        Workspace.open(workspace.home).ledger.records()
+    assert "Upgrade" in caught.value.help()
+    assert "copy" not in caught.value.help()
+
+
+@pytest.mark.parametrize(
+    "text", ['{"format":1}', '{"format": 1}\n', '{"format":1,"format":1}\n', '{"format":1,"x":2}\n']
+)
+def test_the_format_file_is_held_to_its_very_bytes(workspace: Workspace, text: str) -> None:
+    (workspace.home / "plimsoll.json").write_text(text)
+    (fault,) = verify(workspace.home).faults
+    assert "plimsoll.json was altered" in fault.what
+
+
+@pytest.mark.parametrize("left", ["objects", "reports", "both"])
+def test_evidence_without_a_single_record_is_a_fault(workspace: Workspace, left: str) -> None:
+    ledger_file(workspace).unlink()
+    if left == "reports":
+        shutil.rmtree(workspace.home / "objects")
+    if left == "objects":
+        shutil.rmtree(workspace.reports)
+    assert "holds no record" in fault_at(verify(workspace.home), "ledger")
+
+
+@pytest.mark.parametrize("role", ["report.json", "report.html"])
+def test_what_stands_in_place_of_a_report_is_named(workspace: Workspace, role: str, tmp_path: Path) -> None:
+    file = workspace.reports / "ioc" / role
+    (tmp_path / "elsewhere").write_bytes(file.read_bytes())
+    file.unlink()
+    file.symlink_to(tmp_path / "elsewhere")
+    assert fault_at(verify(workspace.home), f"reports/ioc/{role}").startswith("a link where a report is due")
+    file.unlink()
+    file.mkdir()
+    assert fault_at(verify(workspace.home), f"reports/ioc/{role}").startswith("a folder where a report is due")
+
+
+def test_stray_files_are_noted(workspace: Workspace) -> None:
+    (workspace.reports / "stray").touch()
+    (workspace.reports / "ioc" / "notes.txt").touch()
+    (workspace.home / "ledger" / "000000000008.jsonl").touch()
+    outcome = verify(workspace.home)
+    assert outcome.ok
+    assert {note for note in outcome.notes if "no record names" in note or "is empty" in note} == {
+        "reports/stray: a file that no record names",
+        "reports/ioc/notes.txt: a file that no record names",
+        "ledger/000000000008.jsonl is empty: whoever began it was interrupted before the first record",
+    }
 
 
 @pytest.mark.parametrize("role", ["report.json", "report.html"])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from catalog.canonical import canonical
 from catalog.declarations import Never, Reliance
-from expectations.reliance import Candidate, answer
+from expectations.reliance import Candidate, Compared, answer
 
 SEEDED = settings(derandomize=True, deadline=None)
 FOUND = "verdict under the requirements now in force (needed, found)"
@@ -35,9 +35,16 @@ def rule(*, scope="path", volumes="not-exceeding", roles=(), types=()):
     return Reliance(scope=scope, volumes=volumes, never=never, reading="as it stands", source="a test")
 
 
-def candidate(key=KEY, *, run="pilot/pilot.orders.load/1", intact=True, withdrawn=False, verdict="proved"):
+def candidate(key=KEY, *, run="pilot/pilot.orders.load/1", intact=True, withdrawn=False, verdict="proved", deciding=()):
     return Candidate(
-        record="0" * 64, run=run, occasion="pilot", key=key, intact=intact, withdrawn=withdrawn, verdict=verdict
+        record="0" * 64,
+        run=run,
+        occasion="pilot",
+        key=key,
+        intact=intact,
+        withdrawn=withdrawn,
+        verdict=verdict,
+        deciding=deciding,
     )
 
 
@@ -172,13 +179,29 @@ def test_evidence_that_does_not_hold_refuses_though_nothing_changed(evidence, to
 
 
 @pytest.mark.parametrize(
-    ("never", "told"), [({"roles": ["orders"]}, ("role", "orders")), ({"types": ["load"]}, ("type", "load"))]
+    ("never", "told"), [({"roles": ["orders"]}, (None, "role orders")), ({"types": ["load"]}, (None, "type load"))]
 )
 def test_what_may_never_be_relied_on_is_not_whatever_evidence_there_is(never, told):
     answered = answer(rule(**never), KEY, [candidate()])
     assert not answered.relies
-    assert [(each.input, each.old, each.new) for each in answered.compared] == [("never relied on", *told)]
+    assert [(each.input, each.old, each.new) for each in answered.compared] == [("never relied on, by rule", *told)]
     assert answer(rule(roles=["storefront"], types=["soak"]), KEY, [candidate()]).relies
+
+
+def test_evidence_that_is_no_longer_proved_names_the_requirements_that_decided():
+    deciding = Compared(input="requirement latency", old="at most 1 s", new="at most 1 ms", allows=False)
+    answered = answer(rule(), KEY, [candidate(verdict="not proved", deciding=(deciding,))])
+    assert [each.input for each in answered.in_the_way] == [FOUND, "requirement latency"]
+    assert answered.only_unproved
+    assert not answer(rule(), KEY, [candidate(verdict="not proved", intact=False)]).only_unproved
+    assert not answer(rule(), KEY, []).only_unproved
+    assert not answer(rule(), KEY, [candidate()]).only_unproved
+
+
+def test_volumes_that_fell_are_told_apart_from_equal_ones():
+    fell = answer(rule(), with_volumes({CELLS[0]: 1}), [candidate(with_volumes({CELLS[0]: 2}))])
+    assert (fell.relies, fell.fallen) == (True, True)
+    assert not answer(rule(), KEY, [candidate()]).fallen
 
 
 def test_without_any_candidate_the_answer_says_so():

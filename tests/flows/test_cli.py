@@ -96,9 +96,10 @@ def test_plan_and_explain_answer_before_anything_ran(
     assert (status, out.count("execute ")) == (0, 6)
     tests = json.loads(answered(capsys, "plan", "pilot", *where, "--json")[1])["tests"]
     assert [set(test) >= {"test", "component", "type", "decision", "reasons"} for test in tests] == [True] * 6
-    status, out, _ = answered(capsys, "explain", "pilot.orders.load", *where)
+    status, out, err = answered(capsys, "explain", "pilot.orders.load", *where)
     assert status == 0
     assert "none recorded" in out
+    assert "there is no workspace at" in err
     explained = json.loads(answered(capsys, "explain", "pilot.orders.load", *where, "--json")[1])
     assert explained["decision"] == "execute"
     assert not (tmp_path / "home").exists()
@@ -111,7 +112,9 @@ def test_plan_and_explain_answer_before_anything_ran(
         (["plan", "pilot", "--environment", "moon"], 2, "Declared are: rehearsal"),
         (["explain", "pilot.orders.swim"], 2, "plans no test 'pilot.orders.swim'"),
         (["run", "pilot", "--types", "load,swim"], 2, "no such type of test: swim"),
+        (["explain", "pilot.orders.laod"], 2, "Did you mean 'pilot.orders.load'?"),
         (["run", "pilot", "--again", "pilot.orders.load"], 2, "only for a reason"),
+        (["run", "pilot", "--again", "pilot.orders.lod", "--reason", "x"], 2, "Did you mean 'pilot.orders.load'?"),
     ],
 )
 def test_what_does_not_exist_is_refused_with_what_does(
@@ -120,6 +123,22 @@ def test_what_does_not_exist_is_refused_with_what_does(
     ended, out, err = answered(capsys, *arguments, "--catalog", shop, "--home", tmp_path / "home")
     assert (ended, out) == (status, "")
     assert told in err
+    assert "starting" not in err
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_test_that_memory_cannot_hold_is_refused_before_anything_is_written(
+    shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environments = shop / "environments.yaml"
+    environments.write_text(environments.read_text().replace("orders: 25", "orders: 10000").replace("6 s", "3 h"))
+    where = ("--catalog", shop, "--home", tmp_path / "home")
+    for command in (["run", "pilot"], ["plan", "pilot"], ["explain", "pilot.orders.load"]):
+        status, out, err = answered(capsys, *command, *where)
+        assert (status, out) == (2, "")
+        assert re.search(r"pilot\.orders\.load would offer [0-9,]+ messages in the environment 'rehearsal'", err)
+        assert "Lower the rate of 'orders' or the duration of load tests" in err
+    assert not (tmp_path / "home").exists()
 
 
 def test_errors_are_json_where_json_was_asked_for(
@@ -134,6 +153,62 @@ def test_verify_and_lineage_need_a_workspace(tmp_path: Path, capsys: pytest.Capt
         status, _, err = answered(capsys, *arguments)
         assert status == 2
         assert "no workspace" in err
+
+
+def commands_with_home(shop: Path, home: Path) -> list[list[object]]:
+    where = ["--catalog", shop, "--home", home]
+    mine: list[list[object]] = [
+        ["plan", "pilot", *where],
+        ["explain", "pilot.orders.load", *where],
+        ["run", "pilot", *where],
+        ["report", "pilot", *where],
+        ["lineage", "outcome/proved", "--home", home],
+        ["verify", home],
+    ]
+    return mine
+
+
+@pytest.mark.parametrize(("kind", "told"), [
+    ("file", "is no folder"), ("loop", "is no folder"), ("dangling", "is a link to what does not exist"),
+    ("below a file", "is no folder"), ("other things", "is a folder of other things, and no workspace"),
+])  # fmt: skip
+def test_what_can_be_no_workspace_is_refused_by_every_command(
+    kind: str, told: str, shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = tmp_path / "home"
+    if kind == "file":
+        home.touch()
+    elif kind == "other things":
+        home.mkdir()
+        (home / "holiday.jpg").touch()
+    elif kind == "below a file":
+        home = shop / "tests.yaml" / "home"
+    else:
+        home.symlink_to(home if kind == "loop" else tmp_path / "nothing")
+    for command in commands_with_home(shop, home):
+        status, out, err = answered(capsys, *command)
+        assert (status, out) == (2, ""), command
+        assert told in err
+        assert "--home" in err
+
+
+def test_verify_says_the_same_of_an_empty_folder_and_of_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = answered(capsys, "verify", tmp_path / "home")
+    (tmp_path / "home").mkdir()
+    assert answered(capsys, "verify", tmp_path / "home") == missing
+    assert missing[0] == 2
+
+
+def test_a_fault_of_verify_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "home" / "ledger").mkdir(parents=True)
+    (tmp_path / "home" / "plimsoll.json").write_text('{"format":1}\n')
+    (tmp_path / "home" / "ledger" / ("x" * 200)).touch()
+    status, out, _ = answered(capsys, "verify", tmp_path / "home")
+    assert status == 4
+    assert f"✘ ledger/{'x' * 200}: a file that does not belong in the ledger" in out.splitlines()
+    assert "✘ 1 fault:" in out
 
 
 def test_a_workspace_of_a_newer_version_is_refused(

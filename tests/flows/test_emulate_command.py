@@ -117,7 +117,7 @@ def test_it_runs_until_told_and_leaves_nothing_behind(shop: Bench, blow: signal.
     assert "storefront" in stdout
     assert "187.5" in stdout
     folder = Path(stdout.rpartition("@")[2].split("/message")[0])
-    assert folder.name.startswith("plimsoll-")
+    assert folder.parent.name.startswith("plimsoll-")
     assert not folder.exists()
 
 

@@ -47,7 +47,7 @@ class _Builder:
             "phase": self.phase,
             "occasion": self.phase,
             "environment": self.environment.model_dump(mode="json", by_alias=True),
-            "code": "0.1.0",
+            "code": "plimsoll 0.1.0",
             "volumes": {
                 "digests": {phase: named(f"volumes {phase}") for phase in phases},
                 "rows": {phase: a3(self.programme, rows) for phase, rows in modelled.items()},

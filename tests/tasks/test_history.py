@@ -6,6 +6,9 @@ from evidence import infrastructure, requirement, results, run_document
 
 from catalog.declarations import RequirementScope
 from catalog.ledger import Kind
+from catalog.reading import read_catalogue
+from catalog.template import write_template
+from tasks.declare import declare
 from tasks.history import history, no_history
 from tasks.measure import measure
 from tasks.measuring import measurement_key, settings
@@ -76,6 +79,9 @@ def test_a_changed_requirement_is_observed_afresh_on_the_same_evidence(runbook, 
     run = recorded(runbook)
     stricter = (requirement("latency-p95", "30 ms"),)
     assert verdict(runbook, programme.model_copy(update={"requirements": stricter}), run) == ("not proved", "")
+    (named,) = history(runbook.workspace, programme.model_copy(update={"requirements": stricter})).deciding(run)
+    assert (named.input, named.old, named.allows) == ("requirement latency-p95", "not known", False)
+    assert named.new.startswith("at most 30 ms; measured 40 ms; not proved: [40 ms, 40 ms] lies outside the limit")
     timed = (requirement("service-level", "99 %", within="41 ms"),)  # a target time that was never measured before
     assert verdict(runbook, programme.model_copy(update={"requirements": timed}), run) == ("proved", "")
 
@@ -141,3 +147,17 @@ def test_where_there_is_no_workspace_nothing_is_known_and_nothing_is_made(tmp_pa
     assert (known.runs, known.withdrawn) == ((), frozenset())
     assert known.store.intact("0" * 64) is False
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_changed_requirement_is_named_with_the_limit_that_was_in_force_then(runbook, tmp_path):
+    write_template(tmp_path / "shop")
+    catalogue = read_catalogue(tmp_path / "shop")
+    declare(runbook.recorder, catalogue, tmp_path / "shop")
+    old = next(each for each in catalogue.programme.requirements if each.id == "answered")
+    run = recorded(runbook, role="storefront")
+    new = old.model_copy(update={"limit": old.limit.model_copy(update={"value": 1_000_000})})
+    known = history(runbook.workspace, catalogue.programme.model_copy(update={"requirements": (new,)}))
+    assert known.verdict(run)[0] == "inconclusive"
+    (named,) = known.deciding(run)
+    assert (named.input, named.old) == ("requirement answered", "at least 99 %")
+    assert named.new.startswith("at least 100 %; measured 100 %; inconclusive: [")

@@ -10,6 +10,7 @@ from catalog import rules
 from catalog.canonical import canonical
 from catalog.declarations import TestType
 from catalog.errors import UsageError
+from expectations.reliance import Compared
 from tasks.arrivals import arrivals_of, offer_of
 from tasks.plan import (
     Decision,
@@ -420,7 +421,10 @@ def test_target_volumes_that_fall_may_be_relied_on_where_the_rule_says_so(
 ):
     execute(runbook, planned(programme))
     changed = edited(programme, ("assumptions.ordering-share.value", share), ("programme.reliance.volumes", volumes))
-    assert decide(changed, planned(changed, "launch"), known(runbook)).decision is decision
+    decided = decide(changed, planned(changed, "launch"), known(runbook))
+    assert decided.decision is decision
+    if decision is Decision.RELY:
+        assert ("target volumes do not exceed those proved" in decided.why) == (volumes == "not-exceeding")
 
 
 @pytest.mark.parametrize(("scope", "decision"), [("path", Decision.RELY), ("programme", Decision.EXECUTE)])
@@ -453,15 +457,36 @@ def test_what_may_never_be_relied_on_is_executed(programme, edited, runbook, nev
     execute(runbook, planned(strict))
     decided = decide(strict, planned(strict, "launch"), known(runbook))
     assert decided.decision is Decision.EXECUTE
-    assert [each.input for each in decided.reasons] == ["never relied on"]
+    assert [each.input for each in decided.reasons] == ["never relied on, by rule"]
 
 
 @pytest.mark.parametrize("verdict", ["not proved", "inconclusive"])
 def test_evidence_that_is_not_proved_now_is_not_relied_on(programme, runbook, verdict):
+    run = execute(runbook, planned(programme))
+    decided = decide(programme, planned(programme, "launch"), known(runbook, _0=(verdict, "")))
+    assert decided.decision is Decision.EXECUTE
+    assert f"run {run.run} is {verdict} under the requirements now in force" in decided.why
+    assert "only proved evidence may be relied on" in decided.why
+
+
+def test_within_a_phase_a_changed_requirement_executes_nothing_and_is_named(programme, runbook):
+    run = execute(runbook, planned(programme))
+    named = Compared(input="requirement latency", old="at most 1 s", new="at most 1 ms", allows=False)
+    now = replace(known(runbook, _0=("not proved", "")), deciding=lambda _: (named,))
+    decided = decide(programme, planned(programme), now)
+    assert (decided.decision, decided.stands) == (Decision.COMPLETE, run)
+    assert "a changed requirement executes nothing there" in decided.why
+    assert decided.reasons == (named,)
+    later = decide(programme, planned(programme, "launch"), now)
+    assert named in later.reasons
+
+
+def test_a_complete_test_says_what_was_compared(programme, runbook):
     execute(runbook, planned(programme))
-    assert (
-        decide(programme, planned(programme, "launch"), known(runbook, _0=(verdict, ""))).decision is Decision.EXECUTE
-    )
+    decided = decide(programme, planned(programme), known(runbook))
+    assert decided.reasons == ()
+    assert {each.input for each in decided.compared} >= {"components", "environment", "test", "volumes"}
+    assert all(each.allows and each.old == each.new for each in decided.compared)
 
 
 @pytest.mark.parametrize("harm", ["alter", "lose", "withdraw"])

@@ -267,6 +267,8 @@ def test_a_step_is_carried_as_the_recorded_headroom_says(facts: dict[str, Any]) 
 def test_exit_criteria_are_stated_with_figures(facts: dict[str, Any]) -> None:
     criteria = {each["id"]: each for each in assemble_report(facts)["exit_criteria"]}
     assert criteria["all-proved"]["state"] == "met"
+    assert criteria["all-proved"]["rehearsal"]
+    assert not criteria["numbers-agreed"]["rehearsal"]
     assert criteria["numbers-agreed"]["state"] == "not met"
     assert criteria["board-decision"]["state"] == "cannot be told"
     reason = criteria["all-proved"]["reason"]

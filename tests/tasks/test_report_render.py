@@ -158,6 +158,31 @@ def test_a_real_environment_carries_no_stamp(report: dict[str, Any]) -> None:
     assert '<div class="stamp"' not in text
 
 
+def test_a_criterion_met_in_a_rehearsal_is_never_plainly_met(report: dict[str, Any], text: str) -> None:
+    criteria = text.partition('id="exit-criteria"')[2].partition('id="tests"')[0]
+    assert "met in a rehearsal only" in criteria
+    row = next(row for row in criteria.split("<tr>") if "all-proved" in row)
+    assert 'class="badge good"' not in row
+    real = [{**each, "rehearsal": False} for each in report["exit_criteria"]]
+    assert "met in a rehearsal only" not in render_report({**report, "exit_criteria": real, "behaviour": []})
+
+
+def test_the_code_is_named_once(text: str) -> None:
+    assert "plimsoll plimsoll" not in text
+
+
+def test_wide_tables_can_be_scrolled_by_keyboard_and_say_so(text: str) -> None:
+    assert text.count('class="wide"') == text.count('class="wide" tabindex="0" role="region"') > 5
+    assert "scroll sideways" in text
+
+
+def test_median_and_95th_percentile_differ_in_colour_and_dash(report: dict[str, Any]) -> None:
+    panel = next(each for each in report["behaviour"] if each["panel"] == "latency")
+    (drawn,) = draw_panels([panel])
+    assert "#c77700" in drawn
+    assert 'stroke-dasharray="2,2"' in drawn
+
+
 def test_verdicts_ends_and_standing_are_words_not_colours_only(page: Page) -> None:
     loose = " ".join(page.loose)
     for word in ("not proved", "inconclusive", "interrupted", "does not stand", "relied", "unverified", "proposed"):

@@ -51,6 +51,15 @@ def test_processes_host_and_messages_are_sampled_in_the_columns_of_the_table() -
     assert {sample.metric for sample in sampler.samples if sample.component == HOST} == {"cpu_permille", "memory_bytes"}
 
 
+def test_cpu_is_told_more_finely_than_in_ticks() -> None:
+    """Ticks of 10 ms in an interval of 50 ms would give multiples of 200 permille."""
+    with Sampler({"self": os.getpid()}, {}, interval_us=_INTERVAL_US) as sampler:
+        _until(lambda: len(_rows(sampler, "self", "cpu_permille")) >= 12)
+    values = {sample.value for sample in _rows(sampler, "self", "cpu_permille")}
+    assert len(values) > 3
+    assert max(values) > 0
+
+
 def test_a_process_that_has_gone_is_absent_from_then_on() -> None:
     component = start_component(ComponentSpec(component="c", routes={"p": None}))
     with Sampler({"c": component.pid}, {"c": component.metrics_url}, interval_us=_INTERVAL_US) as sampler:
