@@ -116,7 +116,7 @@ def _document(
             for name, cell in zip(names, row, strict=True)
             if _kind(model, name) is bool and not isinstance(data[-1][name], bool)
         ]
-    return Document(file=file, lines=lines, data=data, keys={}, values=values), faults
+    return Document(file=file, lines=lines, data=data, keys={}, values=values), faults[:MOST_FAULTS]
 
 
 def _kind(model: type[Declared], name: str) -> Any:

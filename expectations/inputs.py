@@ -134,7 +134,9 @@ def broken(rows: Sequence[Forecast] | Sequence[MigrationPlan] | Sequence[Observe
     try:
         contract.validate(frame, lazy=True)
     except pa.errors.SchemaErrors as errors:
-        return sorted(set(_failures(errors.failure_cases)), key=lambda each: (each.row, each.column or ""))
+        return sorted(
+            set(_failures(errors.failure_cases)), key=lambda each: (each.row, each.column or "", each.check, each.found)
+        )
     return []
 
 

@@ -8,6 +8,7 @@ from itertools import pairwise
 from catalog.agreement.material import Declarations, Disagreement
 from catalog.declarations import MINUTES_A_DAY, DayProfile, minute_of
 from catalog.places import Address
+from catalog.shown import shown
 
 _MINUTE_US = 60_000_000
 
@@ -146,7 +147,7 @@ def _catch_up(declared: Declarations) -> Iterator[Disagreement]:
         for name in ("outage", "cleared_within"):
             length = getattr(each, name)
             if length % _MINUTE_US or length > MINUTES_A_DAY * _MINUTE_US:
-                message = f"expected whole minutes, at most a day; found {length // 1_000_000} s"
+                message = f"expected whole minutes, at most a day; found {shown(length, 'us')}"
                 yield _at(("catch_up", position, name), "range", message)
 
 

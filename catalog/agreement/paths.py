@@ -53,12 +53,27 @@ def _cycles(position: int, path: MessagePath, roles: dict[str, str]) -> Iterator
 def _through_excluded(declared: Declarations, position: int, path: MessagePath) -> Iterator[Disagreement]:
     """A component that no test covers, on a path of tested traffic, with no exclusion that states what risk remains."""
     excluded = {each.id for each in declared.system.components if each.scope is ComponentScope.EXCLUDED}
-    stated = {name for entry in declared.scope.exclusions for name in entry.components}
+    phases = {phase.id for phase in declared.programme.phases}
+    stated = {
+        name
+        for entry in declared.scope.exclusions
+        if not entry.phases or phases <= set(entry.phases) or set(entry.phases) - phases  # an unknown one is a fault
+        for name in entry.components
+    }
     for index, step in enumerate(path.steps):
-        if step in excluded - stated:
-            message = f"the path '{path.id}' passes '{step}', which is excluded from testing and from every statement"
-            hint = f"name '{step}' under `components` of the exclusion in scope.yaml that gives its residual risk"
+        for name in sorted(_filling(declared, step) & excluded - stated):
+            message = f"the path '{path.id}' passes '{name}', which is excluded from testing and from every statement"
+            hint = "name it under `components` of an exclusion in scope.yaml, for every phase, with its residual risk"
             yield _at(position, ("steps", index), "path-through-excluded", message, hint)
+
+
+def _filling(declared: Declarations, step: str) -> set[str]:
+    """The component that a step names, or those that fill its role for some cohort."""
+    if not step.startswith(ROLE):
+        return {step}
+    roles = {component.id: component.role for component in declared.system.components}
+    serving = {name for cohort in declared.volumes.cohorts for name in cohort.served_by}
+    return {name for name in serving if roles.get(name) == step.removeprefix(ROLE)}
 
 
 def _acknowledgers(position: int, path: MessagePath, roles: dict[str, str]) -> Iterator[Disagreement]:

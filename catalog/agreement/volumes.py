@@ -8,8 +8,9 @@ from decimal import Decimal
 from math import prod
 
 from catalog.agreement.material import Declarations, Disagreement, unknown, unknown_any
-from catalog.declarations import AlertRate, MessageKind, Mode
+from catalog.declarations import AlertRate, MessageKind, Mode, Traffic
 from catalog.places import Address
+from catalog.routes import MIGRATION
 
 _WHOLE = Decimal(1)
 _FILE = "volumes.yaml"
@@ -123,6 +124,10 @@ def _groups(declared: Declarations) -> Iterator[Disagreement]:
 
 def _traffic(declared: Declarations) -> Iterator[Disagreement]:
     volumes = declared.volumes
+    for position, each in enumerate(volumes.traffic):
+        if each.id == MIGRATION:
+            message = f"'{MIGRATION}' is how the calendar names the traffic of migrations"
+            yield _at(("traffic", position, "id"), "reserved-id", message, "give this traffic another id")
     known = _assumption_ids(declared)
     paths = {path.id: path for path in declared.system.message_paths}
     generations = {cohort.generation for cohort in volumes.cohorts}
@@ -197,7 +202,7 @@ def _other_names(declared: Declarations) -> Iterator[Disagreement]:
         yield from unknown(_FILE, ("devices_per_meter",), volumes.devices_per_meter, known, "assumption")
     for position, each in enumerate(volumes.catch_up):
         yield from unknown(_FILE, ("catch_up", position, "kept"), each.kept, known, "assumption")
-    traffics = {traffic.id for traffic in volumes.traffic} | ({"migration"} if volumes.migration else set())
+    traffics = {traffic.id for traffic in volumes.traffic} | ({MIGRATION} if volumes.migration else set())
     groups = {group.id for group in volumes.groups}
     for position, effect in enumerate(volumes.calendar):
         address: Address = ("calendar", position)
@@ -257,16 +262,33 @@ def _shares(declared: Declarations) -> Iterator[Disagreement]:
 
 def _absurd(declared: Declarations) -> Iterator[Disagreement]:
     """A traffic of more messages a day than anything has ever carried: a factor of the wrong size or unit."""
+    volumes = declared.volumes
     values = {assumption.id: assumption.value for assumption in declared.assumptions.assumptions}
-    generation = {cohort.id: cohort.generation for cohort in declared.volumes.cohorts}
-    for position, traffic in enumerate(declared.volumes.traffic):
-        meters = max((row.counted for row in declared.forecasts if generation.get(row.cohort) == traffic.generation),
-                     default=0)  # fmt: skip
-        factors = [*traffic.factors, *((traffic.alerts.per_device,) if traffic.alerts else ())]
-        messages = meters * prod((values.get(name, _WHOLE) for name in factors), start=_WHOLE)
+    generation = {cohort.id: cohort.generation for cohort in volumes.cohorts}
+    for position, traffic in enumerate(volumes.traffic):
+        rows = (row for row in declared.forecasts if generation.get(row.cohort) == traffic.generation)
+        factors = list(_factors(declared, traffic))
+        messages = max((row.counted for row in rows), default=0) * prod(
+            (values.get(name, _WHOLE) for name in factors), start=_WHOLE
+        )
         if messages > _MOST_MESSAGES_A_DAY:
             message = f"one cohort would send {messages:.3g} messages a day: more than {_MOST_MESSAGES_A_DAY:.0e}"
             largest = max(factors, key=lambda name: values.get(name, _WHOLE), default=None)
             seen = f"'{largest}' ({values.get(largest)}) and at " if largest is not None else ""
             hint = f"look at {seen}the forecasts' unit"
             yield _at(("traffic", position, "factors"), "absurd-volume", message, hint)
+
+
+def _factors(declared: Declarations, traffic: Traffic) -> Iterator[str]:
+    """Everything that the messages of a traffic are multiplied by, on its busiest day, with what it brings along."""
+    values = {assumption.id: assumption.value for assumption in declared.assumptions.assumptions}
+    yield from traffic.factors
+    if traffic.alerts is not None:
+        yield from filter(None, [declared.volumes.devices_per_meter, traffic.alerts.per_device])
+        if traffic.alerts.nuisance_share and values.get(traffic.alerts.nuisance_share):
+            yield from filter(None, [traffic.alerts.nuisance_share, traffic.alerts.per_nuisance_device])
+    many = [
+        *(brought.per_request for brought in traffic.brings),
+        *(effect.factor for effect in declared.volumes.calendar if not effect.traffic or traffic.id in effect.traffic),
+    ]
+    yield from (name for name in many if values.get(name, _WHOLE) > _WHOLE)

@@ -6,8 +6,9 @@ from datetime import date, timedelta
 from fractions import Fraction
 
 from catalog.declarations import MessageKind, ObservedMeasure, ObservedVolume, Programme
+from catalog.routes import MIGRATION
 from tasks.volumes.days import Calendar, Day
-from tasks.volumes.streams import MIGRATION, declared_values, streams
+from tasks.volumes.streams import declared_values, streams
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -79,8 +79,8 @@ class Calendar:
         forecasts, plans = _by_cohort(self._forecasts), _by_cohort(self._plans)
         cap = _cap(self._programme)
         waiting: dict[str, int] = {}
-        today, last = self.first, self.last
-        while today <= last:
+        for after in range((self.last - self.first).days + 1):
+            today = self.first + after * _DAY
             meters = {cohort: _counted(rows, today) for cohort, rows in forecasts.items()}
             planned = {cohort: _counted(rows, today) for cohort, rows in plans.items()}
             due = {cohort: waiting.get(cohort, 0) + count for cohort, count in planned.items()}
@@ -95,7 +95,6 @@ class Calendar:
                 planned=planned,
                 waiting=sum(waiting.values()),
             )
-            today += _DAY
 
 
 def falls_on(effect: CalendarEffect, day: date) -> bool:

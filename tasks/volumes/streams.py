@@ -20,10 +20,8 @@ from catalog.declarations import (
     Programme,
     Traffic,
 )
+from catalog.routes import MIGRATION
 from tasks.volumes.days import Day
-
-MIGRATION = "migration"
-"""How the calendar names the traffic of migrations, and streams their source."""
 
 Number = Any
 """A Fraction, or an array of doubles."""

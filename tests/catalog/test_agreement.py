@@ -476,6 +476,26 @@ CASES: list[tuple[str, list[Edit]]] = [
             ("volumes.yaml", "[requests-per-customer-per-day]\n    groups: [ordering]", "▶[]\n    groups: [ordering]"),
         ],
     ),
+    (
+        "path-through-excluded",
+        [
+            ("scope.yaml", "# phases: [pilot] ", "phases: [pilot] # "),
+            ("system.yaml", '"role:orders", payments', '"role:orders", ▶payments'),
+        ],
+    ),
+    ("reserved-id", [("volumes.yaml", "- id: purchase\n    title: Orders", "- id: ▶migration\n    title: Orders")]),
+    (
+        "absurd-volume",
+        [
+            assumed("many", "50000"),
+            brings("place-order", per_request="many"),
+            (
+                "volumes.yaml",
+                "factors: [requests-per-customer-per-day]\n    brings",
+                "factors: ▶[requests-per-customer-per-day]\n    brings",
+            ),
+        ],
+    ),
     # the day
     ("period-empty", [("volumes.yaml", LAST_PERIOD, 'begins: "22:00", ends: ▶"06:00"')]),
     ("period-gap", [("volumes.yaml", LAST_PERIOD, 'begins: ▶"22:01", ends: "24:00"')]),

@@ -622,7 +622,8 @@ def test_a_section_of_the_consultation_response_is_named_wherever_it_is_cited() 
 
 def test_no_number_and_no_exclusion_stands_as_agreed() -> None:
     declared = programme()
-    for rows in (declared.assumptions, declared.forecasts, declared.requirements, declared.tests.profiles):
+    counted = (declared.forecasts, declared.migration_plans, declared.observed_volumes, declared.volumes.profiles)
+    for rows in (declared.assumptions, *counted, declared.requirements, declared.tests.profiles):
         assert Standing.AGREED not in {row.standing for row in rows}
     assert {item.standing for item in declared.scope.exclusions} == {Standing.PROPOSED}
     assert declared.programme.approach_document.approved is None
