@@ -6,7 +6,7 @@ from typing import Any
 from prefect import flow
 
 from flows.cli import CATALOG
-from flows.desk import open_desk, warm_judge
+from flows.desk import asked, open_desk, warm_judge
 from flows.stages import (
     choose,
     conduct,
@@ -31,15 +31,16 @@ def capability_phase(
     home: str = ".plimsoll",
     environment: str = "",
     types: list[str] | None = None,
+    tests: list[str] | None = None,
     again: dict[str, str] | None = None,
     occasion: str = "",
     execute: bool = True,  # noqa: FBT001, FBT002  # a deployment's parameter
 ) -> dict[str, Any]:
     """Runs a capability phase; returns the digest of the report's record and how many tests were executed.
 
-    `types`: only tests of these types (all when absent). `again`: tests to execute anew, each with the reason.
-    `occasion`: what the runs are counted within, the phase unless a regression gives its date. `execute`: without it
-    the report is assembled from what is recorded.
+    `types`: only tests of these types (all when absent); `tests`: only those whose id matches a pattern. `again`: tests
+    to execute anew, each with the reason. `occasion`: what the runs are counted within, the phase unless a regression
+    gives its date. `execute`: without it the report is assembled from what is recorded.
     """
     where: dict[str, Any] = {"catalog": Path(catalog), "home": Path(home), "environment": environment}
     with open_desk(phase, **where, occasion=occasion, again=again or {}) as desk:
@@ -48,13 +49,13 @@ def capability_phase(
         volumes = derive_volumes(desk, declared)
         tabulated = tabulate_volumes(desk, declared, volumes)
         planned, decided = plan(desk, volumes, again or {})
-        chosen = choose(decided, types or [], execute=execute)
+        chosen = choose(decided, types or [], tests or [], execute=execute)
         for place, each in enumerate(chosen, 1):
             conduct(desk, each, volumes[each.planned.plan.volumes_of][0], f"{place} of {len(chosen)}")
         ended = endings(desk, decided, chosen)
         measured = measure(desk, ended)
         observed = observe(desk, declared, ended, measured)
         evidence = gather(desk, declared, volumes, tabulated, planned, ended, measured, observed)
-        reported = report(desk, evidence, {"environment": environment, "types": types or []})
+        reported = report(desk, evidence, asked(environment, types or [], tests or []))
         index(desk)
         return {"record": reported.digest, "executed": executed_now(ended, chosen)}

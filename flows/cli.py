@@ -137,6 +137,12 @@ def _running(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         help="only tests of these types, as load,stress; the report lists the rest",
     )
     run.add_argument(
+        "--tests",
+        metavar="PATTERN",
+        default="",
+        help="only tests with these names, as ioc.dsp.* or '*.load,ioc.cp.*'; the report lists the rest",
+    )
+    run.add_argument(
         "--again", metavar="TEST", action="append", default=[], help="execute this test anew (with --reason)"
     )
     run.add_argument("--reason", default="", help="why a test is executed anew; recorded and reported")

@@ -5,6 +5,7 @@ import getpass
 import os
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from functools import cache, cached_property
 from importlib import metadata
 from pathlib import Path
@@ -104,11 +105,27 @@ def open_desk(
         yield Desk(catalogue, catalog, workspace, phase, environment, occasion)
 
 
-def refuse_unplanned(programme: Programme, phase: str, environment: str, again: Collection[str] = ()) -> None:
-    """Raises UsageError for tests that cannot be executed, or are to be executed `again` and not planned."""
+def asked(environment: str, types: Sequence[str], tests: Sequence[str]) -> dict[str, Any]:
+    """What a run was asked for, as the phase's key holds it."""
+    return {"environment": environment, "types": list(types), "tests": list(tests)}
+
+
+def is_asked_for(test: str, patterns: Sequence[str]) -> bool:
+    """Whether a test's id matches one of the patterns (`*` and `?` as in file names); all do where there is none."""
+    return not patterns or any(fnmatchcase(test, pattern) for pattern in patterns)
+
+
+def refuse_unplanned(
+    programme: Programme, phase: str, environment: str, again: Collection[str] = (), patterns: Sequence[str] = ()
+) -> None:
+    """Raises UsageError for tests that cannot be executed, or are asked for and not planned."""
     tests = planned_tests(programme, phase, environment)
     for test in again:
         find_test(tests, phase, test)
+    for pattern in patterns:
+        if not any(is_asked_for(each.test, [pattern]) for each in tests):
+            known = ", ".join(each.test for each in tests)
+            raise UsageError(f"{phase} plans no test that matches {pattern!r}", remedy=f"It plans: {known}.")
 
 
 def find_phase(programme: Programme, phase: str) -> Phase:

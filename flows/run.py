@@ -7,7 +7,7 @@ import atexit
 import os
 from argparse import Namespace
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from catalog.canonical import digest
 from catalog.errors import Status, UsageError
 from catalog.ledger import Kind, Record
 from catalog.workspace import FORMAT_FILE, Workspace, refuse_as_home
+from flows.desk import asked
 from flows.progress import Progress, current, use
 from flows.show import MARKS, console, escape, print_json, table
 
@@ -33,26 +34,27 @@ _QUIET = {
 def run(options: Namespace) -> Status:
     """Runs a phase, or finds that it is complete."""
     again = _again(options)
-    types = _types(options.types)
+    types, tests = _types(options.types), _listed(options.tests)
     refuse_as_home(options.home)
-    complete = None if again else finished(options.home, options.catalog, options.phase, options.environment, types)
+    wanted = asked(options.environment, types, tests)
+    complete = None if again else finished(options.home, options.catalog, options.phase, wanted)
     if complete is not None:
         return _answer(options, complete, executed=0)
-    reported, executed = _run_flow(options, types, again)
+    reported, executed = _run_flow(options, types, again, tests=tests)
     return _answer(options, reported, executed=executed)
 
 
 def report(options: Namespace) -> Status:
     """Assembles a phase's report again from what is recorded; executes nothing."""
     refuse_as_home(options.home)
-    reported = finished(options.home, options.catalog, options.phase, options.environment, [])
+    reported = finished(options.home, options.catalog, options.phase, asked(options.environment, [], []))
     if reported is None:
         reported, _ = _run_flow(options, [], {}, execute=False)
     Workspace.open(options.home).publish(reported)
     return _answer(options, reported, executed=0)
 
 
-def finished(home: Path, catalog: Path, phase: str, environment: str, types: list[str]) -> Record | None:
+def finished(home: Path, catalog: Path, phase: str, wanted: dict[str, Any]) -> Record | None:
     """The record of the phase's report, when everything that it rests on is as it was and nothing is left to do.
 
     Fails closed: whatever is unknown, changed, withdrawn, damaged, or was inconclusive for a cause outside the figure
@@ -62,16 +64,15 @@ def finished(home: Path, catalog: Path, phase: str, environment: str, types: lis
         return None
     workspace = Workspace.open(home)
     reported = workspace.select(Kind.REPORTED, phase=phase, occasion=phase)
-    if not reported or not _is_current(workspace, reported[-1], catalog, environment, types):
+    if not reported or not _is_current(workspace, reported[-1], catalog, wanted):
         return None
     return reported[-1]
 
 
-def _is_current(workspace: Workspace, reported: Record, catalog: Path, environment: str, types: list[str]) -> bool:
+def _is_current(workspace: Workspace, reported: Record, catalog: Path, wanted: dict[str, Any]) -> bool:
     key = workspace.store.document(reported.key or "")
-    asked = {"environment": environment, "types": types}
     settled = (
-        not reported.parameters["repeatable"] and key["rules"] == rules.versions() and key["inputs"]["asked"] == asked
+        not reported.parameters["repeatable"] and key["rules"] == rules.versions() and key["inputs"]["asked"] == wanted
     )
     return settled and _unchanged(catalog, key["inputs"]["files"]) and _undisturbed(workspace, reported)
 
@@ -101,12 +102,17 @@ def _types(listed: str) -> list[str]:
     """The test types of a comma-separated list, each once, in order. Raises UsageError for what is none."""
     from catalog.declarations import TestType
 
-    types = sorted({each.strip() for each in listed.split(",") if each.strip()})
+    types = _listed(listed)
     if unknown := set(types) - set(TestType):
         raise UsageError(
             f"no such type of test: {', '.join(sorted(unknown))}", remedy=f"There are: {', '.join(TestType)}."
         )
     return types
+
+
+def _listed(text: str) -> list[str]:
+    """The entries of a comma-separated list, each once, in order."""
+    return sorted({each.strip() for each in text.split(",") if each.strip()})
 
 
 def _again(options: Namespace) -> dict[str, str]:
@@ -116,7 +122,12 @@ def _again(options: Namespace) -> dict[str, str]:
 
 
 def _run_flow(
-    options: Namespace, types: list[str], again: Mapping[str, str], *, execute: bool = True
+    options: Namespace,
+    types: list[str],
+    again: Mapping[str, str],
+    *,
+    tests: Sequence[str] = (),
+    execute: bool = True,
 ) -> tuple[Record, int]:
     """Runs the flow in this process, after what can be refused without it has been refused.
 
@@ -127,7 +138,7 @@ def _run_flow(
     from flows.desk import open_desk, refuse_unplanned, warm_judge
     from flows.prefect_api import start_api, use_api
 
-    refuse_unplanned(read_catalogue(options.catalog).programme, options.phase, options.environment, again)
+    refuse_unplanned(read_catalogue(options.catalog).programme, options.phase, options.environment, again, tests)
     refuse_as_home(options.home)
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
@@ -148,6 +159,7 @@ def _run_flow(
             home=str(options.home),
             environment=options.environment,
             types=types,
+            tests=list(tests),
             again=dict(again),
             execute=execute,
         )

@@ -21,7 +21,7 @@ from catalog.errors import EvidenceError, WorldError
 from catalog.ledger import Kind, Record
 from catalog.runs import RunState, TestEnd, TestRun, next_run_id, test_runs
 from catalog.store import disk
-from flows.desk import Desk
+from flows.desk import Desk, is_asked_for
 from flows.progress import current
 from tasks import declare as declaring
 from tasks import observe as observing
@@ -110,9 +110,12 @@ def plan(
     return record, decided
 
 
-def choose(decided: Sequence[Decided], types: Sequence[str], *, execute: bool) -> list[Decided]:
-    """The tests that this run is for: those of the types that were asked for (all where none was), or none at all."""
-    chosen = [each for each in decided if execute and (not types or each.planned.profile.type in types)]
+def choose(
+    decided: Sequence[Decided], types: Sequence[str], patterns: Sequence[str], *, execute: bool
+) -> list[Decided]:
+    """The tests that this run is for: of the types and with the names that were asked for, or none at all."""
+    named = [each for each in decided if is_asked_for(each.planned.test, patterns)]
+    chosen = [each for each in named if execute and (not types or each.planned.profile.type in types)]
     counts = {choice: sum(each.decision is choice for each in chosen) for choice in Decision}
     told = ", ".join(f"{count} to {choice}" for choice, count in counts.items() if count) or "nothing to execute"
     left = len(decided) - len(chosen)

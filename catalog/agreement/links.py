@@ -6,6 +6,7 @@ from itertools import pairwise
 from catalog.agreement.material import Declarations, Disagreement
 from catalog.agreement.paths import ROLE
 from catalog.declarations import MessagePath
+from catalog.routes import routes
 
 
 def link_disagreements(declared: Declarations) -> Iterator[Disagreement]:
@@ -48,7 +49,7 @@ def _filled(declared: Declarations, path: MessagePath, step: str) -> list[str]:
     if not step.startswith(ROLE):
         return [step]
     roles = {component.id: component.role for component in declared.system.components}
-    generations = {traffic.generation for traffic in declared.volumes.traffic if traffic.path == path.id}
+    generations = {route.generation for route in routes(declared.volumes) if route.path == path.id}
     cohorts = (each.served_by for each in declared.volumes.cohorts if each.generation in generations)
     serving = ([name for name in served if roles.get(name) == step.removeprefix(ROLE)] for served in cohorts)
     return list(dict.fromkeys(names[0] for names in serving if len(names) == 1))

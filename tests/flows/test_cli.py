@@ -112,6 +112,11 @@ def test_plan_and_explain_answer_before_anything_ran(
         (["plan", "pilot", "--environment", "moon"], 2, "Declared are: rehearsal"),
         (["explain", "pilot.orders.swim"], 2, "plans no test 'pilot.orders.swim'"),
         (["run", "pilot", "--types", "load,swim"], 2, "no such type of test: swim"),
+        (
+            ["run", "pilot", "--tests", "pilot.orders.*,pilot.nobody.*"],
+            2,
+            "plans no test that matches 'pilot.nobody.*'",
+        ),
         (["explain", "pilot.orders.laod"], 2, "Did you mean 'pilot.orders.load'?"),
         (["run", "pilot", "--again", "pilot.orders.load"], 2, "only for a reason"),
         (["run", "pilot", "--again", "pilot.orders.lod", "--reason", "x"], 2, "Did you mean 'pilot.orders.load'?"),
@@ -232,11 +237,11 @@ def test_a_phase_in_this_process(
         monkeypatch.setenv(name, str(value))
     home = tmp_path / "home"
     where = ("--catalog", shop, "--home", home)
-    status, out, err = answered(capsys, "run", "pilot", *where, "--types", "load")
-    assert status == 1, err  # the tests of other types are not run, and said to be
+    status, out, err = answered(capsys, "run", "pilot", *where, "--tests", "*.load")
+    assert status == 1, err  # the other tests are not run, and said to be
     assert "not run" in out
     assert "2 of 2" in err
-    first = json.loads(answered(capsys, "run", "pilot", *where, "--types", "load", "--json")[1])
+    first = json.loads(answered(capsys, "run", "pilot", *where, "--tests", "*.load", "--json")[1])
     assert first["executed"] == 0, out
     assert first["ends"] == {"executed": 2, "not run": 4}
     shown = json.loads(answered(capsys, "verify", home, "--json")[1])
@@ -260,7 +265,7 @@ def assert_lineage_answers(capsys: pytest.CaptureFixture[str], home: Path) -> No
 
 
 def assert_again_executes_anew(capsys: pytest.CaptureFixture[str], where: tuple[object, ...]) -> None:
-    asked = ("run", "pilot", *where, "--types", "load", "--again", "pilot.orders.load", "--reason", "a doubt")
+    asked = ("run", "pilot", *where, "--tests", "*.load", "--again", "pilot.orders.load", "--reason", "a doubt")
     status, out, _ = answered(capsys, *asked, "--json")
     assert status == 1
     assert json.loads(out)["executed"] == 1
