@@ -8,7 +8,8 @@ import math
 
 import numpy as np
 
-from expectations import capacity, statistics
+from catalog.declarations import Direction
+from expectations import capacity, statistics, trends
 
 
 def poisson(drawn, count, window_us):
@@ -78,4 +79,42 @@ def knees(tests, **how):
         "median width in %": round(100 * float(np.median(widths)), 1),
         "widest in %": round(100 * max(widths), 1),
         "median steps": float(np.median(steps)),
+    }
+
+
+def autoregressive(drawn, count, runs, correlation):
+    """Standard normal series, one a column, first-order autoregressive."""
+    noise = drawn.normal(size=(count, runs)) * math.sqrt(1 - correlation**2)
+    found = np.empty((count, runs))
+    found[0] = drawn.normal(size=runs)
+    for index in range(1, count):
+        found[index] = correlation * found[index - 1] + noise[index]
+    return found
+
+
+def drifts(series, blocks, correlation, *, leak=0.0, seed=1):
+    """Of so many soaks, in how many a drift was seen, its interval held the truth, and the crossing was bracketed.
+
+    Memory of 500 MB with a noise of 1 MB; `leak`: how much of that noise the whole soak adds.
+    """
+    noise = autoregressive(np.random.default_rng(seed), blocks, series, correlation)
+    progress = [60_000_000 * each for each in range(blocks)]
+    truth = leak * 1_000_000 / progress[-1]
+    limit = 500_000_000 + round(20 * leak * 1_000_000) + 1
+    seen = held = crossed = 0
+    for number in range(series):
+        values = (500_000_000 + truth * np.array(progress) + 1_000_000 * noise[:, number]).astype(np.int64).tolist()
+        found = trends.drift(progress, values)
+        seen += found.drifts
+        held += float(found.lower) <= truth <= float(found.upper)
+        when = trends.crossing(progress, values, found, limit=limit, direction=Direction.AT_MOST)
+        crossed += when is not None and when.earliest <= 19 * progress[-1] <= when.latest
+    return {
+        "series": series,
+        "blocks": blocks,
+        "autocorrelation": correlation,
+        "leak": leak,
+        "seen": seen,
+        "held": held,
+        "crossed": crossed,
     }
