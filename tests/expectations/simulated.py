@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from catalog.declarations import Direction
-from expectations import capacity, statistics, trends
+from expectations import capacity, regression, statistics, trends
 
 
 def poisson(drawn, count, window_us):
@@ -118,3 +118,69 @@ def drifts(series, blocks, correlation, *, leak=0.0, seed=1):
         "held": held,
         "crossed": crossed,
     }
+
+
+def comparisons(pairs, *, runs=6, spread=0.05, margin_ppm=0, change=1.0, seed=1, truths=None):
+    """Verdicts of so many comparisons of `runs` a side, whose figures scatter by `spread` (log-normal)."""
+    drawn = np.random.default_rng(seed)
+    told = dict.fromkeys(regression.Comparison, 0)
+    for _ in range(pairs):
+        sides = [
+            tuple(np.rint(100_000 * middle * np.exp(spread * drawn.normal(size=runs))).astype(int).tolist())
+            for middle in (1.0, change)
+        ]
+        figure = regression.Figure(baseline=sides[0], candidate=sides[1], margin_ppm=margin_ppm)
+        told[regression.non_inferiority(figure).verdict] += 1
+    settings = {"pairs": pairs, "runs a side": runs, "spread": spread, "margin_ppm": margin_ppm, "change": change}
+    return settings | {str(verdict): count for verdict, count in told.items()}
+
+
+def queue_runs(pairs, *, runs=6, margin_ppm=0, messages=3_000, seed=1):
+    """As `comparisons`, of medians of whole simulated runs of one and the same queue, whose messages depend."""
+    drawn = np.random.default_rng(seed)
+    told = dict.fromkeys(regression.Comparison, 0)
+
+    def median():
+        arrival = poisson(drawn, messages, messages * 1_000)
+        latency = departures(arrival, np.full(messages, 800.0), 1) - arrival
+        return statistics.quantile(np.sort(latency), 500)
+
+    for _ in range(pairs):
+        sides = [tuple(median() for _ in range(runs)) for _ in range(2)]
+        figure = regression.Figure(baseline=sides[0], candidate=sides[1], margin_ppm=margin_ppm)
+        told[regression.non_inferiority(figure).verdict] += 1
+    return {"pairs": pairs, "runs a side": runs} | {str(verdict): count for verdict, count in told.items()}
+
+
+def families(pairs, *, figures=5, runs=6, spread=0.1, margin_ppm=0, seed=1):
+    """Of so many comparisons of several unchanged figures, in how many any was called violated; and without Holm."""
+    drawn = np.random.default_rng(seed)
+    with_holm = alone = 0
+    for _ in range(pairs):
+        sides = np.rint(100_000 * np.exp(spread * drawn.normal(size=(figures, 2, runs)))).astype(int).tolist()
+        declared = {
+            str(number): regression.Figure(baseline=tuple(old), candidate=tuple(new), margin_ppm=margin_ppm)
+            for number, (old, new) in enumerate(sides)
+        }
+        violated = regression.Comparison.VIOLATED
+        with_holm += any(each.verdict is violated for each in regression.secondary(declared).values())
+        alone += any(regression.non_inferiority(each).verdict is violated for each in declared.values())
+    return {"pairs": pairs, "figures": figures, "any violated": with_holm, "without Holm": alone}
+
+
+def recorded_days(pairs, *, days=8, runs=5, between=0.05, within=0.02, seed=1):
+    """False alarms against a recorded baseline, at margin 0, with and without the day-to-day spread."""
+    drawn = np.random.default_rng(seed)
+    told = alone = 0
+    for _ in range(pairs):
+        shift = between * drawn.normal(size=(days + 1, 1))
+        logs = shift + within * drawn.normal(size=(days + 1, runs))
+        figures = np.rint(100_000 * np.exp(logs)).astype(int).tolist()
+        today = tuple(figures[-1])
+        pooled = regression.Figure(
+            baseline=tuple(each for day in figures[:-1] for each in day), candidate=today, margin_ppm=0
+        )
+        found = regression.non_inferiority_to_recorded(figures[:-1], pooled)
+        told += found.verdict is regression.Comparison.VIOLATED
+        alone += regression.non_inferiority(pooled).verdict is regression.Comparison.VIOLATED
+    return {"pairs": pairs, "days": days, "violated": told, "violated if days were alike": alone}
