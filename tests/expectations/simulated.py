@@ -1,10 +1,11 @@
 """Systems whose truth is known, simulated on an absolute clock, and the studies that hold the statistics to it.
 
-The suite runs each study for seconds.
+The suite runs each study for seconds; `benchmarks/studies.py` runs it in full.
 """
 
 import heapq
 import math
+from statistics import NormalDist
 
 import numpy as np
 
@@ -184,6 +185,47 @@ def recorded_days(pairs, *, days=8, runs=5, between=0.05, within=0.02, seed=1):
         told += found.verdict is regression.Comparison.VIOLATED
         alone += regression.non_inferiority(pooled).verdict is regression.Comparison.VIOLATED
     return {"pairs": pairs, "days": days, "violated": told, "violated if days were alike": alone}
+
+
+def coverage(runs, permille, correlation, *, count=1_500, blocks=30, seed=11):
+    """Of so many runs of log-normal latencies driven by an autoregression, how many intervals held the percentile."""
+    drawn = np.random.default_rng(seed)
+    truth = math.exp(10 + 0.5 * NormalDist().inv_cdf(permille / 1000))
+    latencies = np.exp(10 + 0.5 * autoregressive(drawn, count, runs, correlation)).astype(np.int64)
+    block = np.arange(count) * blocks // count
+    held = 0
+    for run in range(runs):
+        found = statistics.quantile_interval(latencies[:, run], block, permille, seed=run)
+        held += found.lower <= truth <= found.upper
+    return {"runs": runs, "permille": permille, "autocorrelation": correlation, "messages": count, "held": held}
+
+
+def freeze(*, seconds=14, rate=1_000, frozen_us=1_000_000, pool=64, service_us=60, workers=4, seed=1):
+    """A system frozen once: p99 by intended time, and what counting from the send would have said, in µs.
+
+    The system's own clock stands still while it is frozen; messages wait for one of `pool` connections first, so no
+    more than `pool` are in the system at once.
+    """
+    drawn = np.random.default_rng(seed)
+    count = seconds * rate
+    intended = np.arange(count) * 1_000_000 // rate
+    begun = int(drawn.integers(2_000_000, (seconds - 4) * 1_000_000))
+    thawed = np.where(intended < begun, intended, np.maximum(begun, intended - frozen_us))  # on the system's clock
+    services = service_us * drawn.uniform(0.5, 1.5, count)
+    done = departures(thawed.astype(np.float64), services, min(pool, workers))
+    done = np.where(done > begun, done + frozen_us, done)
+    sent, out = [], []  # connections come free as answers come in
+    for due, end in zip(intended.tolist(), done.tolist(), strict=True):
+        sent.append(due if len(out) < pool else max(due, heapq.heappop(out)))
+        heapq.heappush(out, end)
+    block = np.arange(count) * 30 // count
+    from_intended = (done - intended).astype(np.int64)
+    return {
+        "pool": pool,
+        "p99 from intended time": statistics.quantile(np.sort(from_intended), 990),
+        "interval": statistics.quantile_interval(from_intended, block, 990, seed=seed),
+        "p99 from the send": statistics.quantile(np.sort((done - np.array(sent)).astype(np.int64)), 990),
+    }
 
 
 def coupled(drawn, one, other):
