@@ -126,7 +126,7 @@ def test_a_system_without_contention_has_no_greatest_throughput():
     assert (found.peak_load, found.peak_rate, found.beyond) == (None, None, False)
 
 
-@pytest.mark.parametrize("loads", [(), (1, 2, 4), (1, 1, 2, 2, 4, 4), (100, 120, 140, 160, 180)])
+@pytest.mark.parametrize("loads", [(), (1, 2, 4), (1, 1, 2, 2, 4, 4), (100, 120, 140, 160, 180), (1e6, 2e6, 3e6, 4e6)])
 def test_a_law_that_the_points_do_not_identify_is_none(loads):
     assert capacity.scalability((n, 10 * n) for n in loads) is None
 
