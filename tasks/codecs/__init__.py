@@ -1,10 +1,32 @@
 """Message codecs, named by declarations: how a message is written as an HTTP body, and how an answer is read."""
 
 from tasks.codecs.duis import Duis
-from tasks.codecs.message import Answer, Codec, Message, MessageError, MessageKind, Reply
+from tasks.codecs.message import (
+    UNKNOWN_SRV,
+    Answer,
+    Codec,
+    Flaw,
+    Message,
+    MessageError,
+    MessageKind,
+    Reply,
+    unauthorised_device,
+)
 from tasks.codecs.plain import Plain
 
-__all__ = ["CODECS", "Answer", "Codec", "Message", "MessageError", "MessageKind", "Reply", "codec_named"]
+__all__ = [
+    "CODECS",
+    "UNKNOWN_SRV",
+    "Answer",
+    "Codec",
+    "Flaw",
+    "Message",
+    "MessageError",
+    "MessageKind",
+    "Reply",
+    "codec_named",
+    "unauthorised_device",
+]
 
 CODECS: dict[str, Codec] = {codec.name: codec for codec in (Duis(), Plain())}
 

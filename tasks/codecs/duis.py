@@ -21,7 +21,9 @@ _SEND_COMMAND = 1  # Command Variant 1: a non-critical request, sent as a comman
 _COUNTER_LIMIT = 2**64  # RequestID counters are unsigned 64-bit
 
 _DONE, _ACKNOWLEDGED = "I0", "I99"
-_FAILED, _UNAVAILABLE = "E30", "E20"  # listed in the schema without meaning; which is which is the emulation's choice
+# Listed in the schema without meaning: which is which is the emulation's choice.
+_FAILED, _UNAVAILABLE = "E30", "E20"
+_UNKNOWN_SRV, _UNAUTHORISED = "E1", "E4"
 
 _SCANNED = 16_384  # bytes at the front of a document in which its header must lie
 _EUI64 = re.compile(r"[0-9A-F]{2}(?:-[0-9A-F]{2}){7}")
@@ -164,6 +166,10 @@ def _code(reply: Reply) -> str:
             return _FAILED
         case Reply.UNAVAILABLE:
             return _UNAVAILABLE
+        case Reply.UNKNOWN_SRV:
+            return _UNKNOWN_SRV
+        case Reply.UNAUTHORISED_DEVICE:
+            return _UNAUTHORISED
         case _:
             assert_never(reply)
 

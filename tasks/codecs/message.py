@@ -1,13 +1,22 @@
 """What every codec works on: a message, an answer as a server chooses it, an answer as a client reads it.
 
 The URL says which message path a message takes; bodies do not repeat it.
+
+A message that is right in form may still be one that nobody must act on: see `Flaw`. What makes it so stands in names
+that are kept for it, which every codec carries as it carries any other.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, StrEnum
-from typing import Protocol
+from typing import Protocol, assert_never
 
 DEFAULT_ORIGINATOR = "service-user"
+
+UNKNOWN_SRV = "0.0.0"
+"""The SRV that no system serves: a message of it has the flaw `UNKNOWN_SRV`."""
+
+_UNAUTHORISED = "FF-FF-FF-FF-"
+_UNAUTHORISED_DEVICES = 2**32
 
 
 class MessageError(ValueError):
@@ -21,6 +30,22 @@ class MessageKind(StrEnum):
     ALERT = "alert"
 
 
+class Flaw(StrEnum):
+    """What makes a message one that is right to be answered with an error, however light the load."""
+
+    UNKNOWN_SRV = "unknown-srv"
+    UNAUTHORISED_DEVICE = "unauthorised-device"
+
+
+def unauthorised_device(number: int) -> str:
+    """A device that nobody has authorised, one for each of 2^32 numbers.
+
+    Its EUI-64 has the group bit set, which IEEE gives to no single device: it is no manufacturer's and no derived one.
+    """
+    digits = f"{number % _UNAUTHORISED_DEVICES:08X}"
+    return _UNAUTHORISED + "-".join(digits[at : at + 2] for at in range(0, 8, 2))
+
+
 class Reply(Enum):
     """How a server answers a message."""
 
@@ -28,6 +53,19 @@ class Reply(Enum):
     FAILED = "failed"
     UNAVAILABLE = "unavailable"
     """The next hop refused, broke off or made no sense."""
+    UNKNOWN_SRV = "unknown SRV"
+    UNAUTHORISED_DEVICE = "unauthorised device"
+
+    @classmethod
+    def to(cls, flaw: Flaw) -> "Reply":
+        """The answer that a message with that flaw gets."""
+        match flaw:
+            case Flaw.UNKNOWN_SRV:
+                return cls.UNKNOWN_SRV
+            case Flaw.UNAUTHORISED_DEVICE:
+                return cls.UNAUTHORISED_DEVICE
+            case _:
+                assert_never(flaw)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +77,23 @@ class Message:
     device: str
     kind: MessageKind = MessageKind.REQUEST
     originator: str = DEFAULT_ORIGINATOR
+
+    @property
+    def flaw(self) -> Flaw | None:
+        """What is wrong with it, told by its SRV and then its device; None for a message that is right."""
+        if self.srv == UNKNOWN_SRV:
+            return Flaw.UNKNOWN_SRV
+        return Flaw.UNAUTHORISED_DEVICE if self.device.startswith(_UNAUTHORISED) else None
+
+    def flawed(self, flaw: Flaw) -> "Message":
+        """The same message with that flaw; an unauthorised device takes its number from the counter."""
+        match flaw:
+            case Flaw.UNKNOWN_SRV:
+                return replace(self, srv=UNKNOWN_SRV)
+            case Flaw.UNAUTHORISED_DEVICE:
+                return replace(self, device=unauthorised_device(self.counter))
+            case _:
+                assert_never(flaw)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.codecs import CODECS, Answer, Codec, Message, MessageError, MessageKind, Reply, codec_named
+from tasks.codecs import (
+    CODECS,
+    Answer,
+    Codec,
+    Flaw,
+    Message,
+    MessageError,
+    MessageKind,
+    Reply,
+    codec_named,
+    unauthorised_device,
+)
 from tasks.codecs.duis import eui64
 
 _DUIS, _PLAIN = codec_named("duis"), codec_named("plain")
@@ -142,6 +153,31 @@ def test_derived_euis_are_locally_administered_and_distinct() -> None:
     derived = {eui64(f"meter-{number}") for number in range(1000)}
     assert len(derived) == 1000
     assert all(int(eui[:2], 16) & 0b11 == 0b10 for eui in derived)
+
+
+@given(_MESSAGES, st.sampled_from(Flaw), st.sampled_from(sorted(CODECS)))
+@settings(derandomize=True, deadline=None)
+def test_a_flaw_is_carried_and_answered_with_an_error_of_its_own(message: Message, flaw: Flaw, name: str) -> None:
+    codec = codec_named(name)
+    assert codec.read_message(codec.encode(message)).flaw is message.flaw is None
+    read = codec.read_message(codec.encode(message.flawed(flaw)))
+    assert read.flaw is flaw
+    codes = {reply: codec.read_answer(*codec.answer(read, reply)).code for reply in Reply}
+    assert len(set(codes.values())) == len(Reply)
+    expected = {
+        ("duis", Flaw.UNKNOWN_SRV): "E1",
+        ("duis", Flaw.UNAUTHORISED_DEVICE): "E4",
+        ("plain", Flaw.UNKNOWN_SRV): "422",
+        ("plain", Flaw.UNAUTHORISED_DEVICE): "403",
+    }
+    assert codes[Reply.to(flaw)] == expected[name, flaw]
+
+
+def test_unauthorised_devices_are_distinct_and_no_single_device_s() -> None:
+    devices = {unauthorised_device(number) for number in (0, 1, 255, 256, 2**32 - 1)}
+    assert "FF-FF-FF-FF-00-00-01-00" in devices
+    assert len(devices) == 5
+    assert all(eui64(device) == device and int(device[:2], 16) & 1 for device in devices)
 
 
 def test_an_unknown_codec_is_named_with_those_that_exist() -> None:
