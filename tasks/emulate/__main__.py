@@ -1,7 +1,7 @@
 """One emulated component as a process: `python -m tasks.emulate SPEC.json [--fd N]`.
 
-Prints one line of JSON when it listens, `{"component", "port", "pid"}`, and ends on SIGTERM or at the end of its
-standard input. `--fd` is a listening socket that the parent has bound already.
+Prints one line of JSON when it listens, `{"component", "port", "metrics_port", "pid"}`, and ends on SIGTERM or at the
+end of its standard input. `--fd` is a listening socket that the parent has bound already.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import uvloop
 
-from tasks.emulate.component import Component
+from tasks.emulate.component import Component, Informer
 from tasks.emulate.server import ServerConnection
 from tasks.emulate.spec import ComponentSpec
 from tasks.wire.process import call_when_parent_ends
@@ -32,12 +32,20 @@ async def _serve(spec: ComponentSpec, listener: socket.socket) -> None:
     call_when_parent_ends(lambda: loop.call_soon_threadsafe(stop.set))
     component = Component(loop, spec)
     server = await loop.create_server(lambda: ServerConnection(component), sock=listener, backlog=_BACKLOG)
-    port = listener.getsockname()[1]
-    sys.stdout.write(json.dumps({"component": spec.component, "port": port, "pid": os.getpid()}) + "\n")
+    informer = Informer(component)
+    watched = await loop.create_server(lambda: ServerConnection(informer), spec.host, 0)
+    ports = {"port": _port(listener), "metrics_port": _port(watched.sockets[0])}
+    sys.stdout.write(json.dumps({"component": spec.component, **ports, "pid": os.getpid()}) + "\n")
     sys.stdout.flush()
     await stop.wait()
     server.close()
+    watched.close()
     component.close()
+
+
+def _port(listening: socket.socket) -> int:
+    port: int = listening.getsockname()[1]
+    return port
 
 
 def _listener(spec: ComponentSpec, fd: int | None) -> socket.socket:

@@ -2,16 +2,20 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
+from typing import assert_never
 from urllib.parse import unquote_to_bytes
 
 from tasks.codecs import Message, MessageError, Reply, codec_named
 from tasks.emulate.hop import Forwarded, Hop
-from tasks.emulate.server import Respond
-from tasks.emulate.spec import ComponentSpec
+from tasks.emulate.meter import Ending, Meter, PathMeter
+from tasks.emulate.server import NO_ANSWER, Respond
+from tasks.emulate.spec import ComponentSpec, OutageAnswer
 from tasks.emulate.station import Station
+from tasks.emulate.timetable import Stoppage
 
 _TEXT = "text/plain; charset=utf-8"
 _EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"  # Prometheus text exposition format
@@ -21,12 +25,19 @@ _PATHS = b"/paths/"
 class _Job:
     """A message that this component has not yet answered."""
 
-    __slots__ = ("message", "path", "respond")
+    __slots__ = ("came_ns", "message", "meter", "path", "respond")
 
-    def __init__(self, message: Message, path: str, respond: Respond) -> None:
+    def __init__(self, message: Message, path: str, respond: Respond, meter: PathMeter, came_ns: int) -> None:
         self.message = message
         self.path = path
         self.respond = respond
+        self.meter = meter
+        self.came_ns = came_ns
+
+    @property
+    def age_us(self) -> int:
+        """How long ago it came."""
+        return (time.monotonic_ns() - self.came_ns) // 1000
 
 
 class Component:
@@ -36,19 +47,40 @@ class Component:
         self._spec = spec
         self._codec = codec_named(spec.codec)
         self._next_codec = {path: codec_named(spec.next_codec.get(path, "plain")) for path in spec.routes}
-        self._station: Station[_Job] = Station(loop, spec, self._served)
+        self._station: Station[_Job] = Station(loop, spec, self._served, self._lost)
         urls = {url for url in spec.routes.values() if url is not None}
         self._hops = {url: Hop(loop, url, limit=spec.hop_connections) for url in urls}
+        self._beyond: dict[_Job, None] = {}
         self._fails = _failures(spec)
         self._leaked: list[bytes] = []
-        self._received = self._answered = self._failed = 0
+        self._meter = Meter(spec.component, spec.routes)
+        self._connections = self._turned_away = 0
+
+    def admit(self) -> bool:
+        """See `Handler`: not beyond the limit of connections, nor while an outage refuses them."""
+        outage, limit = self._station.outage, self._spec.max_connections
+        is_refused = outage is not None and outage.answers is OutageAnswer.REFUSED
+        if is_refused or 0 < limit <= self._connections:
+            self._turned_away += 1
+            return False
+        self._connections += 1
+        return True
+
+    def left(self) -> None:
+        """See `Handler`."""
+        self._connections -= 1
 
     def handle(self, method: bytes, target: bytes, body: bytes, respond: Respond) -> None:
         """Serve one HTTP request: a message at `/paths/<path id>`, `/metrics` or `/health`."""
         route = target.partition(b"?")[0]
         if route.startswith(_PATHS):
             self._receive(method, route.removeprefix(_PATHS), body, respond)
-        elif route not in (b"/metrics", b"/health"):
+        else:
+            self.inform(method, route, respond)
+
+    def inform(self, method: bytes, route: bytes, respond: Respond) -> None:
+        """Serve a request that is no message's."""
+        if route not in (b"/metrics", b"/health"):
             respond(HTTPStatus.NOT_FOUND, _TEXT, b"no such resource\n")
         elif method != b"GET":
             respond(HTTPStatus.METHOD_NOT_ALLOWED, _TEXT, b"GET only\n")
@@ -58,22 +90,22 @@ class Component:
             respond(HTTPStatus.OK, _TEXT, b"ok\n")
 
     def metrics(self) -> str:
-        """Its counters and gauges, in Prometheus' text format. Received is answered, failed and in flight together."""
-        in_flight = self._received - self._answered - self._failed
-        leaked = len(self._leaked) * self._spec.leak_bytes_per_message
-        rows = (
-            ("messages_received_total", "counter", self._received),
-            ("messages_answered_total", "counter", self._answered),
-            ("messages_failed_total", "counter", self._failed),
-            ("in_flight", "gauge", in_flight),
-            ("queue_length", "gauge", self._station.waiting),
-            ("busy_workers", "gauge", self._station.busy),
-            ("leaked_bytes", "gauge", leaked),
-        )
-        name = self._spec.component.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
-        return "".join(
-            f'# TYPE plimsoll_{metric} {kind}\nplimsoll_{metric}{{component="{name}"}} {value}\n'
-            for metric, kind, value in rows
+        """Its counters and gauges, in Prometheus' text format.
+
+        Received is answered, failed, invalid, rejected and in flight together. `outage` is 1 during one. By path:
+        messages received, served here, sent on and ended, and how; the time from arrival to service done here, and to
+        the end, as sums in microseconds.
+        """
+        return self._meter.exposition(
+            {
+                "workers": self._station.workers,
+                "busy_workers": self._station.busy,
+                "queue_length": self._station.waiting,
+                "outage": int(self._station.outage is not None),
+                "connections": self._connections,
+                "connections_turned_away_total": self._turned_away,
+                "leaked_bytes": len(self._leaked) * self._spec.leak_bytes_per_message,
+            }
         )
 
     def close(self) -> None:
@@ -90,35 +122,102 @@ class Component:
         if method != b"POST":
             respond(HTTPStatus.METHOD_NOT_ALLOWED, _TEXT, b"POST only\n")
             return
-        self._received += 1
+        now = self._station.arrive()
+        meter = self._meter.paths[path]
+        meter.received += 1
+        if outage := self._station.outage_at(now):
+            meter.end(Ending.REJECTED, 0)
+            _turn_away(outage, respond)
+            return
         try:
             message = self._codec.read_message(body)
         except MessageError as error:
-            self._failed += 1
+            meter.end(Ending.FAILED, 0)
             respond(HTTPStatus.BAD_REQUEST, _TEXT, f"{error}\n".encode())
             return
-        if self._spec.leak_bytes_per_message:
+        if not self._station.enter(_Job(message, path, respond, meter, now), now):
+            meter.end(Ending.REJECTED, 0)
+            respond(HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, b"too many messages wait\n")
+        elif self._spec.leak_bytes_per_message:
             self._leaked.append(b"\xa5" * self._spec.leak_bytes_per_message)  # written, so that it is really resident
-        self._station.enter(_Job(message, path, respond))
 
     def _served(self, job: _Job) -> None:
-        url = self._spec.routes[job.path]
-        if self._fails():
+        job.meter.served += 1
+        job.meter.served_us += job.age_us
+        url, flaw = self._spec.routes[job.path], job.message.flaw
+        if flaw is not None and flaw in self._spec.refuses:
+            self._answer(job, Reply.to(flaw))
+        elif self._fails():
             self._answer(job, Reply.FAILED)
         elif url is None:
             self._answer(job, Reply.DONE)
         else:
-            reply = partial(self._answer, job)
+            job.meter.forwarded += 1
+            self._beyond[job] = None
+            reply = partial(self._returned, job)
             codec = self._next_codec[job.path]
             self._hops[url].forward(Forwarded(message=job.message, path=job.path, codec=codec, reply=reply))
 
+    def _returned(self, job: _Job, reply: Reply) -> None:
+        """The next hop's answer, unless an outage has ended the matter."""
+        if job in self._beyond:
+            del self._beyond[job]
+            self._answer(job, reply)
+
     def _answer(self, job: _Job, reply: Reply) -> None:
-        if reply is Reply.DONE:
-            self._answered += 1
-        else:
-            self._failed += 1
+        job.meter.end(_ending(reply), job.age_us)
         status, body = self._codec.answer(job.message, reply)
         job.respond(status, self._codec.content_type, body)
+
+    def _lost(self, outage: Stoppage, waiting: list[_Job]) -> None:
+        """An outage begins, and with it everything ends that is in hand here or beyond."""
+        jobs = [*self._beyond, *waiting]
+        self._beyond.clear()
+        for job in jobs:
+            job.meter.end(Ending.REJECTED, job.age_us)
+            _turn_away(outage, job.respond)
+
+
+class Informer:
+    """What listens apart from the messages, for whoever watches: no limit or outage of theirs shuts it."""
+
+    def __init__(self, component: Component) -> None:
+        self._component = component
+
+    def admit(self) -> bool:
+        """See `Handler`."""
+        return True
+
+    def left(self) -> None:
+        """See `Handler`."""
+
+    def handle(self, method: bytes, target: bytes, body: bytes, respond: Respond) -> None:  # noqa: ARG002 - see Handler
+        """Serve `/metrics` and `/health`."""
+        self._component.inform(method, target.partition(b"?")[0], respond)
+
+
+def _turn_away(outage: Stoppage, respond: Respond) -> None:
+    match outage.answers:
+        case OutageAnswer.REFUSED:
+            respond(NO_ANSWER, "", b"")
+        case OutageAnswer.UNAVAILABLE:
+            respond(HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, b"out of service\n")
+        case OutageAnswer.SILENCE:
+            pass
+        case _:
+            assert_never(outage.answers)
+
+
+def _ending(reply: Reply) -> Ending:
+    match reply:
+        case Reply.DONE:
+            return Ending.ANSWERED
+        case Reply.FAILED | Reply.UNAVAILABLE:
+            return Ending.FAILED
+        case Reply.UNKNOWN_SRV | Reply.UNAUTHORISED_DEVICE:
+            return Ending.INVALID
+        case _:
+            assert_never(reply)
 
 
 def _failures(spec: ComponentSpec) -> Callable[[], bool]:

@@ -16,12 +16,21 @@ _LINGER_S = 1.0
 # See tasks.wire.client: reads of one loop do not overlap.
 _BUFFER = memoryview(bytearray(262_144))
 
+NO_ANSWER = 0
+"""In place of a status: the connection ends without an answer."""
+
 Respond = Callable[[int, str, bytes], None]
-"""Status, content type, body. Called once for each request, now or later."""
+"""Status, content type, body. Called once for each request, now or later; or never, and the client waits."""
 
 
 class Handler(Protocol):
     """What serves the requests."""
+
+    def admit(self) -> bool:
+        """A client has connected: whether it may stay. `left` is called for each one that may."""
+
+    def left(self) -> None:
+        """A client that was admitted has gone."""
 
     def handle(self, method: bytes, target: bytes, body: bytes, respond: Respond) -> None:
         """Serve one request."""
@@ -48,16 +57,23 @@ class ServerConnection(asyncio.BufferedProtocol):
         self._ready: list[tuple[bytes, bytes, bytes, bool]] = []
         self._closing = False
         self._fault: HTTPStatus | None = None
+        self._admitted = False
         self.on_message_begin()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client has connected."""
+        """A client has connected; one that is not admitted is cut off at once."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's own classes do not derive from it
+        self._admitted = self._handler.admit()
+        if not self._admitted:
+            self._closing = True
+            self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """The client has gone; answers still to come go nowhere."""
         self._transport = None
         self._exchanges.clear()
+        if self._admitted:
+            self._handler.left()
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
         """The shared buffer."""
@@ -122,7 +138,7 @@ class ServerConnection(asyncio.BufferedProtocol):
         self._exchanges.append(exchange)
 
         def respond(status: int, content_type: str, content: bytes) -> None:
-            exchange.answer = _response(status, content_type, content, keep=keep)
+            exchange.answer = _response(status, content_type, content, keep=keep) if status != NO_ANSWER else b""
             self._flush()
 
         self._handler.handle(method, target, body, respond)
@@ -141,6 +157,11 @@ class ServerConnection(asyncio.BufferedProtocol):
             if exchange.answer is None:
                 return
             self._exchanges.popleft()
+            if not exchange.answer:
+                self._closing = True
+                self._exchanges.clear()
+                self._transport.abort()
+                return
             self._transport.write(exchange.answer)
             if not exchange.keep:
                 self._end(self._transport)

@@ -21,11 +21,15 @@ _BACKLOG = 4096
 
 
 class RunningComponent:
-    """A component's process. `spec` is what it was started with: routes are URLs, the port is the real one."""
+    """A component's process. `spec` is what it was started with: routes are URLs, the port is the real one.
+
+    Its metrics have a port of their own, known once it listens, that stays open whatever befalls the other.
+    """
 
     def __init__(self, spec: ComponentSpec, process: ChildProcess) -> None:
         self.spec = spec
         self.process = process
+        self.metrics_port = 0
 
     @property
     def component(self) -> str:
@@ -50,7 +54,7 @@ class RunningComponent:
     @property
     def metrics_url(self) -> str:
         """Where its metrics are."""
-        return f"{self.url}/metrics"
+        return f"http://{self.spec.host}:{self.metrics_port}/metrics"
 
     def path_url(self, path: str) -> str:
         """Where messages of `path` go."""
@@ -125,7 +129,7 @@ def start_system(specs: Sequence[ComponentSpec]) -> RunningSystem:
             for spec, listener in zip(wired, listeners, strict=True)
         }
         for running in components.values():
-            running.process.read(_START_S)
+            running.metrics_port = running.process.read(_START_S)["metrics_port"]
         started.pop_all()
     return RunningSystem(components)
 

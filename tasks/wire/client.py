@@ -174,9 +174,13 @@ class Pool(Generic[T]):
         self._error: OSError | None = None
 
     async def warm(self, count: int) -> None:
-        """Open `count` connections (the limit, if that is less). OSError, the reason, when none can be opened."""
-        while len(self._open) < min(count, self._limit):
-            opened, missing = self.opened, min(count, self._limit) - len(self._open)
+        """Open `count` connections (the limit, if that is less). OSError, the reason, when none can be opened.
+
+        No more than that are opened in all: a server may close again what it has accepted.
+        """
+        wanted, before = min(count, self._limit), self.opened
+        while len(self._open) < wanted > self.opened - before:
+            opened, missing = self.opened, wanted - len(self._open)
             for _ in range(min(missing, MAX_HANDSHAKES)):
                 self._begin()
             await asyncio.wait(set(self._handshakes))

@@ -1,14 +1,17 @@
 """Emulated components keep what they declare: capacity, errors, leaks, paths; they survive, and end as they should."""
 
+import contextlib
 import http.client
 import json
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
 import sys
 import textwrap
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,9 +22,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.errors import WorldError
-from tasks.codecs import Answer, Message, codec_named
-from tasks.emulate.spec import ComponentSpec, ServiceDistribution
-from tasks.emulate.station import _service_times
+from tasks.codecs import UNKNOWN_SRV, Answer, Flaw, Message, codec_named, unauthorised_device
+from tasks.emulate.spec import (
+    ComponentSpec,
+    Outage,
+    OutageAnswer,
+    OutageQueue,
+    Overload,
+    Pause,
+    Scaling,
+    ServiceDistribution,
+    SlowStart,
+)
 from tasks.emulate.system import RunningComponent, RunningSystem, start_component, start_system
 from tasks.inject.files import Outcome
 from tasks.inject.injector import Injection, Load, OwnInjector, Target
@@ -40,11 +52,16 @@ def _call(component: RunningComponent, method: str, target: str, body: bytes = b
         connection.close()
 
 
+def _exposed(component: RunningComponent) -> dict[str, int]:
+    """Every line of the metrics, by its name and labels without the component's own."""
+    with urllib.request.urlopen(component.metrics_url, timeout=10) as response:  # noqa: S310 - a process of this test
+        text = response.read().decode()
+    lines = re.findall(r'^plimsoll_(\w+)\{component="[^"]*",?(.*)\} (\d+)$', text, re.MULTILINE)
+    return {name + labels: int(value) for name, labels, value in lines}
+
+
 def _metrics(component: RunningComponent) -> dict[str, int]:
-    _, text = _call(component, "GET", "/metrics")
-    return {
-        name: int(value) for name, value in re.findall(r"^plimsoll_(\w+)\{.*\} (\d+)$", text.decode(), re.MULTILINE)
-    }
+    return {name: value for name, value in _exposed(component).items() if '"' not in name}
 
 
 def _offer(component: RunningComponent, *, count: int, per_second: int, codec: str = "plain") -> Injection:
@@ -198,6 +215,220 @@ def test_a_dead_next_hop_makes_error_answers_only() -> None:
         assert _metrics(system["plain"])["messages_failed_total"] == 2
 
 
+_HOUR_US = 3_600_000_000
+
+
+def _post(component: RunningComponent, body: bytes, path: str = "p") -> socket.socket:
+    """A connection on which a message was sent, and nothing read yet."""
+    client = socket.create_connection(("127.0.0.1", component.port), timeout=10)
+    client.sendall(b"POST /paths/%b HTTP/1.1\r\nContent-Length: %d\r\n\r\n%b" % (path.encode(), len(body), body))
+    return client
+
+
+def _received(client: socket.socket) -> bytes:
+    """What comes next; nothing when the connection ends instead, in either way."""
+    with contextlib.suppress(ConnectionResetError):
+        return client.recv(65_536)
+    return b""
+
+
+def _until(component: RunningComponent, metric: str, value: int) -> None:
+    while _metrics(component)[metric] != value:
+        assert component.process.is_running
+
+
+def test_connections_beyond_the_limit_are_closed_and_metrics_stay_open() -> None:
+    with start_component(ComponentSpec(component="c", max_connections=2, routes={"p": None})) as component:
+        inside = [_post(component, _PLAIN.encode(_REQUEST)) for _ in range(2)]
+        assert all(_received(each).startswith(b"HTTP/1.1 200 ") for each in inside)
+        with socket.create_connection(("127.0.0.1", component.port), timeout=10) as outside:
+            assert _received(outside) == b""
+        metrics = _metrics(component)
+        assert (metrics["connections"], metrics["connections_turned_away_total"]) == (2, 1)
+        inside[0].close()
+        _until(component, "connections", 1)
+        with _post(component, _PLAIN.encode(_REQUEST)) as again:
+            assert _received(again).startswith(b"HTTP/1.1 200 ")
+        inside[1].close()
+
+
+def test_an_injector_sees_that_connections_are_closed() -> None:
+    spec = ComponentSpec(component="c", max_connections=4, service_us=50_000, routes={"p": None})
+    with start_component(spec) as component:
+        outcomes = _offer(component, count=200, per_second=1000).columns["outcome"]
+        metrics = _metrics(component)
+    assert set(outcomes) == {Outcome.OK, Outcome.REFUSED}
+    assert np.count_nonzero(outcomes == Outcome.OK) == metrics["messages_answered_total"]
+    assert metrics["connections_turned_away_total"] > 0
+
+
+def test_a_queue_that_rejects_answers_503_at_once_and_counts_it() -> None:
+    spec = ComponentSpec(
+        component="c",
+        codec="duis",
+        workers=1,
+        service_us=_HOUR_US,
+        overload=Overload.REJECT,
+        queue_limit=2,
+        routes={"p": None},
+    )
+    with start_component(spec) as component, contextlib.ExitStack() as clients:
+        for count in range(3):
+            clients.enter_context(_post(component, _DUIS.encode(_REQUEST)))
+            _until(component, "in_flight", count + 1)
+        status, body = _call(component, "POST", "/paths/p", _DUIS.encode(_REQUEST))
+        assert (status, _DUIS.read_answer(status, body)) == (503, Answer(ok=False, code="HTTP 503"))
+        metrics = _metrics(component)
+    assert (metrics["workers"], metrics["busy_workers"], metrics["queue_length"]) == (1, 1, 2)
+    assert (metrics["messages_received_total"], metrics["messages_rejected_total"], metrics["in_flight"]) == (4, 1, 3)
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [(OutageAnswer.REFUSED, b""), (OutageAnswer.UNAVAILABLE, b"HTTP/1.1 503 "), (OutageAnswer.SILENCE, None)],
+)
+def test_an_outage_counts_from_the_first_message_and_answers_as_declared(
+    answers: OutageAnswer, expected: bytes | None
+) -> None:
+    outage = Outage(begins_us=1, length_us=_HOUR_US, answers=answers)
+    with start_component(ComponentSpec(component="c", outages=(outage,), routes={"p": None})) as component:
+        assert _metrics(component)["outage"] == 0
+        with _post(component, _PLAIN.encode(_REQUEST)) as client:
+            assert _received(client).startswith(b"HTTP/1.1 200 ")
+        _until(component, "outage", 1)
+        with _post(component, _PLAIN.encode(_REQUEST)) as client:
+            if answers is OutageAnswer.REFUSED:
+                assert _received(client) == b""
+                assert _metrics(component)["connections_turned_away_total"] == 1
+                return
+            _until(component, "messages_rejected_total", 1)
+            if expected is None:
+                assert select.select([client], [], [], 0)[0] == []
+            else:
+                assert _received(client).startswith(expected)
+        metrics = _metrics(component)
+    assert (metrics["messages_received_total"], metrics["in_flight"]) == (2, 0)
+
+
+def test_an_outage_that_refuses_ends_connections_that_were_open_before() -> None:
+    outage = Outage(begins_us=1, length_us=_HOUR_US)
+    with start_component(ComponentSpec(component="c", outages=(outage,), routes={"p": None})) as component:
+        body = _PLAIN.encode(_REQUEST)
+        with _post(component, body) as client:
+            assert _received(client).startswith(b"HTTP/1.1 200 ")
+            _until(component, "outage", 1)
+            client.sendall(b"POST /paths/p HTTP/1.1\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+            assert _received(client) == b""
+        assert _metrics(component)["messages_rejected_total"] == 1
+
+
+def test_after_an_outage_messages_are_served_again() -> None:
+    outage = Outage(begins_us=1, length_us=200_000, answers=OutageAnswer.UNAVAILABLE)
+    spec = ComponentSpec(component="c", workers=1, outages=(outage,), routes={"p": None})
+    with start_component(spec) as component:
+        body = _PLAIN.encode(_REQUEST)
+        assert _call(component, "POST", "/paths/p", body)[0] == 200
+        answers = [_call(component, "POST", "/paths/p", body)[0]]
+        while answers[-1] != 200:
+            answers.append(_call(component, "POST", "/paths/p", body)[0])
+        metrics = _metrics(component)
+    assert set(answers[:-1]) <= {503}
+    assert metrics["messages_rejected_total"] == len(answers) - 1
+    assert metrics["messages_answered_total"] == 2
+
+
+@pytest.mark.parametrize("way", ["here", "beyond"])
+def test_an_outage_that_loses_what_is_in_hand_answers_it(way: str) -> None:
+    outage = Outage(begins_us=100_000, length_us=_HOUR_US, answers=OutageAnswer.UNAVAILABLE, queue=OutageQueue.LOST)
+    slow = {"workers": 1, "service_us": _HOUR_US}
+    specs = [
+        ComponentSpec(component="a", outages=(outage,), routes={"p": "b"}, **(slow if way == "here" else {})),
+        ComponentSpec(component="b", routes={"p": None}, **(slow if way == "beyond" else {})),
+    ]
+    with start_system(specs) as system:
+        with _post(system["a"], _PLAIN.encode(_REQUEST)) as client:
+            assert _received(client).startswith(b"HTTP/1.1 503 ")
+        metrics = _metrics(system["a"])
+    assert (metrics["messages_rejected_total"], metrics["in_flight"], metrics["queue_length"]) == (1, 0, 0)
+
+
+def test_workers_are_those_declared_for_the_moment() -> None:
+    scaling = (Scaling(at_us=1, workers=5), Scaling(at_us=_HOUR_US, workers=1))
+    spec = ComponentSpec(component="c", workers=2, service_us=1, scaling=scaling, routes={"p": None})
+    with start_component(spec) as component:
+        assert _metrics(component)["workers"] == 2
+        assert _call(component, "POST", "/paths/p", _PLAIN.encode(_REQUEST))[0] == 200
+        assert _metrics(component)["workers"] == 5
+
+
+@pytest.mark.parametrize(("flaw", "code", "status"), [("unknown-srv", "E1", 422), ("unauthorised-device", "E4", 403)])
+def test_a_message_with_a_flaw_is_answered_as_is_right_and_goes_no_further(flaw: str, code: str, status: int) -> None:
+    flawed = _REQUEST.flawed(Flaw(flaw))
+    specs = [
+        ComponentSpec(component="front", codec="duis", workers=1, service_us=1000, routes={"p": "back"}),
+        ComponentSpec(component="lax", refuses=(), routes={"p": "back"}),
+        ComponentSpec(component="back", error_permille=1000, refuses=(Flaw(flaw),), routes={"p": None}),
+    ]
+    with start_system(specs) as system:
+        answer = _DUIS.read_answer(*_call(system["front"], "POST", "/paths/p", _DUIS.encode(flawed)))
+        assert answer == Answer(ok=False, code=code)
+        front = _exposed(system["front"])
+        assert (front["messages_invalid_total"], front['path_served_totalpath="p"']) == (1, 1)
+        assert front['path_served_us_totalpath="p"'] >= 1000
+        assert _metrics(system["back"])["messages_received_total"] == 0
+        assert _call(system["back"], "POST", "/paths/p", _PLAIN.encode(flawed))[0] == status
+        assert _call(system["lax"], "POST", "/paths/p", _PLAIN.encode(flawed))[0] == 500  # it was sent on
+        assert _metrics(system["back"])["messages_invalid_total"] == 2
+
+
+def test_a_load_may_hold_messages_with_flaws_whatever_else_it_holds() -> None:
+    count = 60
+    devices = [unauthorised_device(number) if number % 3 == 0 else f"{number:016x}" for number in range(count)]
+    srvs = [UNKNOWN_SRV if number % 4 == 1 else "4.1.1" for number in range(count)]
+    right = np.array([not (number % 3 == 0 or number % 4 == 1) for number in range(count)])
+    load = Load.of(
+        offset_us=np.arange(count) * 1000, path=["p"] * count, srv=srvs, kind=["request"] * count, device=devices
+    )
+    with start_component(ComponentSpec(component="c", codec="duis", routes={"p": None})) as component:
+        outcomes = OwnInjector().run(load, Target(urls={"p": component.url}, codec="duis")).columns["outcome"]
+        assert _metrics(component)["messages_invalid_total"] == count - right.sum()
+    assert np.array_equal(outcomes == Outcome.OK, right)
+    assert np.array_equal(outcomes == Outcome.ERROR, ~right)
+
+
+def test_each_message_path_is_measured_in_and_out() -> None:
+    specs = [
+        ComponentSpec(component="a", workers=1, service_us=2000, routes={"p": "b", 'odd"': None}),
+        ComponentSpec(component="b", workers=1, service_us=3000, error_permille=1000, routes={"p": None}),
+    ]
+    with start_system(specs) as system:
+        for path, count in (("p", 3), ("odd%22", 2)):
+            for _ in range(count):
+                _call(system["a"], "POST", f"/paths/{path}", _PLAIN.encode(_REQUEST))
+        _call(system["a"], "POST", "/paths/p", b"no message")
+        exposed = _exposed(system["a"])
+    by_path = {name: value for name, value in exposed.items() if name.startswith("path_")}
+    assert {name: value for name, value in by_path.items() if "_us_" not in name and value} == {
+        'path_received_totalpath="p"': 4,
+        'path_received_totalpath="odd\\""': 2,
+        'path_served_totalpath="p"': 3,
+        'path_served_totalpath="odd\\""': 2,
+        'path_forwarded_totalpath="p"': 3,
+        'path_ended_totalpath="p",ending="failed"': 4,
+        'path_ended_totalpath="odd\\"",ending="answered"': 2,
+    }
+    served, ended = by_path['path_served_us_totalpath="p"'], by_path['path_ended_us_totalpath="p"']
+    assert served >= 3 * 2000
+    assert ended >= served + 3 * 3000
+    assert by_path['path_served_us_totalpath="odd\\""'] <= by_path['path_ended_us_totalpath="odd\\""']
+
+
+def test_a_component_starts_without_what_is_slow_to_import() -> None:
+    program = "import sys, tasks.emulate.__main__; print(sorted({'pydantic', 'numpy', 'yaml'} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
 def test_a_message_that_the_next_codec_cannot_carry_fails() -> None:
     specs = [
         ComponentSpec(component="a", routes={"p": "b"}, next_codec={"p": "duis"}),
@@ -276,10 +507,27 @@ def test_a_component_runs_by_hand(tmp_path: Path) -> None:
         component=st.text(min_size=1),
         workers=st.integers(0, 1000),
         service_us=st.integers(0, 10**9),
-        service_distribution=st.sampled_from(ServiceDistribution),
+        service_distribution=st.sampled_from(ServiceDistribution).filter(
+            lambda each: each is not ServiceDistribution.UNIFORM
+        ),
         error_permille=st.integers(0, 1000),
         routes=st.dictionaries(st.text(), st.none() | st.text(), min_size=1),
         next_codec=st.dictionaries(st.text(), st.sampled_from(["duis", "plain"])),
+        max_connections=st.integers(0, 1000),
+        pause=st.none() | st.builds(Pause, every_us=st.integers(1001, 10**9), length_us=st.integers(1, 1000)),
+        slow_start=st.none()
+        | st.builds(SlowStart, length_us=st.integers(1, 10**9), factor_ppm=st.integers(10**6, 10**9)),
+        outages=st.lists(
+            st.builds(
+                Outage,
+                begins_us=st.integers(0, 10**9),
+                length_us=st.integers(1, 10**9),
+                answers=st.sampled_from(OutageAnswer),
+                queue=st.sampled_from(OutageQueue),
+            ),
+            max_size=1,
+        ).map(tuple),
+        refuses=st.lists(st.sampled_from(Flaw)).map(tuple),
     )
 )
 @settings(derandomize=True, deadline=None)
@@ -301,22 +549,24 @@ def test_a_declaration_is_read_as_it_was_written(spec: ComponentSpec) -> None:
         {"routes": {}},
         {"component": ""},
         {"hop_connections": 0},
+        {"max_connections": -1},
+        {"service_distribution": "uniform", "service_us": 10, "spread_us": 11},
+        {"overload": "drop"},
+        {"overload": "reject", "workers": 1},
+        {"queue_limit": 5, "workers": 1},
+        {"overload": "reject", "queue_limit": 5},
+        {"scaling": [{"at_us": 1, "workers": 2}]},
+        {"workers": 1, "scaling": [{"at_us": 1, "workers": 0}]},
+        {"workers": 1, "scaling": [{"at_us": 1, "workers": 2}, {"at_us": 1, "workers": 3}]},
+        {"pause": {"every_us": 5, "length_us": 5}},
+        {"pause": {"every_us": 5}},
+        {"slow_start": {"length_us": 5, "factor_ppm": 999_999}},
+        {"outages": [{"begins_us": 5, "length_us": 5, "answers": "404"}]},
+        {"outages": [{"begins_us": 5, "length_us": 5.5}]},
+        {"outages": [{"begins_us": 5, "length_us": 5}, {"begins_us": 9, "length_us": 5}]},
+        {"refuses": ["bad-manners"]},
     ],
 )
 def test_a_declaration_that_makes_no_sense_is_refused(fault: dict[str, object]) -> None:
     with pytest.raises(ValueError):
         ComponentSpec.from_json({"component": "c", "routes": {"p": None}} | fault)
-
-
-def test_exponential_service_times_have_the_declared_mean_and_repeat() -> None:
-    spec = ComponentSpec(
-        component="c",
-        workers=1,
-        service_us=40_000,
-        service_distribution=ServiceDistribution.EXPONENTIAL,
-        routes={"p": None},
-    )
-    first, again = _service_times(spec), _service_times(spec)
-    times = [first() for _ in range(20_000)]
-    assert times == [again() for _ in range(20_000)]
-    assert 39_000_000 < sum(times) / len(times) < 41_000_000
