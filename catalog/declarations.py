@@ -5,11 +5,18 @@ each other is checked in `catalog.agreement`.
 """
 
 from decimal import Decimal
-from enum import StrEnum
+from enum import Enum, StrEnum
 from functools import cached_property
 from typing import Annotated, Any, assert_never
 
-from pydantic import BaseModel, ConfigDict, Field, field_serializer
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_serializer,
+    model_serializer,
+)
 
 from catalog.quantities import Duration, Unit, Written
 
@@ -825,16 +832,117 @@ class ServiceDistribution(StrEnum):
 
     CONSTANT = "constant"
     EXPONENTIAL = "exponential"
+    LOGNORMAL = "lognormal"
+    UNIFORM = "uniform"
+
+
+class Overload(StrEnum):
+    """What an emulated component does with a message that finds `queue_limit` others waiting.
+
+    `queue`: it waits as the others do. `reject`: it is answered 503 at once. `collapse`: it waits, and takes
+    1 + waiting/`queue_limit` times its service.
+    """
+
+    QUEUE = "queue"
+    REJECT = "reject"
+    COLLAPSE = "collapse"
+
+
+class Pause(Declared):
+    """Every `every`, all work stands still for `length`, as for a collection of garbage, and goes on where it was."""
+
+    every: Duration
+    length: Duration
+
+
+class SlowStart(Declared):
+    """Service times are multiplied by a factor that falls evenly from `factor` to 1 within `length` of the start."""
+
+    length: Duration
+    factor: Annotated[Exact, Field(ge=1, le=1000)]
+
+
+class OutageAnswer(Enum):
+    """What a message gets during an outage: a connection that ends, HTTP status 503, or nothing until it times out."""
+
+    REFUSED = "refused"
+    UNAVAILABLE = 503
+    SILENCE = "silence"
+
+
+class OutageQueue(StrEnum):
+    """What becomes of messages in hand when an outage begins: served after it, or answered as those that come in it."""
+
+    KEPT = "kept"
+    LOST = "lost"
+
+
+class Outage(Declared):
+    """From `begins` for `length` nothing is served; after it all workers go on, and the queue is as declared."""
+
+    begins: Duration
+    length: Duration
+    answers: OutageAnswer = OutageAnswer.REFUSED
+    queue: OutageQueue = OutageQueue.KEPT
+
+
+class Scaling(Declared):
+    """From `at` on there are `workers`; those that go finish the message they have, idle ones go first."""
+
+    at: Duration
+    workers: Annotated[int, Field(ge=1, le=10_000)]
+
+
+class Flaw(StrEnum):
+    """What makes a message one that is right to be answered with an error: see `tasks.codecs`."""
+
+    UNKNOWN_SRV = "unknown-srv"
+    UNAUTHORISED_DEVICE = "unauthorised-device"
 
 
 class Emulated(Declared):
-    """An emulated component: `workers` serve side by side, each message for `service`; capacity = workers/service."""
+    """An emulated component: `workers` serve side by side, each message for `service`; capacity = workers/service.
+
+    `service` is the mean; `spread` the standard deviation of a lognormal one, or how far a uniform one goes to either
+    side. `max_connections`: further ones are closed as soon as they are made. `pause`, `slow_start`, `outages` and
+    `scaling` count from the first message that the component receives. `refuses`: flaws of messages that it answers
+    with the error that is right for them, after its service time; any other it serves as if nothing were wrong.
+    """
 
     workers: Annotated[int, Field(ge=1, le=10_000)]
     service: Duration
     distribution: ServiceDistribution = ServiceDistribution.CONSTANT
+    spread: Duration | None = None
     error_permille: Annotated[int, Field(ge=0, le=1000)] = 0
     leak_bytes: Annotated[int, Field(ge=0, le=16 * 1024**2)] = 0
+    max_connections: Annotated[int, Field(ge=1, le=50_000)] | None = None
+    overload: Overload = Overload.QUEUE
+    queue_limit: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    pause: Pause | None = None
+    slow_start: SlowStart | None = None
+    outages: tuple[Outage, ...] = ()
+    scaling: tuple[Scaling, ...] = ()
+    refuses: tuple[Flaw, ...] = tuple(Flaw)
+
+    @model_serializer(mode="wrap", when_used="json")
+    def _recorded(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What a record holds: behaviour that is as if nothing were declared is left out, so keys stand without it."""
+        document: dict[str, Any] = whole(self)
+        plain = {name for name in _BEHAVIOUR if getattr(self, name) == type(self).model_fields[name].default}
+        return {name: value for name, value in document.items() if name not in plain}
+
+
+_BEHAVIOUR = (
+    "spread",
+    "max_connections",
+    "overload",
+    "queue_limit",
+    "pause",
+    "slow_start",
+    "outages",
+    "scaling",
+    "refuses",
+)
 
 
 class Environment(Declared):

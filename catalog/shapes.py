@@ -208,7 +208,8 @@ def _explained(error: ErrorDetails, found: Any) -> tuple[str, str, str]:
     context = error.get("ctx", {})
     match error["type"]:
         case "enum":
-            names = re.findall(r"'([^']*)'", str(context["expected"]))
+            choices = re.findall(r"'([^']*)'|([0-9]+)", str(context["expected"]))
+            names = [text or number for text, number in choices]
             return "unknown-value", f"expected one of {', '.join(names)}; found {shown(found)}", _closest(found, names)
         case "string_pattern_mismatch":
             message = f"{_PATTERNS.get(context['pattern'], error['msg'])}; found {shown(found)}"

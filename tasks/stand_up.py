@@ -2,9 +2,21 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Any
 
 from catalog.declarations import CohortOfMeters, Component, Emulated, Environment, MessagePath, Programme, Protocol
-from tasks.emulate.spec import ComponentSpec, ServiceDistribution
+from tasks.codecs import Flaw
+from tasks.emulate.spec import (
+    ComponentSpec,
+    Outage,
+    OutageAnswer,
+    OutageQueue,
+    Overload,
+    Pause,
+    Scaling,
+    ServiceDistribution,
+    SlowStart,
+)
 from tasks.volumes.streams import resolve_steps
 
 STAND_INS = "stand-ins"
@@ -128,13 +140,43 @@ def _spec(
         component=component,
         codec=codec.value,
         seed=seed,
-        workers=emulated.workers if emulated else 0,
-        service_us=emulated.service if emulated else 0,
-        service_distribution=ServiceDistribution(emulated.distribution.value)
-        if emulated
-        else ServiceDistribution.CONSTANT,
-        error_permille=emulated.error_permille if emulated else 0,
-        leak_bytes_per_message=emulated.leak_bytes if emulated else 0,
         routes=routes,
         next_codec={path: each.value for path, each in next_codec.items()},
+        **(_behaviour(emulated) if emulated else {}),
     )
+
+
+def _behaviour(emulated: Emulated) -> dict[str, Any]:
+    """What a declared emulation says, as a `ComponentSpec` has it."""
+    return {
+        "workers": emulated.workers,
+        "service_us": emulated.service,
+        "service_distribution": ServiceDistribution(emulated.distribution.value),
+        "spread_us": emulated.spread or 0,
+        "error_permille": emulated.error_permille,
+        "leak_bytes_per_message": emulated.leak_bytes,
+        "max_connections": emulated.max_connections or 0,
+        "overload": Overload(emulated.overload.value),
+        "queue_limit": emulated.queue_limit or 0,
+        "refuses": tuple(Flaw(each.value) for each in emulated.refuses),
+        **_timed(emulated),
+    }
+
+
+def _timed(emulated: Emulated) -> dict[str, Any]:
+    """What is declared to happen in the course of a test."""
+    pause, slow = emulated.pause, emulated.slow_start
+    return {
+        "pause": pause and Pause(every_us=pause.every, length_us=pause.length),
+        "slow_start": slow and SlowStart(length_us=slow.length, factor_ppm=int(slow.factor * 1_000_000)),
+        "outages": tuple(
+            Outage(
+                begins_us=each.begins,
+                length_us=each.length,
+                answers=OutageAnswer(str(each.answers.value)),
+                queue=OutageQueue(each.queue.value),
+            )
+            for each in emulated.outages
+        ),
+        "scaling": tuple(Scaling(at_us=each.at, workers=each.workers) for each in emulated.scaling),
+    }

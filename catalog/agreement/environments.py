@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from catalog.agreement.emulation import EmulationFault, emulation_faults
 from catalog.agreement.material import Declarations, Disagreement, unknown
 from catalog.declarations import ComponentScope, Environment, EnvironmentKind, TestType
 from catalog.places import Address
@@ -23,6 +24,10 @@ def environment_disagreements(declared: Declarations) -> Iterator[Disagreement]:
         yield from _durations(declared, position, environment)
         yield from _entries(position, environment)
         yield from _numbers(position, environment, full.get(environment.id, environment))
+        for name, fault in _emulation_faults(environment, full):
+            stands = fault.field in environment.components[name].model_fields_set
+            below = (position, "components", name, *fault.address) if stands else (position, "components", name)
+            yield _at(below, fault.code, fault.message, fault.hint, at_key=not stands)
         for (code, subject), message in lacking.get(environment.id, {}).items():
             if (code, subject) not in lacking.get(environment.extends or "", {}):  # said once, where it began
                 yield _at((position,), code, message)
@@ -93,6 +98,15 @@ def _numbers(position: int, environment: Environment, full: Environment) -> Iter
         message = f"{full.connections} connections are opened at first, and at most {full.max_connections} may be"
         field = "connections" if "connections" in environment.model_fields_set else "max_connections"
         yield _at((position, field), "connections-limit", message)
+
+
+def _emulation_faults(environment: Environment, full: dict[str, Environment]) -> Iterator[tuple[str, EmulationFault]]:
+    """What cannot be so in the components that an environment states, filled in, and is not said of what it extends."""
+    below = full.get(environment.extends or "")
+    for name in environment.components:
+        known = set(emulation_faults(below.components[name])) if below and name in below.components else set()
+        stated = full.get(environment.id, environment).components[name]
+        yield from ((name, fault) for fault in emulation_faults(stated) if fault not in known)
 
 
 def _lacking(declared: Declarations, environment: Environment) -> Iterator[tuple[tuple[str, str], str]]:

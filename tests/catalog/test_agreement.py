@@ -48,7 +48,14 @@ def moves(*rows: str) -> Edit:
     return ("moves.csv", "", "\n".join([MOVES, *rows, ""]))
 
 
+def emulated(behaviour: str) -> Edit:
+    """More behaviour of an emulated component that a variant inherits without stating it."""
+    stands = "      storefront: {workers: 6, service: 32 ms"
+    return ("environments.yaml", f"{stands}}}", f"{stands}, {behaviour}}}")
+
+
 PHASE = "title: Pilot with invited customers\n    components: [storefront, orders"
+ORDERS = "orders: {workers: 6, service: 32 ms"
 SOURCED = "standing: agreed, source: x, owner: x, date: x"
 ROLE_STEP = ("system.yaml", 'storefront, "role:orders"', 'storefront, ▶"role:orders"')
 LAST_STEP = ("system.yaml", '"role:orders", payments', '"role:orders", ▶payments')
@@ -682,6 +689,30 @@ CASES: list[tuple[str, list[Edit]]] = [
         [("environments.yaml", "default: 1, ", ""), ("environments.yaml", "- id: rehearsal\n", "- ▶id: rehearsal\n")],
     ),
     ("entry-missing", [("environments.yaml", *REAL), ("environments.yaml", "- id: site", "- ▶id: site")]),
+    # emulated components
+    ("spread-missing", [emulated("distribution: ▶lognormal")]),
+    ("spread-unused", [emulated("distribution: exponential, spread: ▶10 ms")]),
+    ("spread-wide", [emulated("distribution: uniform, spread: ▶33 ms")]),
+    ("limit-unused", [emulated("queue_limit: ▶10")]),
+    ("limit-missing", [emulated("overload: ▶reject")]),
+    ("pause-endless", [emulated("pause: {every: 1 s, length: ▶1 s}")]),
+    (
+        "outage-overlap",
+        [emulated("outages: [{begins: 1 s, length: 2 s, answers: 503}, {begins: ▶2 s, length: 1 s}]")],
+    ),
+    ("scaling-order", [emulated("scaling: [{at: 2 s, workers: 9}, {at: ▶2 s, workers: 3}]")]),
+    ("pause-endless", [("environments.yaml", ORDERS, f"{ORDERS}, pause: {{every: 1 s, length: ▶2 s}}")]),  # said once
+    (
+        "limit-unused",
+        [
+            ("environments.yaml", ORDERS, f"{ORDERS}, overload: reject, queue_limit: 9"),
+            (
+                "environments.yaml",
+                "orders: {workers: 1, service: 32 ms",
+                "▶orders: {workers: 1, service: 32 ms, overload: queue",
+            ),
+        ],
+    ),
 ]
 
 

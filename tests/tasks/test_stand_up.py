@@ -2,11 +2,23 @@
 
 import re
 import urllib.request
+from decimal import Decimal
 
 import pytest
 
-from catalog.declarations import Protocol
-from tasks.codecs import Message, codec_named
+from catalog.declarations import Emulated, Protocol
+from tasks.codecs import Flaw, Message, codec_named
+from tasks.emulate.spec import (
+    ComponentSpec,
+    Outage,
+    OutageAnswer,
+    OutageQueue,
+    Overload,
+    Pause,
+    Scaling,
+    ServiceDistribution,
+    SlowStart,
+)
 from tasks.emulate.system import start_system
 from tasks.plan import phases_needed, plan_tests
 from tasks.stand_up import STAND_INS, codecs_beyond, entry_codec, specs_for_system, specs_for_test
@@ -73,6 +85,74 @@ def test_a_declared_defect_reaches_the_component_under_test(smets1):
     failing = programme.environment("rehearsal-s1sp-ioc-failing")
     (s1sp, *_) = specs_for_test(programme, failing, programme.component("s1sp-ioc"), ["smets1-bau"])
     assert s1sp.error_permille == 200
+
+
+def test_every_declared_behaviour_reaches_the_component_under_test(template, edited):
+    path = "environments.rehearsal.components.orders"
+    declared = Emulated.model_validate(
+        {
+            "workers": 6,
+            "service": "32 ms",
+            "distribution": "lognormal",
+            "spread": "8 ms",
+            "error_permille": 3,
+            "leak_bytes": 5,
+            "max_connections": 40,
+            "overload": "collapse",
+            "queue_limit": 50,
+            "pause": {"every": "1 s", "length": "20 ms"},
+            "slow_start": {"length": "2 s", "factor": Decimal("2.5")},
+            "outages": [{"begins": "3 s", "length": "1 s", "answers": 503, "queue": "lost"}],
+            "scaling": [{"at": "5 s", "workers": 12}],
+            "refuses": ["unknown-srv"],
+        }
+    )
+    plain = Emulated(workers=6, service=32_000)
+    assert all(
+        getattr(declared, name) != getattr(plain, name)
+        for name in Emulated.model_fields.keys() - {"workers", "service"}
+    )
+    programme = edited(template.programme, (path, declared.model_dump()))
+    orders = programme.component("orders")
+    (spec, *_) = specs_for_test(programme, programme.environment("rehearsal"), orders, ["purchase"])
+    assert spec == ComponentSpec(
+        component="orders",
+        seed=spec.seed,
+        routes=spec.routes,
+        next_codec=spec.next_codec,
+        workers=6,
+        service_us=32_000,
+        service_distribution=ServiceDistribution.LOGNORMAL,
+        spread_us=8_000,
+        error_permille=3,
+        leak_bytes_per_message=5,
+        max_connections=40,
+        overload=Overload.COLLAPSE,
+        queue_limit=50,
+        pause=Pause(every_us=1_000_000, length_us=20_000),
+        slow_start=SlowStart(length_us=2_000_000, factor_ppm=2_500_000),
+        outages=(
+            Outage(
+                begins_us=3_000_000,
+                length_us=1_000_000,
+                answers=OutageAnswer.UNAVAILABLE,
+                queue=OutageQueue.LOST,
+            ),
+        ),
+        scaling=(Scaling(at_us=5_000_000, workers=12),),
+        refuses=(Flaw.UNKNOWN_SRV,),
+    )
+
+
+def test_behaviour_that_is_not_declared_is_not_in_an_execution_s_key(template):
+    orders = template.programme.environment("rehearsal").components["orders"]
+    assert orders.model_dump(mode="json") == {
+        "workers": 6, "service": 32_000, "distribution": "constant", "error_permille": 0, "leak_bytes": 0,
+    }  # fmt: skip
+    paused = orders.model_copy(update={"overload": "reject", "queue_limit": 9})
+    assert paused.model_dump(mode="json") == {
+        **orders.model_dump(mode="json"), "overload": "reject", "queue_limit": 9,
+    }  # fmt: skip
 
 
 def test_where_no_interface_is_declared_messages_are_plain(template, edited):
