@@ -863,7 +863,10 @@ class SlowStart(Declared):
 
 
 class OutageAnswer(Enum):
-    """What a message gets during an outage: a connection that ends, HTTP status 503, or nothing until it times out."""
+    """What a message gets during an outage: a connection that ends, HTTP status 503, or nothing until it is over.
+
+    After silence the connection ends, unless the client has given up before.
+    """
 
     REFUSED = "refused"
     UNAVAILABLE = 503

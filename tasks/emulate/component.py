@@ -44,6 +44,7 @@ class Component:
     """The behaviour that a `ComponentSpec` declares, with routes that are base URLs."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, spec: ComponentSpec) -> None:
+        self._loop = loop
         self._spec = spec
         self._codec = codec_named(spec.codec)
         self._next_codec = {path: codec_named(spec.next_codec.get(path, "plain")) for path in spec.routes}
@@ -127,7 +128,7 @@ class Component:
         meter.received += 1
         if outage := self._station.outage_at(now):
             meter.end(Ending.REJECTED, 0)
-            _turn_away(outage, respond)
+            self._turn_away(outage, respond)
             return
         try:
             message = self._codec.read_message(body)
@@ -175,7 +176,26 @@ class Component:
         self._beyond.clear()
         for job in jobs:
             job.meter.end(Ending.REJECTED, job.age_us)
-            _turn_away(outage, job.respond)
+            self._turn_away(outage, job.respond)
+
+    def _turn_away(self, outage: Stoppage, respond: Respond) -> None:
+        match outage.answers:
+            case OutageAnswer.REFUSED:
+                respond(NO_ANSWER, "", b"")
+            case OutageAnswer.UNAVAILABLE:
+                respond(HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, b"out of service\n")
+            case OutageAnswer.SILENCE:
+                self._keep_silent(outage.ends, respond)
+            case _:
+                assert_never(outage.answers)
+
+    def _keep_silent(self, until: int, respond: Respond) -> None:
+        """What comes back after the outage knows nothing of the message, and ends its connection."""
+        left = until - time.monotonic_ns()
+        if left > 0:  # asked again, for the loop's timers may ring a millisecond early
+            self._loop.call_later(left / 1_000_000_000, self._keep_silent, until, respond)
+        else:
+            respond(NO_ANSWER, "", b"")
 
 
 class Informer:
@@ -194,18 +214,6 @@ class Informer:
     def handle(self, method: bytes, target: bytes, body: bytes, respond: Respond) -> None:  # noqa: ARG002 - see Handler
         """Serve `/metrics` and `/health`."""
         self._component.inform(method, target.partition(b"?")[0], respond)
-
-
-def _turn_away(outage: Stoppage, respond: Respond) -> None:
-    match outage.answers:
-        case OutageAnswer.REFUSED:
-            respond(NO_ANSWER, "", b"")
-        case OutageAnswer.UNAVAILABLE:
-            respond(HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, b"out of service\n")
-        case OutageAnswer.SILENCE:
-            pass
-        case _:
-            assert_never(outage.answers)
 
 
 def _ending(reply: Reply) -> Ending:

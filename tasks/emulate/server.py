@@ -20,7 +20,7 @@ NO_ANSWER = 0
 """In place of a status: the connection ends without an answer."""
 
 Respond = Callable[[int, str, bytes], None]
-"""Status, content type, body. Called once for each request, now or later; or never, and the client waits."""
+"""Status, content type, body. Called once for each request, now or later."""
 
 
 class Handler(Protocol):

@@ -34,7 +34,7 @@ class Overload(StrEnum):
 
 
 class OutageAnswer(StrEnum):
-    """What a message gets during an outage: a connection that ends, HTTP status 503, or nothing at all."""
+    """What a message gets during an outage: a connection that ends, HTTP status 503, or nothing until it is over."""
 
     REFUSED = "refused"
     UNAVAILABLE = "503"

@@ -337,6 +337,21 @@ def test_after_an_outage_messages_are_served_again() -> None:
     assert metrics["messages_answered_total"] == 2
 
 
+def test_silence_ends_with_the_outage_so_that_nobody_waits_for_ever() -> None:
+    outage = Outage(begins_us=1, length_us=1_000_000, answers=OutageAnswer.SILENCE)
+    specs = [
+        ComponentSpec(component="a", routes={"p": "b"}, hop_connections=1),
+        ComponentSpec(component="b", outages=(outage,), routes={"p": None}),
+    ]
+    body = _PLAIN.encode(_REQUEST)
+    with start_system(specs) as system:
+        assert _call(system["a"], "POST", "/paths/p", body)[0] == 200
+        statuses = [_call(system["a"], "POST", "/paths/p", body)[0] for _ in range(2)]
+        rejected = _metrics(system["b"])["messages_rejected_total"]
+    assert statuses == [502] * rejected + [200] * (2 - rejected)
+    assert rejected <= 1  # the second message leaves when the first has ended, which is after the outage
+
+
 @pytest.mark.parametrize("way", ["here", "beyond"])
 def test_an_outage_that_loses_what_is_in_hand_answers_it(way: str) -> None:
     outage = Outage(begins_us=100_000, length_us=_HOUR_US, answers=OutageAnswer.UNAVAILABLE, queue=OutageQueue.LOST)
