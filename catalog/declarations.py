@@ -948,12 +948,28 @@ _BEHAVIOUR = (
 )
 
 
+Whereabouts = Annotated[str, Field(pattern=r"^[^-\s][^\r\n]*$", max_length=1024)]
+"""The name of an environment variable (capitals, digits, underscores) or a file. Never what it holds."""
+
+
+class Tls(Declared):
+    """Where the certificates for https entries are found at run time: environment variables or files, as PEM.
+
+    `ca` verifies the system (without it, the machine's own authorities do); `certificate` and `key` are this side's.
+    """
+
+    ca: Whereabouts | None = None
+    certificate: Whereabouts | None = None
+    key: Whereabouts | None = None
+
+
 class Environment(Declared):
     """Where tests are executed. A variant `extends` another and gives only what differs, with the defect it declares.
 
     `durations`: per test type, the compressed duration (stress: of one step). `rates`: per component, the factor on
     the target rate ('default' for the rest). `entries`: per component, the URL of a real system's first interface.
-    `estate`: how many devices messages belong to; each is asked again only after a test's timeout.
+    `tls`: where the certificates for those are found. `estate`: how many devices messages belong to; each is asked
+    again only after a test's timeout.
     """
 
     id: Identifier
@@ -970,6 +986,12 @@ class Environment(Declared):
     rates: dict[Identifier, Exact] = {}
     components: dict[Identifier, Emulated] = {}
     entries: dict[Identifier, Annotated[str, Field(pattern=r"^https?://[^\s/]+(/[^\s]*)?$")]] = {}
+    tls: Tls | None = None
+
+    @property
+    def tls_names(self) -> dict[str, str]:
+        """What `tls` names, by role."""
+        return self.tls.model_dump(exclude_none=True) if self.tls else {}
 
 
 class EnvironmentsFile(Declared):

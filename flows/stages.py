@@ -26,7 +26,7 @@ from flows.progress import current
 from tasks import declare as declaring
 from tasks import observe as observing
 from tasks.arrivals import offer_of, offered_messages, stream_arrivals
-from tasks.execute import Conduct, Conducted, arrivals_frames, reach
+from tasks.execute import Conduct, Conducted, arrivals_frames
 from tasks.gather import Ended, Evidence, gather_facts
 from tasks.history import history
 from tasks.index import rebuild_index
@@ -39,6 +39,7 @@ from tasks.report.render import render_report
 from tasks.stage import Artefact, document
 from tasks.volumes.model import Volume, model_phase, model_volumes
 from tasks.volumes.tables import levels_tested, tabulate
+from tasks.wire.reach import reach
 
 
 @task(name="declare", cache_policy=NO_CACHE, persist_result=False)
@@ -163,7 +164,7 @@ def _answers(desk: Desk, planned: PlannedTest) -> bool:
     """Whether anything listens where the test is to be offered: hours of arrivals are not generated for nobody."""
     try:
         if entry := desk.environment.entries.get(planned.component.id):
-            reach(entry)
+            reach(entry, desk.environment.tls_names)
     except WorldError:  # told with the run, which records it
         return False
     return True

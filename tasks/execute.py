@@ -4,7 +4,6 @@ A test is a sequence of steps. Load and soak have one, at the target volume; str
 with the first that is not carried. Nothing is judged here beyond that: verdicts are `tasks.observe`'s.
 """
 
-import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -27,7 +26,7 @@ from tasks.plan import PlannedTest, multiples, offered_us
 from tasks.sample import Sampler
 from tasks.stand_up import entry_codec, specs_for_test
 from tasks.volumes.model import parted, traffic_labels
-from tasks.wire.client import CONNECT_TIMEOUT_S, address
+from tasks.wire.reach import reach
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,7 +116,7 @@ class Conduct:
     def _stand_up(self, stack: ExitStack) -> RunningSystem | None:
         """The emulated system for this test; None when the environment is a real one that stands already."""
         if entry := self.environment.entries.get(self.planned.component.id):
-            reach(entry)
+            reach(entry, self.environment.tls_names)
             return None
         paths = sorted({parted(label)[0] for label in self._target})
         return stack.enter_context(
@@ -160,6 +159,7 @@ class Conduct:
             connections=self.environment.connections,
             max_connections=self.environment.max_connections,
             timeout_us=self._profile.timeout,
+            tls=self.environment.tls_names,
         )
         injector = OwnInjector(on_start=lambda pid: sampler.watch("injector", pid))
         return injector.run(
@@ -288,18 +288,6 @@ def is_carried(injection: Injection, profile: Profile) -> bool:
     share_ppm = int(answered.sum()) * 1_000_000 // len(answered)
     limit = profile.step_answered.value if profile.step_answered else 0
     return p95 <= (profile.step_latency or LATER) and share_ppm >= limit
-
-
-def reach(url: str) -> None:
-    """Finds out whether anything listens at `url`. Raises WorldError, with the reason, where nothing does."""
-    try:
-        with socket.create_connection(address(url), timeout=CONNECT_TIMEOUT_S):
-            return
-    except ValueError as error:
-        message = f"{url}: this injector speaks plain HTTP only, to a host and port ({error})"
-        raise WorldError(message, remedy="Declare an http:// entry.") from None
-    except OSError as error:
-        raise WorldError(f"{url} cannot be reached: {error.strerror or error}") from error
 
 
 def _sampler(system: RunningSystem | None, interval_us: int) -> Sampler:

@@ -28,6 +28,7 @@ def environment_disagreements(declared: Declarations) -> Iterator[Disagreement]:
             stands = fault.field in environment.components[name].model_fields_set
             below = (position, "components", name, *fault.address) if stands else (position, "components", name)
             yield _at(below, fault.code, fault.message, fault.hint, at_key=not stands)
+        yield from _identity(position, environment, full.get(environment.id, environment))
         for (code, subject), message in lacking.get(environment.id, {}).items():
             if (code, subject) not in lacking.get(environment.extends or "", {}):  # said once, where it began
                 yield _at((position,), code, message)
@@ -107,6 +108,11 @@ def _emulation_faults(environment: Environment, full: dict[str, Environment]) ->
         known = set(emulation_faults(below.components[name])) if below and name in below.components else set()
         stated = full.get(environment.id, environment).components[name]
         yield from ((name, fault) for fault in emulation_faults(stated) if fault not in known)
+
+
+def _identity(position: int, environment: Environment, full: Environment) -> Iterator[Disagreement]:
+    if environment.tls and environment.tls.key and full.tls and not full.tls.certificate:
+        yield _at((position, "tls", "key"), "key-alone", "a key without the certificate that it belongs to")
 
 
 def _lacking(declared: Declarations, environment: Environment) -> Iterator[tuple[tuple[str, str], str]]:

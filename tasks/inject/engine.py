@@ -16,7 +16,9 @@ from catalog.errors import WorldError
 from tasks.codecs import Message, MessageKind, codec_named
 from tasks.inject.files import NEVER, RESULTS, InjectionSpec, Outcome
 from tasks.wire.alarm import alarm
-from tasks.wire.client import Pool, post, post_head
+from tasks.wire.client import Pool, is_tls, post, post_head
+from tasks.wire.reach import reach
+from tasks.wire.tls import client_context, fingerprint, reason
 
 _BATCH = 16  # due messages sent at a wake-up, before answers are read again: catching up must not starve them
 _LEAD_US = 100_000  # between the end of preparations and the first instant of the load
@@ -31,6 +33,7 @@ class Engine:
         self.offered = self.finished = 0
         self.codes: Counter[str] = Counter()
         self.in_flight_peak = self.queue_peak = self.bytes_sent = 0
+        self.fingerprint = ""
         self.pools: dict[str, Pool[int]] = {}
         self.columns = {name: array("q", [NEVER]) * spec.count for name in RESULTS}
         self.columns["sequence"] = work["sequence"]
@@ -54,7 +57,7 @@ class Engine:
         for path in self._spec.paths:
             url = self._spec.urls[path]
             if url not in self.pools:
-                self.pools[url] = Pool(self._loop, url, self, limit=self._spec.max_connections)
+                self.pools[url] = self._pool(url)
                 await self._warm(self.pools[url])
             self._routes.append((self.pools[url], post_head(url, path, self._codec.content_type)))
         for (
@@ -125,12 +128,20 @@ class Engine:
         """See `Exchanges`."""
         self._finish(message, Outcome.REFUSED)
 
+    def _pool(self, url: str) -> Pool[int]:
+        """A pool for `url`. With TLS it is tried first, where a refused certificate has a reason and costs nothing."""
+        limit, names = self._spec.max_connections, self._spec.tls
+        if not is_tls(url):
+            return Pool(self._loop, url, self, limit=limit)
+        reach(url, names)
+        self.fingerprint = fingerprint(names)
+        return Pool(self._loop, url, self, limit=limit, tls=client_context(names))
+
     async def _warm(self, pool: Pool[int]) -> None:
         try:
             await pool.warm(self._spec.connections)
         except OSError as error:
-            reason = error.strerror or str(error) or "timed out"
-            raise WorldError(f"{pool.url} cannot be reached: {reason.lower()}") from error
+            raise WorldError(f"{pool.url} cannot be reached: {reason(error)}") from error
 
     def _now(self) -> int:
         return time.monotonic_ns() // 1000 + self._shift

@@ -43,6 +43,7 @@ class InjectionSpec:
     connections: int
     max_connections: int
     timeout_us: int
+    tls: dict[str, str]
 
     def as_json(self) -> dict[str, Any]:
         """As a JSON document."""

@@ -1,7 +1,7 @@
 """The injector as its callers see it: a load goes in, an injection comes out. Another tool is another `Injector`."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -14,6 +14,7 @@ from tasks.inject.files import RESULTS, WORK, InjectionSpec, write_columns
 from tasks.scratch import scratch
 from tasks.wire.client import address
 from tasks.wire.process import ChildProcess
+from tasks.wire.tls import Names
 
 Column = NDArray[np.int64]
 Progress = Callable[[int, int, int], object]
@@ -93,7 +94,8 @@ class Target:
     """Where a load goes: `urls` gives a base URL for each path (messages go to `/paths/<path id>` below it).
 
     `connections` are opened before the start, to each base URL; the pool may grow to `max_connections` while the load
-    runs. `timeout_us` counts from the instant a message was due.
+    runs. `timeout_us` counts from the instant a message was due. `tls` says where the certificates for `https://` are
+    to be found (see `tasks.wire.tls`).
     """
 
     urls: Mapping[str, str]
@@ -101,6 +103,7 @@ class Target:
     connections: int = 64
     max_connections: int = 512
     timeout_us: int = 30_000_000
+    tls: Names = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +182,7 @@ def _spec(load: Load, target: Target, folder: Path) -> InjectionSpec:
         connections=target.connections,
         max_connections=target.max_connections,
         timeout_us=target.timeout_us,
+        tls=dict(target.tls),
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from tasks.inject.engine import Engine
 from tasks.inject.files import NEVER, Outcome
+from tasks.wire.client import is_tls
 
 
 def summary(engine: Engine, *, cpu_us: int) -> dict[str, Any]:
@@ -31,6 +32,9 @@ def summary(engine: Engine, *, cpu_us: int) -> dict[str, Any]:
         "cpu_us": cpu_us,
         "connections_opened": sum(pool.opened for pool in pools),
         "connections_peak": max((pool.peak_open for pool in pools), default=0),
+        "connections_failed": sum(pool.failed for pool in pools),
+        "tls_handshakes": sum(pool.opened for pool in pools if is_tls(pool.url)),
+        "client_certificate_sha256": engine.fingerprint,
         "handshakes_peak": max((pool.peak_handshakes for pool in pools), default=0),
         "in_flight_peak": engine.in_flight_peak,
         "queue_peak": engine.queue_peak,

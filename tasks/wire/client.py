@@ -7,6 +7,7 @@ short stall into a storm of handshakes that outlasts it.
 
 import asyncio
 import contextlib
+import ssl
 from collections import deque
 from typing import Any, Generic, Protocol, TypeVar, cast
 from urllib.parse import quote, urlsplit
@@ -15,6 +16,7 @@ import httptools
 
 MAX_HANDSHAKES = 4
 CONNECT_TIMEOUT_S = 5
+_PORTS = {"http": 80, "https": 443}
 _BODY_KEPT = 65_536  # bytes of an answer that are kept to be read; the rest is counted only
 
 # One loop reads one socket at a time and each read is parsed before the next, so that all connections share a buffer.
@@ -38,11 +40,16 @@ class Exchanges(Protocol[M]):
 
 
 def address(url: str) -> tuple[str, int]:
-    """Host and port of an `http://` URL; ValueError for any other."""
+    """Host and port of an `http://` or `https://` URL; ValueError for any other."""
     parts = urlsplit(url)
-    if parts.scheme != "http" or not parts.hostname:
-        raise ValueError(f"expected http://host:port, found {url!r}")
-    return parts.hostname, parts.port or 80
+    if parts.scheme not in _PORTS or not parts.hostname:
+        raise ValueError(f"expected http://host:port or https://host:port, found {url!r}")
+    return parts.hostname, parts.port or _PORTS[parts.scheme]
+
+
+def is_tls(url: str) -> bool:
+    """Whether connections to `url` are to be TLS."""
+    return urlsplit(url).scheme == "https"
 
 
 def post_head(url: str, path: str, content_type: str) -> bytes:
@@ -159,12 +166,21 @@ class Connection(asyncio.BufferedProtocol, Generic[T]):
 class Pool(Generic[T]):
     """The connections to one address, and the messages that wait for one. Counts are read by whoever reports them."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, url: str, owner: Exchanges[T], *, limit: int) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        url: str,
+        owner: Exchanges[T],
+        *,
+        limit: int,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.url = url
         self.waiting: deque[T] = deque()
-        self.opened = self.peak_open = self.peak_handshakes = 0
+        self.opened = self.failed = self.peak_open = self.peak_handshakes = 0
         self._loop = loop
         self._host, self._port = address(url)
+        self._tls = tls
         self._owner = owner
         self._limit = limit
         self._open: set[Connection[T]] = set()
@@ -267,10 +283,11 @@ class Pool(Generic[T]):
     async def _connect(self) -> bool:
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                await self._loop.create_connection(lambda: Connection(self), self._host, self._port)
+                await self._loop.create_connection(lambda: Connection(self), self._host, self._port, ssl=self._tls)
             return True
-        except OSError as error:  # TimeoutError is one
+        except OSError as error:  # TimeoutError is one, and so is whatever TLS objects to
             self._error = error
+            self.failed += 1
             if not self._open and self.waiting:
                 self._owner.refused(self.waiting.popleft())
             return False

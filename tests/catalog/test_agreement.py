@@ -688,6 +688,13 @@ CASES: list[tuple[str, list[Edit]]] = [
         "rate-missing",
         [("environments.yaml", "default: 1, ", ""), ("environments.yaml", "- id: rehearsal\n", "- ▶id: rehearsal\n")],
     ),
+    (
+        "key-alone",
+        [
+            ("environments.yaml", *REAL),
+            ("environments.yaml", "a.example'}\n", "a.example', orders: 'https://b.example'}\n    tls: {key: ▶K}\n"),
+        ],
+    ),
     ("entry-missing", [("environments.yaml", *REAL), ("environments.yaml", "- id: site", "- ▶id: site")]),
     # emulated components
     ("spread-missing", [emulated("distribution: ▶lognormal")]),

@@ -233,8 +233,8 @@ def test_messages_that_are_never_answered_have_no_time_of_it(template, edited):
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("https://site.example.invalid/", "speaks plain HTTP only"),
-        ("http://127.0.0.1:99999", "speaks plain HTTP only, to a host and port"),
+        ("https://127.0.0.1:{port}", "127.0.0.1:{port} cannot be reached: connection refused"),
+        ("http://127.0.0.1:99999", "Port out of range"),
         ("http://127.0.0.1:{port}", "127.0.0.1:{port}"),
     ],
 )

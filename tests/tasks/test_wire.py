@@ -58,5 +58,7 @@ def test_requests_go_below_the_base_url_with_the_path_quoted() -> None:
 
 def test_other_urls_are_refused() -> None:
     assert address("http://localhost") == ("localhost", 80)
-    with pytest.raises(ValueError, match="https"):
-        address("https://localhost")
+    assert address("https://localhost") == ("localhost", 443)
+    assert address("https://localhost:8443/x") == ("localhost", 8443)
+    with pytest.raises(ValueError, match="expected http://host:port or https://host:port, found 'ftp:"):
+        address("ftp://localhost")

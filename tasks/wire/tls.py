@@ -1,0 +1,113 @@
+"""TLS from the client's side: certificates and keys are read at run time from where a declaration names them.
+
+A name is an environment variable's (capitals, digits, underscores) or a file's. A variable holds PEM text, or the path
+of a file. What they hold goes to the TLS library and nowhere else; a certificate's fingerprint is all that is recorded.
+"""
+
+import os
+import re
+import ssl
+import sys
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
+
+from catalog.errors import WorldError
+
+Names = Mapping[str, str]
+"""Where `ca`, `certificate` and `key` are to be found; any may be absent. Without `ca`, this machine's own apply."""
+
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
+_BEGIN = "-----BEGIN "
+
+
+def client_context(names: Names) -> ssl.SSLContext:
+    """What a client needs to speak TLS 1.2 or later. WorldError naming what cannot be read, never what it holds."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if names.get("ca"):
+        try:
+            context.load_verify_locations(cadata=_text("ca", names))
+        except ssl.SSLError as error:
+            raise _unusable("ca", names) from error
+    else:
+        context.load_default_certs()
+    if names.get("certificate"):
+        _load_identity(context, names)
+    return context
+
+
+def fingerprint(names: Names) -> str:
+    """The SHA-256 of the client certificate, in hexadecimal; empty when there is none."""
+    if not names.get("certificate"):
+        return ""
+    text = _text("certificate", names)
+    start, end = text.find("-----BEGIN CERTIFICATE-----"), text.find("-----END CERTIFICATE-----")
+    try:
+        return sha256(ssl.PEM_cert_to_DER_cert(text[start : end + len("-----END CERTIFICATE-----")])).hexdigest()
+    except ValueError:
+        raise _unusable("certificate", names) from None
+
+
+def reason(error: OSError) -> str:
+    """Why a connection failed, in words; those of the TLS library come as `TLSV13_ALERT_CERTIFICATE_REQUIRED`."""
+    match error:
+        case ssl.SSLCertVerificationError():
+            return f"its certificate is not trusted: {error.verify_message}"
+        case ssl.SSLError() if error.reason and "_ALERT_" in error.reason:
+            alert = error.reason.split("_ALERT_")[1].lower().replace("_", " ")
+            return f"it ended the TLS handshake: {alert}"
+        case ssl.SSLError():
+            return f"no TLS handshake: {(error.reason or str(error)).lower().replace('_', ' ')}"
+        case _:
+            return (error.strerror or str(error) or "timed out").lower()
+
+
+def _load_identity(context: ssl.SSLContext, names: Names) -> None:
+    """The library reads keys from files only: the text is put in one without a name, in memory where there is such."""
+    text = _text("certificate", names)
+    if names.get("key"):
+        text = f"{text}\n{_text('key', names)}"
+    with _nameless() as file:
+        file.write(text.encode())
+        file.flush()
+        file.seek(0)
+        try:
+            context.load_cert_chain(f"/dev/fd/{file.fileno()}", password=lambda: b"")  # never ask a terminal
+        except (ssl.SSLError, ValueError) as error:
+            raise _unusable("key" if names.get("key") else "certificate", names) from error
+
+
+def _nameless() -> IO[bytes]:
+    return os.fdopen(os.memfd_create("identity"), "w+b") if sys.platform == "linux" else TemporaryFile()
+
+
+def _text(role: str, names: Names) -> str:
+    name = names[role]
+    if _VARIABLE.fullmatch(name):
+        held = os.environ.get(name, "")
+        if not held:
+            raise WorldError(
+                f"the TLS {role} cannot be read: the environment variable {name} is not set",
+                remedy="Set it to PEM text or to the path of a PEM file.",
+            )
+        if _BEGIN in held:
+            return held
+        path, told = Path(held), f"the file that {name} names"
+    else:
+        path, told = Path(name), name
+    try:
+        return path.expanduser().read_text(encoding="ascii")
+    except OSError as error:
+        raise WorldError(f"the TLS {role} cannot be read: {told}: {(error.strerror or 'unreadable').lower()}") from None
+    except UnicodeDecodeError:
+        raise WorldError(f"the TLS {role} cannot be read: {told} is not PEM") from None
+
+
+def _unusable(role: str, names: Names) -> WorldError:
+    return WorldError(
+        f"the TLS {role} that {names[role]} names cannot be used",
+        remedy="Expected PEM: certificates for 'ca'; a certificate and the unencrypted key that belongs to it.",
+    )
