@@ -55,6 +55,8 @@ class Hop:
         """See `Exchanges`."""
         message.reply(Reply.UNAVAILABLE)
 
+    thwarted = refused
+
     def _head(self, message: Forwarded) -> bytes:
         key = message.path, message.codec.name
         if key not in self._heads:

@@ -13,6 +13,7 @@ import resource
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from tasks.inject.summary import summary
 from tasks.wire.process import call_when_parent_ends
 
 _PROGRESS_S = 1.0
+_SHORTEST_MS = 200  # over less, CPU time says nothing
 
 
 def _say(document: dict[str, Any]) -> None:
@@ -32,13 +34,37 @@ def _say(document: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def _report(engine: Engine, over: threading.Event) -> None:
-    """Say how far it is, in a thread of its own so that a slow reader holds up nothing."""
-    while not over.wait(_PROGRESS_S):
-        _say({"done": engine.finished, "offered": engine.offered, "total": engine.count})
+class _Watch:
+    """Says how far it is and notes the busiest second, in a thread of its own: a slow reader holds up nothing."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.cpu_peak_permille = 0
+        self._engine = engine
+        self._over = threading.Event()
+        self._at, self._cpu_us = time.monotonic(), cpu_us()
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def stop(self) -> None:
+        """Look a last time."""
+        self._over.set()
+        self._look()
+
+    def _run(self) -> None:
+        engine = self._engine
+        while not self._over.wait(_PROGRESS_S):
+            self._look()
+            _say({"done": engine.finished, "offered": engine.offered, "total": engine.count})
+
+    def _look(self) -> None:
+        now, spent_us = time.monotonic(), cpu_us()
+        elapsed_ms = int((now - self._at) * 1000)
+        if elapsed_ms >= _SHORTEST_MS:
+            self.cpu_peak_permille = max(self.cpu_peak_permille, (spent_us - self._cpu_us) // elapsed_ms)
+            self._at, self._cpu_us = now, spent_us
 
 
-def _cpu_us() -> int:
+def cpu_us() -> int:
+    """CPU time of this process so far."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return int((usage.ru_utime + usage.ru_stime) * 1_000_000)
 
@@ -48,18 +74,19 @@ async def _inject(spec: InjectionSpec) -> dict[str, Any]:
     loop = asyncio.get_running_loop()
     engine = Engine(loop, spec, read_columns(Path(spec.work), WORK, spec.count))
     loop.set_exception_handler(lambda _, context: engine.fail(context.get("exception") or RuntimeError(str(context))))
-    over = threading.Event()
     try:
         await engine.prepare()
-        threading.Thread(target=_report, args=(engine, over), daemon=True).start()
-        before = _cpu_us()
-        await engine.run()
-        cpu_us = _cpu_us() - before
+        watch = _Watch(engine)
+        before = cpu_us()
+        try:
+            await engine.run()
+        finally:
+            watch.stop()
+        spent_us = cpu_us() - before
     finally:
-        over.set()
         engine.close()
     write_columns(Path(spec.results), (memoryview(engine.columns[name]).cast("B") for name in RESULTS))
-    return summary(engine, cpu_us=cpu_us)
+    return summary(engine, cpu_us=spent_us, cpu_peak_permille=watch.cpu_peak_permille)
 
 
 def _write_summary(path: Path, document: dict[str, Any]) -> None:

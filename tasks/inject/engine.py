@@ -22,6 +22,7 @@ from tasks.wire.tls import client_context, fingerprint, reason
 
 _BATCH = 16  # due messages sent at a wake-up, before answers are read again: catching up must not starve them
 _LEAD_US = 100_000  # between the end of preparations and the first instant of the load
+_HEARTBEAT_US = 10_000  # the alarm rings at least so often, so that it tells how late the loop is
 _UNFINISHED = -1
 
 
@@ -30,8 +31,11 @@ class Engine:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, spec: InjectionSpec, work: Mapping[str, "array[int]"]) -> None:
         self.count = spec.count
+        self.connections_limit = spec.max_connections
         self.offered = self.finished = 0
         self.codes: Counter[str] = Counter()
+        self.thwarted_count = self.answers_peak = self.lag_max_us = 0
+        self.lags = [0] * 64
         self.in_flight_peak = self.queue_peak = self.bytes_sent = 0
         self.fingerprint = ""
         self.pools: dict[str, Pool[int]] = {}
@@ -48,7 +52,7 @@ class Engine:
         )
         self._status, self._outcome, self._bytes = (self.columns[name] for name in ("status", "outcome", "bytes"))
         self._shift = self._origin = 0
-        self._in_flight = self._oldest = 0
+        self._in_flight = self._oldest = self._finished_before = self._alarm_us = 0
         self._alarm = alarm(loop, self._wake)
         self._over = loop.create_future()
 
@@ -137,6 +141,12 @@ class Engine:
         self.fingerprint = fingerprint(names)
         return Pool(self._loop, url, self, limit=limit, tls=client_context(names))
 
+    def thwarted(self, message: int) -> None:
+        """See `Exchanges`. It counts as never taken up: the load was not offered, whatever the system could carry."""
+        self.thwarted_count += 1
+        self._ready[message] = NEVER
+        self._finish(message, Outcome.REFUSED)
+
     async def _warm(self, pool: Pool[int]) -> None:
         try:
             await pool.warm(self._spec.connections)
@@ -147,17 +157,27 @@ class Engine:
         return time.monotonic_ns() // 1000 + self._shift
 
     def _set(self, at_us: int) -> None:
+        self._alarm_us = at_us
         self._alarm.set((at_us - self._shift) * 1000)
 
     def _wake(self) -> None:
         """Send what is due, give up what has taken too long, and set the alarm to whichever comes next."""
+        self._note_lag()
         self._send_due()
         self._expire()
         if self._over.done():
             return
         deadline = self._intended[self._oldest] + self._spec.timeout_us
         due = self._intended[self.offered] if self.offered < self.count else deadline
-        self._set(min(due, deadline))
+        self._set(min(due, deadline, self._now() + _HEARTBEAT_US))
+
+    def _note_lag(self) -> None:
+        """How long the alarm waited for the loop: so long, at most, waited an answer that was there to be read."""
+        lag = max(0, self._now() - self._alarm_us)
+        self.lags[lag.bit_length()] += 1
+        self.lag_max_us = max(self.lag_max_us, lag)
+        self.answers_peak = max(self.answers_peak, self.finished - self._finished_before)
+        self._finished_before = self.finished
 
     def _send_due(self) -> None:
         path = self._work["path"]

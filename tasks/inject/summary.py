@@ -1,6 +1,7 @@
 """What the injector says about itself after a run: how late it was, what it cost, how far its bounds were stretched."""
 
 import os
+import resource
 from array import array
 from typing import Any
 
@@ -9,17 +10,23 @@ from tasks.inject.files import NEVER, Outcome
 from tasks.wire.client import is_tls
 
 
-def summary(engine: Engine, *, cpu_us: int) -> dict[str, Any]:
-    """Counts and microseconds, all integers. Lateness is ready - intended; quantiles are by nearest rank."""
+def summary(engine: Engine, *, cpu_us: int, cpu_peak_permille: int) -> dict[str, Any]:
+    """Counts and microseconds, all integers. Lateness is ready - intended; quantiles are by nearest rank.
+
+    `thwarted` messages were never offered, for want of a descriptor, port or memory here. `loop_lag` is how long an
+    alarm, and so at most an answer, waited for the loop; its quantile is rounded up to a power of two.
+    """
     columns, pools = engine.columns, engine.pools.values()
     lateness = sorted(
-        ready - intended for ready, intended in zip(columns["ready_us"], columns["intended_us"], strict=True)
+        ready - intended
+        for ready, intended in zip(columns["ready_us"], columns["intended_us"], strict=True)
+        if ready != NEVER
     )
     outcomes = columns["outcome"].tolist()
     return {
         "pid": os.getpid(),
         "messages": engine.count,
-        "offered": engine.offered,
+        "offered": engine.offered - engine.thwarted_count,
         **{outcome.name.lower(): outcomes.count(outcome) for outcome in Outcome},
         "never_sent": columns["sent_us"].count(NEVER),
         "codes": dict(sorted(engine.codes.items())),
@@ -29,7 +36,14 @@ def summary(engine: Engine, *, cpu_us: int) -> dict[str, Any]:
         "lateness_p50_us": _nearest_rank(lateness, 500),
         "lateness_p99_us": _nearest_rank(lateness, 990),
         "lateness_max_us": _nearest_rank(lateness, 1000),
+        "loop_lag_p99_us": _bucket(engine.lags, 990),
+        "loop_lag_max_us": engine.lag_max_us,
+        "answers_in_a_round_peak": engine.answers_peak,
+        "thwarted": engine.thwarted_count,
         "cpu_us": cpu_us,
+        "cpu_peak_permille": cpu_peak_permille,
+        "descriptors_limit": resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+        "connections_limit": engine.connections_limit,
         "connections_opened": sum(pool.opened for pool in pools),
         "connections_peak": max((pool.peak_open for pool in pools), default=0),
         "connections_failed": sum(pool.failed for pool in pools),
@@ -53,3 +67,13 @@ def _nearest_rank(ordered: list[int], permille: int) -> int:
     if not ordered:
         return 0
     return ordered[max(0, -(-len(ordered) * permille // 1000) - 1)]
+
+
+def _bucket(counts: list[int], permille: int) -> int:
+    """The upper end of the bucket that holds the quantile; bucket n holds what has n binary digits."""
+    rank, passed = -(-sum(counts) * permille // 1000), 0
+    for digits, count in enumerate(counts):
+        passed += count
+        if passed >= rank:
+            return (1 << digits) - 1
+    return 0

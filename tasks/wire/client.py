@@ -7,6 +7,7 @@ short stall into a storm of handshakes that outlasts it.
 
 import asyncio
 import contextlib
+import errno
 import ssl
 from collections import deque
 from typing import Any, Generic, Protocol, TypeVar, cast
@@ -15,6 +16,9 @@ from urllib.parse import quote, urlsplit
 import httptools
 
 MAX_HANDSHAKES = 4
+OWN_LIMITS = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM})
+"""Why a connection cannot be opened that lie on this side of it."""
+
 CONNECT_TIMEOUT_S = 5
 _PORTS = {"http": 80, "https": 443}
 _BODY_KEPT = 65_536  # bytes of an answer that are kept to be read; the rest is counted only
@@ -37,6 +41,9 @@ class Exchanges(Protocol[M]):
 
     def refused(self, message: M) -> None:
         """No connection could be made for it, or the connection ended without an answer."""
+
+    def thwarted(self, message: M) -> None:
+        """This machine has no descriptor, port or memory left for a connection: the other side is not to blame."""
 
 
 def address(url: str) -> tuple[str, int]:
@@ -177,7 +184,7 @@ class Pool(Generic[T]):
     ) -> None:
         self.url = url
         self.waiting: deque[T] = deque()
-        self.opened = self.failed = self.peak_open = self.peak_handshakes = 0
+        self.opened = self.failed = self.own_limits = self.peak_open = self.peak_handshakes = 0
         self._loop = loop
         self._host, self._port = address(url)
         self._tls = tls
@@ -288,7 +295,11 @@ class Pool(Generic[T]):
         except OSError as error:  # TimeoutError is one, and so is whatever TLS objects to
             self._error = error
             self.failed += 1
-            if not self._open and self.waiting:
+            if error.errno in OWN_LIMITS:
+                self.own_limits += 1
+                if self.waiting:
+                    self._owner.thwarted(self.waiting.popleft())
+            elif not self._open and self.waiting:
                 self._owner.refused(self.waiting.popleft())
             return False
 

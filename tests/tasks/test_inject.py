@@ -1,6 +1,7 @@
 """The injector offers what it is given, when it is due, and accounts for every message, whatever the system does."""
 
 import os
+import resource
 import signal
 import socket
 import socketserver
@@ -276,3 +277,35 @@ def test_a_target_that_makes_no_sense_is_refused() -> None:
         OwnInjector().run(_steady(1, 1), Target(urls={"p": "http://127.0.0.1:1"}, codec="plain", max_connections=0))
     with pytest.raises(ValueError, match="'wish' is not a valid MessageKind"):
         OwnInjector().run(_load([0], kind="wish"), Target(urls={"p": "http://127.0.0.1:1"}, codec="plain"))
+
+
+def test_the_injector_watches_itself() -> None:
+    with start_component(ComponentSpec(component="c", routes={"p": None})) as component:
+        target = Target(urls={"p": component.url}, codec="plain", connections=8, max_connections=64)
+        summary = OwnInjector().run(_steady(1300, 1000), target).summary
+    assert 0 <= summary["loop_lag_p99_us"] < 2 * summary["loop_lag_max_us"] + 2
+    assert summary["answers_in_a_round_peak"] >= 1
+    assert summary["cpu_us"] > 0
+    assert summary["cpu_peak_permille"] > 0
+    assert summary["descriptors_limit"] >= 256
+    assert summary["connections_limit"] == 64
+    assert summary["thwarted"] == 0
+
+
+def test_messages_that_find_no_descriptor_here_were_never_offered() -> None:
+    """The system would have taken them: it is not refused by it that they are."""
+    with start_component(ComponentSpec(component="c", service_us=100_000, routes={"p": None})) as component:
+
+        def starve(pid: int) -> None:
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (40, 40))
+
+        target = Target(urls={"p": component.url}, codec="plain", connections=1, max_connections=200)
+        injection = OwnInjector(on_start=starve).run(_load([0] * 300), target)
+    columns, summary = injection.columns, injection.summary
+    thwarted = columns["ready_us"] == NEVER
+    assert summary["descriptors_limit"] == 40
+    assert summary["connections_peak"] < 40
+    assert np.count_nonzero(thwarted) == summary["thwarted"] > 0
+    assert summary["offered"] == 300 - summary["thwarted"]
+    assert set(columns["outcome"][thwarted]) == {Outcome.REFUSED}
+    assert set(columns["outcome"][~thwarted]) == {Outcome.OK}
