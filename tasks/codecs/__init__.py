@@ -10,6 +10,7 @@ from tasks.codecs.message import (
     MessageError,
     MessageKind,
     Reply,
+    Writer,
     unauthorised_device,
 )
 from tasks.codecs.plain import Plain
@@ -24,6 +25,7 @@ __all__ = [
     "MessageError",
     "MessageKind",
     "Reply",
+    "Writer",
     "codec_named",
     "unauthorised_device",
 ]

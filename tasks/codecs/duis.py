@@ -13,7 +13,7 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import assert_never
 
-from tasks.codecs.message import Answer, Message, MessageError, MessageKind, Reply
+from tasks.codecs.message import DEFAULT_ORIGINATOR, Answer, Message, MessageError, MessageKind, Reply, Writer
 
 _NAMESPACE = "http://www.dccinterface.co.uk/ServiceUserGateway"
 _SCHEMA_VERSION = "3.0"
@@ -59,12 +59,29 @@ class Duis:
     name = "duis"
     content_type = "application/xml"
 
+    def device_name(self, device: str) -> bytes:
+        """Its EUI-64."""
+        return eui64(device).encode()
+
+    def writer(self, kind: MessageKind, srv: str, originator: str = DEFAULT_ORIGINATOR) -> Writer:
+        """See `Codec`. A request goes from the originator to the device, an alert from the device to the originator."""
+        front, back = _template(kind, srv)
+        user = eui64(originator).encode()
+        match kind:
+            case MessageKind.REQUEST:
+                front, middle = b"%b%b:" % (front, user), b":"
+            case MessageKind.ALERT:
+                middle = b":%b:" % user
+            case _:
+                assert_never(kind)
+        return lambda device, counter: b"%b%b%b%d%b" % (front, device, middle, counter, back)
+
     def encode(self, message: Message) -> bytes:
         """A Request, or for an alert a Response with a DeviceAlertMessage, of 1 to 1.5 kB."""
         if not 0 <= message.counter < _COUNTER_LIMIT:
             raise MessageError(f"a DUIS counter lies in 0..2^64-1, not {message.counter}")
-        front, back = _template(message.kind, message.srv)
-        return b"".join((front, _identity(message), back))
+        write = self.writer(message.kind, message.srv, message.originator)
+        return write(self.device_name(message.device), message.counter)
 
     def read_message(self, body: bytes) -> Message:
         """The Request or Device Alert in a document."""
@@ -94,10 +111,9 @@ class Duis:
             return Answer(ok=True, code="delivered")
         try:
             _refuse_declarations(body)
-            code = _field(body, _RESPONSE_CODE)
+            return _answer(_response_code(body))
         except MessageError:
             return Answer(ok=False, code="malformed")
-        return Answer(ok=code in (_DONE, _ACKNOWLEDGED), code=code, final=code != _ACKNOWLEDGED)
 
 
 def _pattern(name: str) -> re.Pattern[bytes]:
@@ -124,6 +140,23 @@ def _field(body: bytes, pattern: re.Pattern[bytes]) -> str:
         raise MessageError(f"not UTF-8: {error}") from error
 
 
+def _response_code(body: bytes) -> str:
+    """As `_field` finds it, but looked for by its name first, which takes a tenth of the time in a long header."""
+    named = body.find(b"ResponseCode", 0, _SCANNED)
+    match = _RESPONSE_CODE.match(body, max(0, body.rfind(b"<", 0, named)), _SCANNED) if named > 0 else None
+    if match is None or b"&" in match[1]:
+        return _field(body, _RESPONSE_CODE)
+    try:
+        return match[1].decode()
+    except UnicodeDecodeError as error:
+        raise MessageError(f"not UTF-8: {error}") from error
+
+
+@lru_cache(maxsize=256)
+def _answer(code: str) -> Answer:
+    return Answer(ok=code in (_DONE, _ACKNOWLEDGED), code=code, final=code != _ACKNOWLEDGED)
+
+
 def _resolve(reference: re.Match[bytes]) -> bytes:
     if reference[1] not in _PREDEFINED:
         raise MessageError(f"the reference {reference[0]!r} is not accepted")
@@ -145,17 +178,6 @@ def _kind(body: bytes) -> MessageKind:
     if b"DeviceAlertMessage" not in body[:_SCANNED]:
         raise MessageError("a Response that is offered must carry a DeviceAlertMessage")
     return MessageKind.ALERT
-
-
-def _identity(message: Message) -> bytes:
-    device, originator = eui64(message.device), eui64(message.originator)
-    match message.kind:
-        case MessageKind.REQUEST:
-            return f"{originator}:{device}:{message.counter}".encode()
-        case MessageKind.ALERT:
-            return f"{device}:{originator}:{message.counter}".encode()
-        case _:
-            assert_never(message.kind)
 
 
 def _code(reply: Reply) -> str:

@@ -6,6 +6,7 @@ A message that is right in form may still be one that nobody must act on: see `F
 that are kept for it, which every codec carries as it carries any other.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum, StrEnum
 from typing import Protocol, assert_never
@@ -105,6 +106,10 @@ class Answer:
     final: bool = True
 
 
+Writer = Callable[[bytes, int], bytes]
+"""Takes a device as `Codec.device_name` gives it, and a counter; gives the body of a request."""
+
+
 class Codec(Protocol):
     """One way of writing messages. Codecs hold no state of a conversation, so one instance serves a process."""
 
@@ -115,6 +120,15 @@ class Codec(Protocol):
     @property
     def content_type(self) -> str:
         """Of the bodies that it writes."""
+
+    def device_name(self, device: str) -> bytes:
+        """How messages write `device`; MessageError when they cannot."""
+
+    def writer(self, kind: MessageKind, srv: str, originator: str = DEFAULT_ORIGINATOR) -> Writer:
+        """What writes many messages that differ in device and counter only, as `encode` would; MessageError as there.
+
+        Nothing is checked any more when it is called.
+        """
 
     def encode(self, message: Message) -> bytes:
         """The HTTP request body that carries `message`; MessageError when it cannot be written."""

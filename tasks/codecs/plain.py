@@ -1,9 +1,10 @@
 """A small codec for systems without a message format of their own: a line of text, and the HTTP status."""
 
+from functools import lru_cache
 from typing import assert_never
 from urllib.parse import quote, unquote
 
-from tasks.codecs.message import Answer, Message, MessageError, MessageKind, Reply
+from tasks.codecs.message import DEFAULT_ORIGINATOR, Answer, Message, MessageError, MessageKind, Reply, Writer
 
 _FIELDS = 5
 
@@ -14,13 +15,19 @@ class Plain:
     name = "plain"
     content_type = "text/plain; charset=utf-8"
 
+    def device_name(self, device: str) -> bytes:
+        """Percent-encoded."""
+        return _quoted(device)
+
+    def writer(self, kind: MessageKind, srv: str, originator: str = DEFAULT_ORIGINATOR) -> Writer:
+        """See `Codec`."""
+        middle, end = b" %b %b " % (kind.encode(), _quoted(srv)), b" %b\n" % _quoted(originator)
+        return lambda device, counter: b"%d%b%b%b" % (counter, middle, device, end)
+
     def encode(self, message: Message) -> bytes:
         """The message as one line."""
-        try:
-            texts = [quote(text, safe="") for text in (message.srv, message.device, message.originator)]
-        except UnicodeEncodeError as error:
-            raise MessageError(f"the message is not UTF-8: {error}") from error
-        return f"{message.counter} {message.kind} {' '.join(texts)}\n".encode()
+        write = self.writer(message.kind, message.srv, message.originator)
+        return write(self.device_name(message.device), message.counter)
 
     def read_message(self, body: bytes) -> Message:
         """The message in that line."""
@@ -45,7 +52,19 @@ class Plain:
 
     def read_answer(self, status: int, body: bytes) -> Answer:  # noqa: ARG002 - the status alone decides
         """By status: its number is the code."""
-        return Answer(ok=200 <= status < 300, code=str(status), final=status != 202)
+        return _answer(status)
+
+
+def _quoted(text: str) -> bytes:
+    try:
+        return quote(text, safe="").encode()
+    except UnicodeEncodeError as error:
+        raise MessageError(f"the message is not UTF-8: {error}") from error
+
+
+@lru_cache
+def _answer(status: int) -> Answer:
+    return Answer(ok=200 <= status < 300, code=str(status), final=status != 202)
 
 
 def _status(reply: Reply) -> int:

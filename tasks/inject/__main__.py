@@ -1,7 +1,7 @@
 """The injector as a process: `python -m tasks.inject SPEC.json`.
 
-Prints `{"done", "offered", "total"}` about once a second and, last, `{"summary": …}` or `{"error": …}`. The results
-file and the summary are written after the load. It ends at the end of its standard input.
+Prints `{"done", "offered", "total"}` about once a second and, last, `{"summary": …}` or `{"error": …}`. Results are
+written while the load runs, the summary after it. It ends at the end of its standard input.
 """
 
 import argparse
@@ -21,7 +21,8 @@ import uvloop
 
 from catalog.errors import WorldError
 from tasks.inject.engine import Engine
-from tasks.inject.files import RESULTS, WORK, InjectionSpec, read_columns, write_columns
+from tasks.inject.files import WORK, InjectionSpec, read_columns
+from tasks.inject.segments import Segments
 from tasks.inject.summary import summary
 from tasks.wire.process import call_when_parent_ends
 
@@ -42,6 +43,7 @@ class _Watch:
         self._engine = engine
         self._over = threading.Event()
         self._at, self._cpu_us = time.monotonic(), cpu_us()
+        self.began_us = self._cpu_us
         threading.Thread(target=self._run, daemon=True).start()
 
     def stop(self) -> None:
@@ -69,24 +71,28 @@ def cpu_us() -> int:
     return int((usage.ru_utime + usage.ru_stime) * 1_000_000)
 
 
-async def _inject(spec: InjectionSpec) -> dict[str, Any]:
-    """Run the load, write its results, and return the summary."""
+async def _inject(spec: InjectionSpec) -> tuple[Engine, _Watch, Segments]:
+    """Run the load. When this returns, its last results are still to be written."""
     loop = asyncio.get_running_loop()
     engine = Engine(loop, spec, read_columns(Path(spec.work), WORK, spec.count))
     loop.set_exception_handler(lambda _, context: engine.fail(context.get("exception") or RuntimeError(str(context))))
     try:
         await engine.prepare()
-        watch = _Watch(engine)
-        before = cpu_us()
+        watch, segments = _Watch(engine), Segments(Path(spec.segments), engine.log, lambda: engine.finished)
         try:
             await engine.run()
         finally:
             watch.stop()
-        spent_us = cpu_us() - before
     finally:
         engine.close()
-    write_columns(Path(spec.results), (memoryview(engine.columns[name]).cast("B") for name in RESULTS))
-    return summary(engine, cpu_us=spent_us, cpu_peak_permille=watch.cpu_peak_permille)
+    return engine, watch, segments
+
+
+def _close(segments: Segments) -> None:
+    try:
+        segments.close()
+    except OSError as error:
+        raise WorldError(f"results cannot be written: {error.filename or 'the disk'}: {error.strerror}") from error
 
 
 def _write_summary(path: Path, document: dict[str, Any]) -> None:
@@ -107,10 +113,13 @@ def main() -> int:
     spec = InjectionSpec.from_json(json.loads(given.spec.read_bytes()))
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            document = runner.run(_inject(spec))
+            engine, watch, segments = runner.run(_inject(spec))
+        _close(segments)
     except WorldError as error:
         _say({"error": str(error)})
         return 3
+    spent_us = cpu_us() - watch.began_us
+    document = summary(engine, cpu_us=spent_us, cpu_peak_permille=watch.cpu_peak_permille)
     _write_summary(Path(spec.summary), document)
     _say({"summary": document})
     return 0

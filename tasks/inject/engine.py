@@ -1,4 +1,4 @@
-"""The injector's engine: one event loop, one alarm, preallocated columns, nothing that waits.
+"""The injector's engine: one event loop, one alarm, a log of rows that another thread writes away, nothing that waits.
 
 All instants are microseconds since the epoch on one clock: the wall clock is read once, and the monotonic clock counts
 from there. A message is *intended* when it is due, *ready* when the engine takes it up, *sent* when it is written to a
@@ -7,68 +7,93 @@ connection (it may have waited for one), *done* when its final answer, its time-
 
 import asyncio
 import gc
-import time
 from array import array
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping
+from mmap import mmap
+from time import monotonic_ns, time_ns
 
 from catalog.errors import WorldError
-from tasks.codecs import Message, MessageKind, codec_named
-from tasks.inject.files import NEVER, RESULTS, InjectionSpec, Outcome
+from tasks.codecs import MessageKind, Writer, codec_named
+from tasks.inject.files import NEVER, RESULTS, ROW, InjectionSpec, Outcome
 from tasks.wire.alarm import alarm
-from tasks.wire.client import Pool, is_tls, post, post_head
+from tasks.wire.client import Pool, is_tls, post_head
 from tasks.wire.reach import reach
 from tasks.wire.tls import client_context, fingerprint, reason
 
 _BATCH = 16  # due messages sent at a wake-up, before answers are read again: catching up must not starve them
 _LEAD_US = 100_000  # between the end of preparations and the first instant of the load
 _HEARTBEAT_US = 10_000  # the alarm rings at least so often, so that it tells how late the loop is
-_UNFINISHED = -1
+_OK, _ERROR = int(Outcome.OK), int(Outcome.ERROR)
 
 
 class Engine:
-    """Offers the messages of one load; `offered` and `finished` may be read by another thread meanwhile."""
+    """Offers the messages of one load; `offered` and `finished` may be read by another thread meanwhile.
+
+    The first `finished` rows of `log` are complete, in the order in which messages ended.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, spec: InjectionSpec, work: Mapping[str, "array[int]"]) -> None:
         self.count = spec.count
         self.connections_limit = spec.max_connections
         self.offered = self.finished = 0
-        self.codes: Counter[str] = Counter()
+        self.codes: defaultdict[str, int] = defaultdict(int)
         self.thwarted_count = self.answers_peak = self.lag_max_us = 0
         self.lags = [0] * 64
         self.in_flight_peak = self.queue_peak = self.bytes_sent = 0
         self.fingerprint = ""
         self.pools: dict[str, Pool[int]] = {}
-        self.columns = {name: array("q", [NEVER]) * spec.count for name in RESULTS}
-        self.columns["sequence"] = work["sequence"]
+        self.log = mmap(-1, spec.count * ROW.size) if spec.count else None
+        self._rows = memoryview(self.log if self.log is not None else b"")
         self._loop = loop
         self._spec = spec
         self._work = work
         self._codec = codec_named(spec.codec)
-        self._kinds = [MessageKind(kind) for kind in spec.kinds]
-        self._routes: list[tuple[Pool[int], bytes]] = []
-        self._intended, self._ready, self._sent, self._done = (
-            self.columns[f"{name}_us"] for name in ("intended", "ready", "sent", "done")
-        )
-        self._status, self._outcome, self._bytes = (self.columns[name] for name in ("status", "outcome", "bytes"))
+        self._read_answer = self._codec.read_answer
+        self._route_of: list[tuple[Pool[int], bytes, Writer]] = []
+        self._device_of: list[bytes] = []
+        self._sequence = work["sequence"]
+        self._intended, self._ready, self._sent = (array("q", [NEVER]) * spec.count for _ in range(3))
+        self._ended = bytearray(spec.count)
+        self._acknowledged: dict[int, tuple[int, int]] = {}
         self._shift = self._origin = 0
         self._in_flight = self._oldest = self._finished_before = self._alarm_us = 0
         self._alarm = alarm(loop, self._wake)
         self._over = loop.create_future()
 
+    @property
+    def columns(self) -> dict[str, "array[int]"]:
+        """The results so far, by column."""
+        rows = array("q", self._rows[: self.finished * ROW.size].tobytes())
+        return {name: rows[place :: len(RESULTS)] for place, name in enumerate(RESULTS)}
+
     async def prepare(self) -> None:
-        """Open the connections. WorldError, naming URL and reason, when a target cannot be reached at all."""
-        for path in self._spec.paths:
-            url = self._spec.urls[path]
+        """Open the connections, and make ready whatever requests are made of.
+
+        WorldError, naming URL and reason, when a target cannot be reached at all; MessageError, before any message is
+        sent, when one cannot be written.
+        """
+        spec, work = self._spec, self._work
+        heads = []
+        for path in spec.paths:
+            url = spec.urls[path]
             if url not in self.pools:
                 self.pools[url] = self._pool(url)
                 await self._warm(self.pools[url])
-            self._routes.append((self.pools[url], post_head(url, path, self._codec.content_type)))
-        for (
-            kind
-        ) in self._kinds:  # fills the codec's templates, and finds a message that it cannot write before any is sent
-            for srv in self._spec.srvs:
-                self._codec.encode(Message(counter=0, srv=srv, device="", kind=kind))
+            heads.append((self.pools[url], post_head(url, path, self._codec.content_type)))
+        writers = {
+            (srv, kind): self._codec.writer(MessageKind(spec.kinds[kind]), spec.srvs[srv])
+            for srv in range(len(spec.srvs))
+            for kind in range(len(spec.kinds))
+        }
+        routes = {
+            (path, srv, kind): (*heads[path], write)
+            for path in range(len(heads))
+            for (srv, kind), write in writers.items()
+        }
+        devices = [self._codec.device_name(device) for device in spec.devices]
+        self._route_of = [routes[each] for each in zip(work["path"], work["srv"], work["kind"], strict=True)]
+        self._device_of = [devices[device] for device in work["device"]]
 
     async def run(self) -> None:
         """Offer everything and wait until each message has ended. Needs `prepare`."""
@@ -77,7 +102,7 @@ class Engine:
         gc.collect()
         gc.freeze()
         gc.disable()
-        monotonic_us, wall_us = time.monotonic_ns() // 1000, time.time_ns() // 1000
+        monotonic_us, wall_us = monotonic_ns() // 1000, time_ns() // 1000
         self._shift = wall_us - monotonic_us
         start = wall_us + _LEAD_US + self.count // 5  # the next line takes less than 0.2 µs a message
         self._intended[:] = array("q", [start + offset for offset in self._work["offset_us"]])
@@ -101,35 +126,37 @@ class Engine:
             self._over.set_exception(error)
 
     def request(self, message: int) -> bytes:
-        """See `Exchanges`. Written only now, from templates, in some µs: the requests of a long load would not fit."""
-        work = self._work
-        body = self._codec.encode(
-            Message(
-                counter=self._origin
-                + message,  # grows within a load and from one to the next: it guards against replay
-                srv=self._spec.srvs[work["srv"][message]],
-                device=self._spec.devices[work["device"][message]],
-                kind=self._kinds[work["kind"][message]],
-            )
-        )
-        request = post(self._routes[work["path"][message]][1], body)
+        """See `Exchanges`. Written only now, around device and counter: the requests of a long load would not fit.
+
+        The counter grows within a load and from one to the next: it guards against replay.
+        """
+        _, head, write = self._route_of[message]
+        body = write(self._device_of[message], self._origin + message)
+        request = b"%b%d\r\n\r\n%b" % (head, len(body), body)
         self.bytes_sent += len(request)
         self._in_flight += 1
-        self.in_flight_peak = max(self.in_flight_peak, self._in_flight)
-        self._sent[message] = self._now()
+        if self._in_flight > self.in_flight_peak:
+            self.in_flight_peak = self._in_flight
+        self._sent[message] = monotonic_ns() // 1000 + self._shift
         return request
 
     def answered(self, message: int, status: int, body: bytes, size: int) -> None:
         """See `Exchanges`. An acknowledgement is not the end: the response that it promises is."""
-        answer = self._codec.read_answer(status, body)
+        answer = self._read_answer(status, body)
         self.codes[answer.code] += 1
-        self._status[message] = status
-        self._bytes[message] = size
         if answer.final:
-            self._finish(message, Outcome.OK if answer.ok else Outcome.ERROR)
+            self._finish(message, _OK if answer.ok else _ERROR, status, size)
+        else:
+            self._acknowledged[message] = status, size
 
     def refused(self, message: int) -> None:
         """See `Exchanges`."""
+        self._finish(message, Outcome.REFUSED)
+
+    def thwarted(self, message: int) -> None:
+        """See `Exchanges`. It counts as never taken up: the load was not offered, whatever the system could carry."""
+        self.thwarted_count += 1
+        self._ready[message] = NEVER
         self._finish(message, Outcome.REFUSED)
 
     def _pool(self, url: str) -> Pool[int]:
@@ -141,12 +168,6 @@ class Engine:
         self.fingerprint = fingerprint(names)
         return Pool(self._loop, url, self, limit=limit, tls=client_context(names))
 
-    def thwarted(self, message: int) -> None:
-        """See `Exchanges`. It counts as never taken up: the load was not offered, whatever the system could carry."""
-        self.thwarted_count += 1
-        self._ready[message] = NEVER
-        self._finish(message, Outcome.REFUSED)
-
     async def _warm(self, pool: Pool[int]) -> None:
         try:
             await pool.warm(self._spec.connections)
@@ -154,7 +175,7 @@ class Engine:
             raise WorldError(f"{pool.url} cannot be reached: {reason(error)}") from error
 
     def _now(self) -> int:
-        return time.monotonic_ns() // 1000 + self._shift
+        return monotonic_ns() // 1000 + self._shift
 
     def _set(self, at_us: int) -> None:
         self._alarm_us = at_us
@@ -162,55 +183,80 @@ class Engine:
 
     def _wake(self) -> None:
         """Send what is due, give up what has taken too long, and set the alarm to whichever comes next."""
-        self._note_lag()
-        self._send_due()
-        self._expire()
+        now = monotonic_ns() // 1000 + self._shift
+        lag = now - self._alarm_us
+        self._send_due(now)
+        self._note_lag(lag)
+        self._expire(now)
         if self._over.done():
             return
-        deadline = self._intended[self._oldest] + self._spec.timeout_us
-        due = self._intended[self.offered] if self.offered < self.count else deadline
-        self._set(min(due, deadline, self._now() + _HEARTBEAT_US))
+        next_us = min(self._intended[self._oldest] + self._spec.timeout_us, now + _HEARTBEAT_US)
+        if self.offered < self.count:
+            next_us = min(next_us, self._intended[self.offered])
+        self._set(next_us)
 
-    def _note_lag(self) -> None:
+    def _note_lag(self, lag: int) -> None:
         """How long the alarm waited for the loop: so long, at most, waited an answer that was there to be read."""
-        lag = max(0, self._now() - self._alarm_us)
-        self.lags[lag.bit_length()] += 1
-        self.lag_max_us = max(self.lag_max_us, lag)
-        self.answers_peak = max(self.answers_peak, self.finished - self._finished_before)
+        self.lags[max(0, lag).bit_length()] += 1
+        if lag > self.lag_max_us:
+            self.lag_max_us = lag
+        answers = self.finished - self._finished_before
+        if answers > self.answers_peak:
+            self.answers_peak = answers
         self._finished_before = self.finished
+        queued = self.offered - self.finished - self._in_flight
+        if queued > self.queue_peak:
+            self.queue_peak = queued
 
-    def _send_due(self) -> None:
-        path = self._work["path"]
-        for message in range(self.offered, min(self.offered + _BATCH, self.count)):
-            now = self._now()
-            if self._intended[message] > now:
-                return
+    def _send_due(self, now: int) -> None:
+        intended = self._intended
+        message = self.offered
+        last = min(message + _BATCH, self.count)
+        while message < last:
+            if intended[message] > now:
+                now = monotonic_ns() // 1000 + self._shift
+                if intended[message] > now:
+                    return
             self._ready[message] = now
             self.offered = message + 1
-            self._routes[path[message]][0].offer(message)
-            self.queue_peak = max(self.queue_peak, self.offered - self.finished - self._in_flight)
+            self._route_of[message][0].offer(message)
+            message += 1
+            now = monotonic_ns() // 1000 + self._shift
 
-    def _expire(self) -> None:
+    def _expire(self, now: int) -> None:
         """Time-outs count from the intended instant, so messages reach theirs in order."""
-        limit = self._now() - self._spec.timeout_us
+        limit = now - self._spec.timeout_us
         while self._oldest < self.offered:
             message = self._oldest
-            if self._outcome[message] == _UNFINISHED:
+            if not self._ended[message]:
                 if self._intended[message] > limit:
                     return
-                self._routes[self._work["path"][message]][0].withdraw(message)
+                self._route_of[message][0].withdraw(message)
                 self._finish(message, Outcome.TIMEOUT)
             self._oldest += 1
 
-    def _finish(self, message: int, outcome: Outcome) -> None:
-        if self._outcome[message] != _UNFINISHED:
+    def _finish(self, message: int, outcome: int, status: int = 0, size: int = 0) -> None:
+        if self._ended[message]:
             return
-        self._done[message] = self._now()
-        self._outcome[message] = outcome
-        self._status[message] = max(0, self._status[message])
-        self._bytes[message] = max(0, self._bytes[message])
-        if self._sent[message] != NEVER:
+        self._ended[message] = 1
+        if message in self._acknowledged:
+            acknowledged = self._acknowledged.pop(message)
+            status, size = (status, size) if status else acknowledged
+        sent = self._sent[message]
+        if sent != NEVER:
             self._in_flight -= 1
+        ROW.pack_into(
+            self._rows,
+            self.finished * ROW.size,
+            self._sequence[message],
+            self._intended[message],
+            self._ready[message],
+            sent,
+            monotonic_ns() // 1000 + self._shift,
+            status,
+            outcome,
+            size,
+        )
         self.finished += 1
         if self.finished == self.count and not self._over.done():
             self._over.set_result(None)

@@ -1,7 +1,7 @@
-"""What caller and injector process hand each other: a declaration, columns of work, columns of results.
+"""What caller and injector process hand each other: a declaration, columns of work, rows of results.
 
-Columns are int64 in this machine's byte order, one after the other, each `count` long. The results appear under their
-name whole or not at all.
+Columns of work are int64 in this machine's byte order, one after the other, each `count` long. Results are rows in
+segments: see `tasks.inject.segments`.
 """
 
 from array import array
@@ -9,10 +9,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from enum import IntEnum
 from pathlib import Path
+from struct import Struct
 from typing import Any, Self
 
 WORK = ("sequence", "offset_us", "path", "srv", "kind", "device")
 RESULTS = ("sequence", "intended_us", "ready_us", "sent_us", "done_us", "status", "outcome", "bytes")
+ROW = Struct(f"={len(RESULTS)}q")
+"""A row of results: these columns, one after the other."""
+
 NEVER = -1
 """Instead of an instant: it did not happen."""
 
@@ -31,7 +35,7 @@ class InjectionSpec:
     """What the injector is to do. Codes in the work columns index `paths`, `srvs`, `kinds` and `devices`."""
 
     work: str
-    results: str
+    segments: str
     summary: str
     count: int
     paths: list[str]

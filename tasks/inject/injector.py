@@ -8,13 +8,17 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from catalog.errors import WorldError
+from catalog.errors import EvidenceError, WorldError
 from tasks.codecs import MessageKind, codec_named
 from tasks.inject.files import RESULTS, WORK, InjectionSpec, write_columns
+from tasks.inject.segments import SUFFIX
 from tasks.scratch import scratch
 from tasks.wire.client import address
 from tasks.wire.process import ChildProcess
 from tasks.wire.tls import Names
+
+SEGMENTS = "segments"
+"""The folder of segments, in the folder of a load."""
 
 Column = NDArray[np.int64]
 Progress = Callable[[int, int, int], object]
@@ -125,26 +129,72 @@ class Injector(Protocol):
         """Offer `load` and wait for every outcome. WorldError when the target cannot be reached before the start."""
 
 
-class OwnInjector:
-    """The injector of this house, in a process of its own. `on_start` is told its process id before it connects."""
+class InterruptedLoadError(WorldError):
+    """The injector ended in the midst of a load: `injection` is what it had written, `lost` the rest's sequences."""
 
-    def __init__(self, *, on_start: Callable[[int], object] | None = None) -> None:
+    def __init__(self, message: str, *, injection: Injection, lost: Column) -> None:
+        super().__init__(message)
+        self.injection = injection
+        self.lost = lost
+
+
+class OwnInjector:
+    """The injector of this house, in a process of its own. `on_start` is told its process id before it connects.
+
+    Results are kept in `folder` while the load runs (a temporary one if there is none), in segments that are complete
+    at any time: `recovered` reads them, whoever wrote them.
+    """
+
+    def __init__(self, *, on_start: Callable[[int], object] | None = None, folder: Path | None = None) -> None:
         self._on_start = on_start
+        self._folder = folder
 
     def run(self, load: Load, target: Target, *, progress: Progress | None = None) -> Injection:
-        """See `Injector`. Also raises WorldError when the process ends before it has said how the load went."""
-        with scratch() as folder:
-            spec = _spec(load, target, Path(folder))
+        """See `Injector`. Also raises `InterruptedLoadError` when the process ends in the midst of the load."""
+        with scratch() as temporary:
+            folder = Path(temporary) if self._folder is None else self._folder
+            spec = _spec(load, target, folder)
+            Path(spec.segments).mkdir()
             columns = (np.ascontiguousarray(getattr(load, name), dtype=np.int64) for name in WORK)
             write_columns(Path(spec.work), (column.data.cast("B") for column in columns))
             with ChildProcess("tasks.inject", spec.as_json(), name="the injector") as process:
                 if self._on_start is not None:
                     self._on_start(process.pid)
-                summary = _follow(process, progress)
-            results = np.fromfile(spec.results, dtype=np.int64).reshape(len(RESULTS), len(load))
+                try:
+                    summary = _follow(process, progress)
+                except WorldError as error:
+                    _tell_gap(error, load, folder)
+                    raise
+            injection = recovered(load, folder, summary)
         if progress is not None:
             progress(len(load), len(load), len(load))
-        return Injection(columns=dict(zip(RESULTS, results, strict=True)), summary=summary)
+        return injection
+
+
+def recovered(load: Load, folder: Path, summary: Mapping[str, Any] | None = None) -> Injection:
+    """What the segments in `folder` hold of `load`, in its order. EvidenceError when one does not belong to it."""
+    files = sorted((folder / SEGMENTS).glob(f"*{SUFFIX}"))
+    parts = [np.fromfile(file, dtype=np.int64).reshape(-1, len(RESULTS)) for file in files]
+    rows = np.concatenate(parts) if parts else np.empty((0, len(RESULTS)), dtype=np.int64)
+    by_sequence = np.argsort(load.sequence, kind="stable")
+    places = np.searchsorted(load.sequence, rows[:, 0], sorter=by_sequence)
+    if np.any(places >= len(load)) or np.any(load.sequence[by_sequence[places]] != rows[:, 0]):
+        raise EvidenceError(f"{folder / SEGMENTS} holds results of another load")
+    rows = rows[np.argsort(by_sequence[places], kind="stable")]
+    return Injection(columns={name: rows[:, place].copy() for place, name in enumerate(RESULTS)}, summary=summary or {})
+
+
+def _tell_gap(error: WorldError, load: Load, folder: Path) -> None:
+    """Raises `InterruptedLoadError`, which says which messages have no result, where any has one."""
+    injection = recovered(load, folder)
+    held = injection.columns["sequence"]
+    if not len(held):
+        return
+    is_lost = ~np.isin(load.sequence, held)
+    lost, due_us = load.sequence[is_lost], load.offset_us[is_lost]
+    gap = f"{len(lost)} of {len(load)} messages have no result: sequences {lost[0]} to {lost[-1]}" if len(lost) else ""
+    gap += f", due {due_us[0]} to {due_us[-1]} µs after the start" if len(lost) else "every message has its result"
+    raise InterruptedLoadError(f"{error}\n{gap}", injection=injection, lost=lost) from error
 
 
 def _follow(process: ChildProcess, progress: Progress | None) -> dict[str, Any]:
@@ -170,7 +220,7 @@ def _spec(load: Load, target: Target, folder: Path) -> InjectionSpec:
         address(url)
     return InjectionSpec(
         work=str(folder / "work"),
-        results=str(folder / "results"),
+        segments=str(folder / SEGMENTS),
         summary=str(folder / "summary.json"),
         count=len(load),
         paths=list(load.paths),

@@ -5,6 +5,7 @@ Loop timers count whole milliseconds (uvloop) or wake 0.3 to 0.5 ms late (asynci
 """
 
 import asyncio
+import contextlib
 import ctypes
 import os
 import sys
@@ -53,6 +54,8 @@ class TimerfdAlarm:
         self._fd: int = libc.timerfd_create(_CLOCK_MONOTONIC, _TFD_NONBLOCK | _TFD_CLOEXEC)
         if self._fd < 0:
             raise OSError(ctypes.get_errno(), "timerfd_create failed")
+        self._at_ns = 0
+        self._is_set = False
         self._spec = _Itimerspec()
         self._pointer = ctypes.byref(self._spec)
         self._loop = loop
@@ -61,6 +64,8 @@ class TimerfdAlarm:
 
     def set(self, at_ns: int) -> None:
         """See `Alarm`. A value of zero would disarm, and never comes: the machine was not just switched on."""
+        self._at_ns = at_ns
+        self._is_set = True
         self._spec.value_s, self._spec.value_ns = divmod(at_ns, _NANOSECONDS)
         self._settime(self._fd, _TFD_TIMER_ABSTIME, self._pointer, None)
 
@@ -68,13 +73,17 @@ class TimerfdAlarm:
         """See `Alarm`."""
         self._loop.remove_reader(self._fd)
         os.close(self._fd)
+        self._fd = -1  # a ring that closed its own alarm must not read what has this number next
 
     def _expired(self) -> None:
-        try:
-            os.read(self._fd, 8)
-        except BlockingIOError:  # set anew after it expired and before the loop came round
+        """Ring. A timer that is set anew counts no expiry any more, so that it need not be read: a system call less."""
+        if time.monotonic_ns() < self._at_ns:  # set anew after it expired and before the loop came round
             return
+        self._is_set = False
         self._ring()
+        if not self._is_set:
+            with contextlib.suppress(OSError):  # rung and closed meanwhile
+                os.read(self._fd, 8)
 
 
 class LoopAlarm:

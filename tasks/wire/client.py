@@ -23,8 +23,11 @@ CONNECT_TIMEOUT_S = 5
 _PORTS = {"http": 80, "https": 443}
 _BODY_KEPT = 65_536  # bytes of an answer that are kept to be read; the rest is counted only
 
+_HEADS_KEPT = 1024
+
 # One loop reads one socket at a time and each read is parsed before the next, so that all connections share a buffer.
-_BUFFER = memoryview(bytearray(262_144))
+_BYTES = bytearray(262_144)
+_BUFFER = memoryview(_BYTES)
 
 T = TypeVar("T")
 M = TypeVar("M", contravariant=True)
@@ -91,6 +94,7 @@ class Connection(asyncio.BufferedProtocol, Generic[T]):
         self._body: list[bytes] = []
         self._kept = self._size = 0
         self._headed = self._framed = self._complete = self._keep = False
+        self._length = -1
 
     @property
     def is_usable(self) -> bool:
@@ -125,7 +129,20 @@ class Connection(asyncio.BufferedProtocol, Generic[T]):
         return _BUFFER
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Parse what came, then act on it, outside the parser, which would report our own errors as protocol errors."""
+        """Parse what came, then act on it, outside the parser, which would report our own errors as protocol errors.
+
+        Most answers come whole, with a head that has been seen before: such a head was parsed once, and its body is as
+        long as it was then.
+        """
+        fresh = not self._size
+        end = _BYTES.find(b"\r\n\r\n", 0, nbytes) + 4 if fresh and self.message is not None else 3
+        head = bytes(_BUFFER[:end]) if end > 3 else b""
+        status = self._pool.heads.get((head, nbytes))
+        if status is not None:
+            message = self.message
+            self.message = None
+            self._pool.finished(self, message, status, bytes(_BUFFER[end:nbytes]), nbytes)  # type: ignore[arg-type]
+            return
         self._size += nbytes
         try:
             self._parser.feed_data(_BUFFER[:nbytes])
@@ -135,7 +152,15 @@ class Connection(asyncio.BufferedProtocol, Generic[T]):
             self.abandon()
             return
         if self._complete:
-            self._finish(self._parser.get_status_code())
+            status = self._parser.get_status_code()
+            if (
+                head
+                and self._keep
+                and self._length == nbytes - end <= _BODY_KEPT
+                and len(self._pool.heads) < _HEADS_KEPT
+            ):
+                self._pool.heads[head, nbytes] = status
+            self._finish(status)
 
     def _finish(self, status: int) -> None:
         message, keep = self.message, self._keep
@@ -147,9 +172,13 @@ class Connection(asyncio.BufferedProtocol, Generic[T]):
         if message is not None:
             self._pool.finished(self, message, status, body, size)
 
-    def on_header(self, name: bytes, _value: bytes) -> None:
+    def on_header(self, name: bytes, value: bytes) -> None:
         """Note whether the body's end is marked."""
-        self._framed = self._framed or name.lower() in (b"content-length", b"transfer-encoding")
+        lower = name.lower()
+        if lower == b"content-length":
+            self._framed, self._length = True, int(value)
+        elif lower == b"transfer-encoding":
+            self._framed = True
 
     def on_headers_complete(self) -> None:
         """Note that an answer has begun."""
@@ -184,6 +213,7 @@ class Pool(Generic[T]):
     ) -> None:
         self.url = url
         self.waiting: deque[T] = deque()
+        self.heads: dict[tuple[bytes, int], int] = {}
         self.opened = self.failed = self.own_limits = self.peak_open = self.peak_handshakes = 0
         self._loop = loop
         self._host, self._port = address(url)
@@ -262,6 +292,12 @@ class Pool(Generic[T]):
         self._owner.answered(message, status, body, size)
         if connection.is_usable:
             self._release(connection)
+
+    def remember(self, head: bytes, size: int, status: int) -> None:
+        """What a head said of its answer, for others with the same. A clock in it makes it a new one each second."""
+        if len(self.heads) >= _HEADS_KEPT:
+            self.heads.clear()
+        self.heads[head, size] = status
 
     def _release(self, connection: Connection[T]) -> None:
         if self.waiting:

@@ -183,3 +183,30 @@ def test_unauthorised_devices_are_distinct_and_no_single_device_s() -> None:
 def test_an_unknown_codec_is_named_with_those_that_exist() -> None:
     with pytest.raises(ValueError, match="'soap'; known: duis, plain"):
         codec_named("soap")
+
+
+@pytest.mark.parametrize("codec", ["duis", "plain"])
+@pytest.mark.parametrize("kind", list(MessageKind))
+def test_a_writer_writes_what_encode_writes_and_the_server_reads(codec: str, kind: MessageKind) -> None:
+    subject = codec_named(codec)
+    message = Message(counter=1234567890123456, srv="4.1.1", device="meter 7", kind=kind, originator="user")
+    written = subject.writer(kind, "4.1.1", "user")(subject.device_name("meter 7"), message.counter)
+    assert written == subject.encode(message)
+    assert subject.read_message(written).counter == message.counter
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"<ResponseCode>I0</ResponseCode>", "I0"),
+        (b"<sr:ResponseCode >I99</sr:ResponseCode>", "I99"),
+        (b"<a>ResponseCode</a><b:ResponseCode>E5</b:ResponseCode>", "E5"),
+        (b"<ResponseCode/><ResponseCode>I0</ResponseCode>", "I0"),
+        (b"<ResponseCode>&lt;x</ResponseCode>", "<x"),
+        (b"ResponseCode>I0</", "malformed"),
+        (b"<ResponseCode>\xff</ResponseCode>", "malformed"),
+        (b"<!DOCTYPE a><ResponseCode>I0</ResponseCode>", "malformed"),
+    ],
+)
+def test_the_response_code_is_found_wherever_it_stands(body: bytes, code: str) -> None:
+    assert codec_named("duis").read_answer(200, body).code == code

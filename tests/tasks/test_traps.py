@@ -16,6 +16,7 @@ import uvloop
 
 from tasks.emulate.spec import ComponentSpec
 from tasks.emulate.system import start_component
+from tasks.inject import engine as engine_module
 from tasks.inject.engine import Engine
 from tasks.inject.files import NEVER, WORK, Outcome, read_columns, write_columns
 from tasks.inject.injector import Load, Target, _spec
@@ -167,7 +168,7 @@ def test_due_taken_up_sent_and_done_are_four_instants_of_one_clock(
     real = time.time_ns
 
     def set_back(loop: asyncio.AbstractEventLoop, _engine: Engine) -> None:
-        loop.call_later(0.05, lambda: monkeypatch.setattr(time, "time_ns", lambda: real() - 3_600_000_000_000))
+        loop.call_later(0.05, lambda: monkeypatch.setattr(engine_module, "time_ns", lambda: real() - 3_600_000_000_000))
 
     with start_component(ComponentSpec(component="c", service_us=50_000, routes={"p": None})) as component:
         target = Target(urls={"p": component.url}, codec="plain", connections=1, max_connections=1)
