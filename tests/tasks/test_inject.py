@@ -79,9 +79,8 @@ class _RawHandler(socketserver.BaseRequestHandler):
 
 
 @contextmanager
-def _raw_server(answer: bytes, *, close: bool = False) -> Iterator[str]:
-    handler = partial(_RawHandler, answer=answer, close=close)
-    with _Raw(("127.0.0.1", 0), handler) as server:
+def _raw_server(answer: bytes, *, close: bool = False, handler: type[_RawHandler] = _RawHandler) -> Iterator[str]:
+    with _Raw(("127.0.0.1", 0), partial(handler, answer=answer, close=close)) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
@@ -203,6 +202,47 @@ def test_a_burst_opens_connections_within_bounds() -> None:
 
 _I0 = b"<R><ResponseCode>I0</ResponseCode></R>"
 _OK = b"HTTP/1.1 200 OK\r\n"
+
+
+class _InPieces(_RawHandler):
+    """Answers byte by byte."""
+
+    def handle(self) -> None:
+        while self._read_request():
+            for place in range(len(self.answer)):
+                self.request.sendall(self.answer[place : place + 1])
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_an_answer_may_come_byte_by_byte_on_a_connection_that_is_kept(chunked: bool) -> None:
+    halves = _I0[:11], _I0[11:]
+    chunks = b"".join(b"%x\r\n%b\r\n" % (len(half), half) for half in halves)
+    framed = b"Transfer-Encoding: chunked\r\n\r\n%b0\r\n\r\n" % chunks
+    answer = _OK + (framed if chunked else b"Content-Length: %d\r\n\r\n" % len(_I0) + _I0)
+    with _raw_server(answer, handler=_InPieces) as url:
+        target = Target(urls={"p": url}, codec="duis", connections=2, max_connections=2)
+        injection = OwnInjector().run(_steady(12, 1000), target)
+    assert set(injection.columns["outcome"]) == {Outcome.OK}
+    assert set(injection.columns["bytes"]) == {len(answer)}
+    assert injection.summary["connections_opened"] == 2
+
+
+def test_a_head_that_was_seen_before_is_believed_only_of_an_answer_as_long() -> None:
+    """Answers of one head: whole, then cut short, as on a connection that breaks."""
+    whole = _OK + b"Content-Length: %d\r\n\r\n" % len(_I0) + _I0
+
+    class Breaking(_RawHandler):
+        def handle(self) -> None:
+            for answer in (whole, whole, whole[:-5]):
+                if not self._read_request():
+                    return
+                self.request.sendall(answer)
+
+    with _raw_server(whole, handler=Breaking) as url:
+        target = Target(urls={"p": url}, codec="duis", connections=1, max_connections=1)
+        injection = OwnInjector().run(_steady(9, 1000), target)
+    assert injection.columns["outcome"].tolist() == [Outcome.OK, Outcome.OK, Outcome.REFUSED] * 3
+    assert injection.summary["connections_opened"] >= 3
 
 
 @pytest.mark.parametrize(
