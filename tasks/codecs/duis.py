@@ -111,7 +111,14 @@ class Duis:
             return Answer(ok=True, code="delivered")
         try:
             _refuse_declarations(body)
-            return _answer(_response_code(body))
+            element = _response_element(body)
+            known = _KNOWN.get(element)
+            if known is not None:
+                return known
+            answer = _answer(_field(body, _RESPONSE_CODE))
+            if _RESPONSE_CODE.fullmatch(element) and len(_KNOWN) < _MOST_KNOWN:
+                _KNOWN[element] = answer
+            return answer
         except MessageError:
             return Answer(ok=False, code="malformed")
 
@@ -140,16 +147,16 @@ def _field(body: bytes, pattern: re.Pattern[bytes]) -> str:
         raise MessageError(f"not UTF-8: {error}") from error
 
 
-def _response_code(body: bytes) -> str:
-    """As `_field` finds it, but looked for by its name first, which takes a tenth of the time in a long header."""
+def _response_element(body: bytes) -> bytes:
+    """The first element that may be a ResponseCode, up to its end tag; it is found by name, as that is soonest done."""
     named = body.find(b"ResponseCode", 0, _SCANNED)
-    match = _RESPONSE_CODE.match(body, max(0, body.rfind(b"<", 0, named)), _SCANNED) if named > 0 else None
-    if match is None or b"&" in match[1]:
-        return _field(body, _RESPONSE_CODE)
-    try:
-        return match[1].decode()
-    except UnicodeDecodeError as error:
-        raise MessageError(f"not UTF-8: {error}") from error
+    return body[body.rfind(b"<", 0, named) : body.find(b"</", named) + 2] if named > 0 else b""
+
+
+_KNOWN: dict[bytes, Answer] = {}
+"""What elements that came before said: a load is answered with the same few codes again and again."""
+
+_MOST_KNOWN = 256
 
 
 @lru_cache(maxsize=256)
@@ -164,7 +171,7 @@ def _resolve(reference: re.Match[bytes]) -> bytes:
 
 
 def _refuse_declarations(body: bytes) -> None:
-    if b"<!DOCTYPE" in body or b"<!ENTITY" in body:
+    if b"!" in body and (b"<!DOCTYPE" in body or b"<!ENTITY" in body):  # most documents have none, which is soon seen
         raise MessageError("documents with a DTD or entities are refused")
 
 

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import ssl
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar, cast
 from urllib.parse import quote, urlsplit
 
@@ -80,6 +81,10 @@ def post(head: bytes, body: bytes) -> bytes:
     return b"%b%d\r\n\r\n%b" % (head, len(body), body)
 
 
+def _nowhere(_request: bytes) -> None:
+    """Before there is a transport, and after."""
+
+
 class Connection(asyncio.BufferedProtocol, Generic[T]):
     """One connection; `message` is what is on it now. Parser callbacks only note what came: see `buffer_updated`."""
 
@@ -87,6 +92,7 @@ class Connection(asyncio.BufferedProtocol, Generic[T]):
         self.message: T | None = None
         self._pool = pool
         self._transport: asyncio.Transport | None = None
+        self.write: Callable[[bytes], object] = _nowhere
         self._parser: Any = httptools.HttpResponseParser(self)
         self._reset()
 
@@ -101,11 +107,6 @@ class Connection(asyncio.BufferedProtocol, Generic[T]):
         """Whether a message may be written to it."""
         return self._transport is not None and not self._transport.is_closing()
 
-    def write(self, request: bytes) -> None:
-        """Write a request."""
-        if self._transport is not None:
-            self._transport.write(request)
-
     def abandon(self) -> None:
         """Give up what is on it, and the connection with it: an answer that came later would belong to nothing."""
         self.message = None
@@ -115,6 +116,7 @@ class Connection(asyncio.BufferedProtocol, Generic[T]):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Report for work."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's own classes do not derive from it
+        self.write = self._transport.write
         self._pool.made(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -122,6 +124,7 @@ class Connection(asyncio.BufferedProtocol, Generic[T]):
         if exc is None and self._headed and not self._framed and self.message is not None:
             self._finish(self._parser.get_status_code())
         self._pool.lost(self)
+        self.write = _nowhere
         self._parser = None  # parser and protocol hold each other, and a load runs without garbage collection
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
@@ -290,8 +293,12 @@ class Pool(Generic[T]):
         """An answer is complete (called by its connection)."""
         self._busy.pop(message, None)
         self._owner.answered(message, status, body, size)
-        if connection.is_usable:
-            self._release(connection)
+        if not connection.is_usable:
+            return
+        if self.waiting:
+            self._serve(connection, self.waiting.popleft())
+        else:
+            self._idle[connection] = None
 
     def remember(self, head: bytes, size: int, status: int) -> None:
         """What a head said of its answer, for others with the same. A clock in it makes it a new one each second."""
