@@ -55,7 +55,7 @@ def emulated(behaviour: str) -> Edit:
 
 
 PHASE = "title: Pilot with invited customers\n    components: [storefront, orders"
-ORDERS = "orders: {workers: 6, service: 32 ms"
+ORDER_HOUSE = "orders: {workers: 6, service: 32 ms"
 SOURCED = "standing: agreed, source: x, owner: x, date: x"
 ROLE_STEP = ("system.yaml", 'storefront, "role:orders"', 'storefront, ▶"role:orders"')
 LAST_STEP = ("system.yaml", '"role:orders", payments', '"role:orders", ▶payments')
@@ -708,11 +708,14 @@ CASES: list[tuple[str, list[Edit]]] = [
         [emulated("outages: [{begins: 1 s, length: 2 s, answers: 503}, {begins: ▶2 s, length: 1 s}]")],
     ),
     ("scaling-order", [emulated("scaling: [{at: 2 s, workers: 9}, {at: ▶2 s, workers: 3}]")]),
-    ("pause-endless", [("environments.yaml", ORDERS, f"{ORDERS}, pause: {{every: 1 s, length: ▶2 s}}")]),  # said once
+    (
+        "pause-endless",
+        [("environments.yaml", ORDER_HOUSE, f"{ORDER_HOUSE}, pause: {{every: 1 s, length: ▶2 s}}")],
+    ),  # said once
     (
         "limit-unused",
         [
-            ("environments.yaml", ORDERS, f"{ORDERS}, overload: reject, queue_limit: 9"),
+            ("environments.yaml", ORDER_HOUSE, f"{ORDER_HOUSE}, overload: reject, queue_limit: 9"),
             (
                 "environments.yaml",
                 "orders: {workers: 1, service: 32 ms",

@@ -21,9 +21,9 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def shell(script: str, shop: Path, **environ: str) -> "subprocess.CompletedProcess[str]":
     """Runs a shell script; `$P` is the command and `$C` the catalogue. What it prints ends with each status."""
     surroundings = {**os.environ, "P": PLIMSOLL, "C": str(shop), **environ}
-    ended = subprocess.run(
-        ["/bin/bash", "-o", "pipefail", "-c", script], capture_output=True, env=surroundings, check=False, text=True
-    )
+    command = ["/bin/bash", "-o", "pipefail", "-c", script]
+    encoding = environ.get("PYTHONIOENCODING", "utf-8")
+    ended = subprocess.run(command, capture_output=True, env=surroundings, check=False, encoding=encoding)
     assert "Traceback" not in ended.stderr, ended.stderr
     return ended
 

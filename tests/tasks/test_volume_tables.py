@@ -81,7 +81,7 @@ def test_migration_says_what_fails_and_whether_there_is_capacity_for_it(smets1, 
     assert migration["attempts"] == "52587.5"
     assert migration["again"] == migration["failing"] == "2587.5"
     assert migration["reprocessing_fits"] is True
-    failing = [("assumptions.validation-failure-share.value", "0.5")]
+    failing = [(f"assumptions.validation-failure-share.{name}", "0.5") for name in ("value", "high")]
     programme = edited(smets1.programme, *failing)
     assert tabulate(programme, model_phase(programme, "foc"), {})["migration"]["reprocessing_fits"] is False
 
