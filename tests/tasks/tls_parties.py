@@ -64,6 +64,12 @@ class Authority:
 class _Anything:
     """Answers every message."""
 
+    def admit(self) -> bool:
+        return True
+
+    def left(self) -> None:
+        """Nobody is counted."""
+
     def handle(self, _method: bytes, _target: bytes, _body: bytes, respond: Respond) -> None:
         respond(200, "text/plain", b"done 1\n")
 
