@@ -392,10 +392,6 @@ def _sensitivity(programme: Programme, found: Sequence[Sensitivity]) -> Document
     }
 
 
-def _value_of(end: Decimal | None) -> str:
-    return "" if end is None else format(end, "f")
-
-
 def _backtested(each: Backtested) -> Document:
     row = each.observed
     return {
