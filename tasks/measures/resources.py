@@ -1,0 +1,63 @@
+"""CPU, memory and connections of the component, and how many of the samples expected are there."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from catalog.declarations import METRICS, Metric
+from catalog.quantities import Unit
+from expectations import statistics
+from tasks.measures.rows import ALL, Row, bootstrapped, exact, maximum, row
+from tasks.measures.subject import Run, Tables, fetched
+
+if TYPE_CHECKING:
+    import duckdb
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Integers = NDArray[np.int64]
+    Samples = dict[str, tuple[Integers, Integers]]
+
+COVERAGE = "coverage"
+"""Infrastructure samples that are there, of those expected: of the metric with the fewest, parts per million."""
+
+CPU, MEMORY, CONNECTIONS = "cpu_permille", "memory_bytes", "connections_count"
+
+_RESOURCES: dict[str, tuple[Metric, Metric | None, int]] = {
+    CPU: (Metric.CPU_P95, None, 1000),
+    MEMORY: (Metric.MEMORY_P95, Metric.MEMORY_MAX, 1),
+    CONNECTIONS: (Metric.CONNECTIONS_P95, Metric.CONNECTIONS_MAX, 1),
+}
+"""What is sampled: the metrics of its 95th percentile and its maximum, and its factor into their unit."""
+
+
+def resources(connection: "duckdb.DuckDBPyConnection", run: Run, _tables: Tables) -> Iterator[Row]:
+    """The 95th percentile and the maximum of each resource that was sampled, and the coverage of all."""
+    samples = samples_of(connection)
+    expected = max(1, run["window_us"] // run["sampling_interval_us"])
+    present = min((len(at_us) for at_us, _ in samples.values()), default=0)
+    covered = exact(min(statistics.MILLION, present * statistics.MILLION // expected))
+    yield row(ALL, COVERAGE, covered, Unit.PARTS_PER_MILLION, present, f"of {expected} samples expected")
+    for name, (metric, largest, factor) in _RESOURCES.items():
+        if name in samples:
+            at_us, values = samples[name]
+            yield _sampled(run, metric, at_us, values * factor)
+            if largest is not None:
+                yield maximum(run, ALL, largest, int(values.max()), len(values))
+
+
+def samples_of(connection: "duckdb.DuckDBPyConnection") -> "Samples":
+    """For each resource sampled: its times and values, in time order, parts of the component together."""
+    query = "SELECT metric, at_us, value FROM sampled WHERE metric IN $metrics ORDER BY metric, at_us"
+    found = fetched(connection.execute(query, {"metrics": list(_RESOURCES)}))
+    return {
+        name: (found["at_us"][found["metric"] == name], found["value"][found["metric"] == name])
+        for name in sorted(set(found["metric"]))
+    }
+
+
+def _sampled(run: Run, metric: Metric, at_us: "Integers", values: "Integers") -> Row:
+    block = run.stretches(at_us)
+    estimate = statistics.quantile_interval(values, block, 950, seed=run["seed"], level=run.level, effective=False)
+    what, widened = "nearest rank over all samples", "the number of samples"
+    method = bootstrapped(run, len(set(block.tolist())), estimate, what, widened=widened)
+    return row(ALL, metric, estimate, METRICS[metric][0], len(values), method)

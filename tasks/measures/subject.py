@@ -1,0 +1,118 @@
+"""The test run that is measured: its document, its tables, and the views of them that every measure asks."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from expectations import statistics
+from expectations.verdicts import LATER
+from tasks.measures.rows import Row
+
+if TYPE_CHECKING:
+    import duckdb
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What the statistics need of the run document, whose entries are got by name."""
+
+    document: Mapping[str, Any]
+
+    def __getitem__(self, name: str) -> Any:
+        return self.document[name]
+
+    @property
+    def level(self) -> float:
+        """The confidence level that the run is judged at."""
+        return statistics.judged_level(self["level_index"])
+
+    @property
+    def compressed(self) -> bool:
+        """Whether its durations are shorter than the test declares."""
+        return Decimal(self["compression"]) != 1
+
+    @property
+    def injector_steps(self) -> Sequence[Mapping[str, Any]]:
+        """What the injector said of itself, step by step; nothing where another tool offered the load."""
+        steps: Sequence[Mapping[str, Any]] = self.document.get("injector", {}).get("steps", ())
+        return steps
+
+    def stretches(self, at_us: "Integers") -> "Integers":
+        """The stretch of the run, from 0, that each time falls into."""
+        placed: Integers = (at_us - self["start_us"]) * self["blocks"] // self["window_us"]
+        return placed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tables:
+    """The tables of a run as Parquet, and what measuring depends on beside them.
+
+    `withins`: the target times of service levels, in microseconds. `groups`: SRV to the SRV group that it belongs to.
+    """
+
+    results: Path
+    infrastructure: Path
+    withins: tuple[int, ...]
+    groups: Mapping[str, str]
+
+
+Measure = Callable[["duckdb.DuckDBPyConnection", Run, Tables], Iterator[Row]]
+"""Rows of the measurements table, in any order, from the views that `prepare` made. What it cannot tell has no row."""
+
+_OFFERED = f"""
+    CREATE TEMP VIEW offered AS
+    SELECT sequence, srv, coalesce(of_group.name, '') AS of_group, outcome = expect AS good,
+           ready_us IS NOT NULL AS taken_up, coalesce(ready_us - intended_us, {LATER}) AS lateness_us,
+           CASE WHEN outcome = expect THEN coalesce(latency_us, -1) ELSE {LATER} END AS latency_us,
+           greatest(0, least(getvariable('blocks') - 1,
+               (coalesce(intended_us, ready_us, sent_us) - getvariable('start_us')) * getvariable('blocks')
+               // getvariable('window_us'))) AS block
+    FROM read_parquet(getvariable('results')) AS results LEFT JOIN of_group USING (srv)
+    WHERE run = getvariable('run') AND kind IN ('request', 'alert')
+"""  # noqa: S608 - made of constants only; what varies is bound
+"""What was offered. Whatever did not end as expected ranks later than any answer; -1: answered, latency unknown."""
+
+_SAMPLED = """
+    CREATE TEMP VIEW sampled AS
+    SELECT metric, at_us, sum(value)::BIGINT AS value FROM read_parquet(getvariable('infrastructure'))
+    WHERE run = getvariable('run') AND component = getvariable('component')
+      AND at_us >= getvariable('start_us') AND at_us < getvariable('start_us') + getvariable('window_us')
+    GROUP BY metric, at_us
+"""
+"""Infrastructure samples of the component within the window, its parts together."""
+
+_DONE = """
+    CREATE TEMP VIEW done AS
+    SELECT done_us FROM read_parquet(getvariable('results')) WHERE run = getvariable('run') AND done_us IS NOT NULL
+"""
+"""When each message, of whatever kind, had its final answer."""
+
+
+def prepare(connection: "duckdb.DuckDBPyConnection", run: Run, tables: Tables) -> None:
+    """Makes the views `offered` (a row per message), `sampled` (per metric and time) and `done` in the connection."""
+    told = {
+        "results": str(tables.results),
+        "infrastructure": str(tables.infrastructure),
+        **{name: run[name] for name in ("run", "component", "start_us", "window_us", "blocks")},
+    }
+    for name, value in told.items():
+        connection.execute(f"SET VARIABLE {name} = $value", {"value": value})
+    connection.execute(
+        "CREATE TEMP TABLE of_group AS SELECT unnest($srvs::VARCHAR[]) AS srv, unnest($groups::VARCHAR[]) AS name",
+        {"srvs": list(tables.groups), "groups": list(tables.groups.values())},
+    )
+    for view in (_OFFERED, _SAMPLED, _DONE):
+        connection.execute(view)
+
+
+def fetched(query: "duckdb.DuckDBPyConnection") -> "dict[str, NDArray[Any]]":
+    """The columns of a query that has no nulls, by name."""
+    import numpy as np
+
+    return {name: np.asarray(column) for name, column in query.fetchnumpy().items()}
