@@ -98,9 +98,12 @@ class TestType(StrEnum):
     __test__ = False  # not a test class, whatever its name makes pytest think
 
     LOAD = "load"
+    CATCH_UP = "catch-up"
     STRESS = "stress"
     SOAK = "soak"
     REGRESSION = "regression"
+    SCALING = "scaling"
+    NEGATIVE_PATH = "negative-path"
 
 
 class Never(Declared):
@@ -692,6 +695,20 @@ class Metric(StrEnum):
     CONNECTIONS_P95 = "connections-p95"
     CONNECTIONS_MAX = "connections-max"
     HEADROOM = "headroom"
+    CAPACITY = "capacity"
+    RECOVERED_SHARE = "recovered-share"
+    LATENCY_GROWTH = "latency-growth"
+    HANDLES_GROWTH = "handles-growth"
+    FAILURE_GROWTH = "failure-growth"
+    DRAIN_TIME = "drain-time"
+    BACKLOG_MAX = "backlog-max"
+    SCALING_GAIN = "scaling-gain"
+    REDUCED_SHARE = "reduced-share"
+    REFUSED_SHARE = "refused-share"
+    LATENCY_P50_RATIO = "latency-p50-ratio"
+    LATENCY_P95_RATIO = "latency-p95-ratio"
+    LATENCY_P99_RATIO = "latency-p99-ratio"
+    ANSWERED_SHARE_RATIO = "answered-share-ratio"
 
 
 class Direction(StrEnum):
@@ -716,8 +733,45 @@ METRICS: dict[Metric, tuple[Unit, Direction, str]] = {
     Metric.CONNECTIONS_P95: (Unit.COUNT, Direction.AT_MOST, "95th percentile of open network connections"),
     Metric.CONNECTIONS_MAX: (Unit.COUNT, Direction.AT_MOST, "most network connections open at once"),
     Metric.HEADROOM: (Unit.PARTS_PER_MILLION, Direction.AT_LEAST, "highest load carried, as a multiple of target"),
+    Metric.CAPACITY: (Unit.PARTS_PER_MILLION, Direction.AT_LEAST, "what the servers can do at most, over the target"),
+    Metric.RECOVERED_SHARE: (Unit.PARTS_PER_MILLION, Direction.AT_LEAST, "share answered in time after the overload"),
+    Metric.LATENCY_GROWTH: (Unit.MICROSECONDS, Direction.AT_MOST, "median latency gained per million messages (trend)"),
+    Metric.HANDLES_GROWTH: (Unit.COUNT, Direction.AT_MOST, "open handles gained per million messages (trend)"),
+    Metric.FAILURE_GROWTH: (Unit.PARTS_PER_MILLION, Direction.AT_MOST, "failed share gained per million messages"),
+    Metric.DRAIN_TIME: (Unit.MICROSECONDS, Direction.AT_MOST, "time until queued demand is answered, uncompressed"),
+    Metric.BACKLOG_MAX: (Unit.COUNT, Direction.AT_MOST, "most messages due and not yet ended, at once"),
+    Metric.SCALING_GAIN: (Unit.PARTS_PER_MILLION, Direction.AT_LEAST, "throughput with capacity added, over before"),
+    Metric.REDUCED_SHARE: (Unit.PARTS_PER_MILLION, Direction.AT_LEAST, "share answered after capacity was removed"),
+    Metric.REFUSED_SHARE: (Unit.PARTS_PER_MILLION, Direction.AT_LEAST, "invalid messages refused as is right"),
+    Metric.LATENCY_P50_RATIO: (Unit.PARTS_PER_MILLION, Direction.AT_MOST, "median latency over the baseline's"),
+    Metric.LATENCY_P95_RATIO: (Unit.PARTS_PER_MILLION, Direction.AT_MOST, "95th percentile over the baseline's"),
+    Metric.LATENCY_P99_RATIO: (Unit.PARTS_PER_MILLION, Direction.AT_MOST, "99th percentile over the baseline's"),
+    Metric.ANSWERED_SHARE_RATIO: (Unit.PARTS_PER_MILLION, Direction.AT_LEAST, "answered share over the baseline's"),
 }
 """Unit, direction and meaning of each metric."""
+
+MEASURED_BY: dict[Metric, TestType] = {
+    Metric.HEADROOM: TestType.STRESS,
+    Metric.CAPACITY: TestType.STRESS,
+    Metric.RECOVERED_SHARE: TestType.STRESS,
+    Metric.MEMORY_GROWTH: TestType.SOAK,
+    Metric.LATENCY_GROWTH: TestType.SOAK,
+    Metric.HANDLES_GROWTH: TestType.SOAK,
+    Metric.FAILURE_GROWTH: TestType.SOAK,
+    Metric.DRAIN_TIME: TestType.CATCH_UP,
+    Metric.BACKLOG_MAX: TestType.CATCH_UP,
+    Metric.SCALING_GAIN: TestType.SCALING,
+    Metric.REDUCED_SHARE: TestType.SCALING,
+    Metric.REFUSED_SHARE: TestType.NEGATIVE_PATH,
+    Metric.LATENCY_P50_RATIO: TestType.REGRESSION,
+    Metric.LATENCY_P95_RATIO: TestType.REGRESSION,
+    Metric.LATENCY_P99_RATIO: TestType.REGRESSION,
+    Metric.ANSWERED_SHARE_RATIO: TestType.REGRESSION,
+}
+"""The metrics that one type of test alone measures."""
+
+MIXED = (TestType.STRESS, TestType.REGRESSION)
+"""Types whose runs mix several loads: of all their messages together only what was offered, and how late, is told."""
 
 
 class RequirementScope(Declared):
@@ -768,13 +822,71 @@ class ArrivalsShape(Declared):
     burst: Duration | None = None
 
 
+class StressRamp(Declared):
+    """A search for the highest load carried: from `first` up by `growth` until a step is not carried, then by halves.
+
+    Multiples of the target volume, at most `most`. It ends when the interval is at most `width` of its lower end wide
+    and `agreeing` steps at either end said the same. A step is carried when its 95th percentile of latency is within
+    `latency` and its answered share at least `answered`. Afterwards `first` is offered again: does it recover.
+    """
+
+    first: Exact = Decimal(1)
+    growth: Exact
+    most: Exact
+    width: Written
+    agreeing: Annotated[int, Field(ge=1, le=5)] = 2
+    latency: Duration
+    answered: Written
+
+
+class CapacityChange(Declared):
+    """From `at` on, the component has this multiple of its declared capacity."""
+
+    at: Duration
+    capacity: Exact
+
+
+class CapacityPlan(Declared):
+    """A test of scaling: `load`, a multiple of the target volume, while capacity is added and then removed.
+
+    Multiples of the declared capacity: `begins_with`, and from two instants on. A real system is scaled by its own
+    means at these instants; an emulated component has its workers changed.
+    """
+
+    load: Exact
+    begins_with: Exact
+    added: CapacityChange
+    removed: CapacityChange
+
+
+class BaselineRuns(Declared):
+    """A regression test: `runs` of today's system, with all its traffic, in turns with as many of the baseline.
+
+    `traffic`: the labels of the traffic that is compared; the baseline is offered that alone, message by message the
+    same.
+    """
+
+    runs: Annotated[int, Field(ge=5, le=100)] = 5
+    traffic: tuple[Text, ...] = Field(min_length=1)
+
+
+class Flaw(StrEnum):
+    """What makes a message one that is right to be answered with an error: see `tasks.codecs`."""
+
+    UNKNOWN_SRV = "unknown-srv"
+    UNAUTHORISED_DEVICE = "unauthorised-device"
+    UNREACHABLE_DEVICE = "unreachable-device"
+
+
 class Profile(Declared):
     """How a type of test is conducted. Durations are those of the real test; an environment may compress them.
 
-    `blocks`: into how many equal stretches of time the run is cut for intervals (at least 30). `lateness`: the 99th
-    percentile of (taken up - intended) above which the load counts as not offered. Stress only: `steps` are multiples
-    of the target volume, each offered for `duration`, and a step is carried when its 95th percentile of latency and
-    its answered share stay within `step_latency` and `step_answered`.
+    `duration`: of the load, for stress of each step, for regression of each run. `blocks`: into how many equal
+    stretches of time a run is cut for intervals (at least 30). `lateness`: the 99th percentile of (taken up - intended)
+    above which the load counts as not offered. What one type alone needs: stress `ramp`; catch-up `outage`, an entry of
+    `catch_up` in volumes.yaml whose queued demand is released at once at the start; scaling `scaling`; regression
+    `comparison`; negative path `invalid`, how many invalid requests of each kind come on top of the target volume, as
+    a share of its requests.
     """
 
     id: Identifier
@@ -785,11 +897,23 @@ class Profile(Declared):
     timeout: Duration
     lateness: Duration
     arrivals: ArrivalsShape = ArrivalsShape()
-    steps: tuple[Exact, ...] = ()
-    step_latency: Duration | None = None
-    step_answered: Written | None = None
+    ramp: StressRamp | None = None
+    outage: Identifier | None = None
+    scaling: CapacityPlan | None = None
+    comparison: BaselineRuns | None = None
+    invalid: dict[Flaw, Written] | None = None
     standing: Standing
     source: Text
+
+
+CONDUCT: dict[TestType, str] = {
+    TestType.STRESS: "ramp",
+    TestType.CATCH_UP: "outage",
+    TestType.SCALING: "scaling",
+    TestType.REGRESSION: "comparison",
+    TestType.NEGATIVE_PATH: "invalid",
+}
+"""The field of a profile that one type of test alone needs."""
 
 
 class TestPlan(Declared):
@@ -896,13 +1020,6 @@ class Scaling(Declared):
     workers: Annotated[int, Field(ge=1, le=10_000)]
 
 
-class Flaw(StrEnum):
-    """What makes a message one that is right to be answered with an error: see `tasks.codecs`."""
-
-    UNKNOWN_SRV = "unknown-srv"
-    UNAUTHORISED_DEVICE = "unauthorised-device"
-
-
 class Emulated(Declared):
     """An emulated component: `workers` serve side by side, each message for `service`; capacity = workers/service.
 
@@ -963,11 +1080,17 @@ class Tls(Declared):
     key: Whereabouts | None = None
 
 
+Entry = Annotated[str, Field(pattern=r"^https?://[^\s/]+(/[^\s]*)?$")]
+"""The URL of a real system's first interface."""
+
+
 class Environment(Declared):
     """Where tests are executed. A variant `extends` another and gives only what differs, with the defect it declares.
 
-    `durations`: per test type, the compressed duration (stress: of one step). `rates`: per component, the factor on
-    the target rate ('default' for the rest). `entries`: per component, the URL of a real system's first interface.
+    `durations`: per test type, the compressed duration (stress: of a step; regression: of a run). `rates`: per
+    component, the factor on the target rate ('default' for the rest). `entries`: per component, the URL of a real
+    system's first interface.
+    `baselines`, `baseline_entries`: likewise, the baseline that regression tests compare with.
     `tls`: where the certificates for those are found. `estate`: how many devices messages belong to; each is asked
     again only after a test's timeout.
     """
@@ -985,7 +1108,9 @@ class Environment(Declared):
     durations: dict[TestType, Duration] = {}
     rates: dict[Identifier, Exact] = {}
     components: dict[Identifier, Emulated] = {}
-    entries: dict[Identifier, Annotated[str, Field(pattern=r"^https?://[^\s/]+(/[^\s]*)?$")]] = {}
+    baselines: dict[Identifier, Emulated] = {}
+    entries: dict[Identifier, Entry] = {}
+    baseline_entries: dict[Identifier, Entry] = {}
     tls: Tls | None = None
 
     @property

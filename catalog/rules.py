@@ -8,11 +8,11 @@ DECLARE = 1
 VOLUMES = 2
 VOLUME_MODEL = 1
 ARRIVALS = 2
-EXECUTE = 2
-MEASURE = 1
-OBSERVE = 1
+EXECUTE = 3
+MEASURE = 2
+OBSERVE = 2
 RELY = 1
-REPORT = 2
+REPORT = 3
 
 
 def versions() -> dict[str, int]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from expectations.rounding import rounded, settled, whole_up
-from expectations.statistics import MILLION, Estimate, Step
+from expectations.statistics import MILLION, Estimate, Step, quantile
 from expectations.verdicts import LATER
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
+    Integers = NDArray[np.int64]
 
 FEWEST_LOADS = 4
 """Different loads that a law of three parameters needs, so that something is left to contradict it."""
@@ -65,15 +66,46 @@ class Knee:
     carried_ppm: int | None
     not_carried_ppm: int | None
 
-    def headroom(self) -> Estimate:
-        """The capacity above the peak in ppm of it: 0 is no headroom, and less than 0 too little capacity.
+    def carried(self) -> Estimate:
+        """The highest load carried, in ppm of the target: 1,000,000 is no headroom, and less too little capacity.
 
-        The value is the lower end, which was seen; the upper is `LATER` where nothing bounds it.
+        The value is the lower end, which was seen; the upper is `LATER` where nothing bounds it. No interval where a
+        step was not offered in time.
         """
         if self.carried_ppm is None:
-            return Estimate(-MILLION, None, None)
-        lower = self.carried_ppm - MILLION
-        return Estimate(lower, lower, LATER if self.not_carried_ppm is None else self.not_carried_ppm - MILLION - 1)
+            return Estimate(0, None, None)
+        lower = self.carried_ppm
+        return Estimate(lower, lower, LATER if self.not_carried_ppm is None else self.not_carried_ppm - 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """When a step counts as offered and as carried: 99th percentile of lateness, 95th of latency, answered share."""
+
+    lateness_us: int
+    latency_us: int
+    answered_ppm: int
+
+
+def step_of(
+    multiple_ppm: int, *, lateness_us: "Integers", latency_us: "Integers", answered: int, limits: Limits
+) -> Step:
+    """What came of one step, from its messages: how late each was taken up, and its latency, failures as `LATER`.
+
+    Columns of equal length, in any order; `LATER` stands in `lateness_us` for what was never taken up, and then the
+    step was not offered. Percentiles are by nearest rank over all messages.
+    """
+    import numpy as np
+
+    if not len(latency_us):
+        return Step(multiple_ppm=multiple_ppm, offered=False, carried=False)
+    late = np.sort(lateness_us)
+    return Step(
+        multiple_ppm=multiple_ppm,
+        offered=int(late[-1]) < LATER and quantile(late, 990) <= limits.lateness_us,
+        carried=quantile(np.sort(latency_us), 950) <= limits.latency_us
+        and answered * MILLION >= limits.answered_ppm * len(latency_us),
+    )
 
 
 def next_multiple(ramp: Ramp, steps: Sequence[Step]) -> int | None:

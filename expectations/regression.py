@@ -257,8 +257,8 @@ def _verdict(shown_p_ppm: int, violated_p_ppm: int, alpha: float) -> Comparison:
 
 
 def _reason(verdict: Comparison, bounds: _Bounds, figure: Figure) -> str:
-    limit = f"{figure.worse} by {_percent(figure.margin_ppm)}"
-    told = f"the ratio lies in [{_percent(bounds['lower_ppm'])}, {_percent(bounds['upper_ppm'])}]"
+    limit = f"{figure.worse} by {percent(figure.margin_ppm)}"
+    told = f"the ratio lies in [{percent(bounds['lower_ppm'])}, {percent(bounds['upper_ppm'])}]"
     match verdict:
         case Comparison.SHOWN:
             return f"{told}: no worse than {limit}"
@@ -318,5 +318,6 @@ def _variance(values: Sequence[float]) -> float:
     return math.fsum((each - mean) ** 2 for each in values) / (len(values) - 1)
 
 
-def _percent(ppm: int) -> str:
+def percent(ppm: int) -> str:
+    """Parts per million as a percentage with two places."""
     return f"{ppm / 10_000:.2f} %"

@@ -1,4 +1,4 @@
-"""Statistics of test runs: percentiles, shares, trends and the knee of a ramp, each with its interval.
+"""Statistics of test runs: percentiles, shares and totals, each with its interval.
 
 Pure, and the same on every machine: inputs are ordered integers, random draws are raw 64-bit integers of numpy's PCG64
 (whose stream never changes), order statistics are integers, and what needs floating point ends rounded outward to
@@ -120,26 +120,17 @@ def clopper_pearson(successes: float, total: float, level: float = 0.95) -> tupl
     return _floor(float(low) * MILLION), _ceiling(float(high) * MILLION)
 
 
-def trend(progress: Sequence[int], values: Sequence[int], *, level: float = 0.95) -> Estimate:
-    """The slope of `values` over `progress` (in time order), rounded to whole units, its ends outward.
+def resampled_sums(counts: Sequence[int], *, seed: int, level: float = 0.95) -> tuple[int, int] | None:
+    """The block bootstrap's interval of a total, from counts per stretch of equal time, ends rounded outward.
 
-    Theil and Sen's median of pairwise slopes, with Sen's interval from Kendall's statistic (Sen, JASA 63, 1968), whose
-    variance is corrected for ties, and for autocorrelation where that widens the interval. Ends are None below
-    `FEWEST_BLOCKS` points. Raises ValueError when no two points differ in progress.
+    None when there are fewer than `FEWEST_BLOCKS` stretches; those that hold nothing count.
     """
-    x, y = np.asarray(progress, dtype=np.int64), np.asarray(values, dtype=np.int64)
-    first, second = np.triu_indices(len(x), k=1)
-    moved = x[second] != x[first]
-    if not moved.any():
-        raise ValueError("a trend needs at least two points that differ in progress")
-    slopes = np.sort((y[second] - y[first])[moved] / (x[second] - x[first])[moved])
-    middle = _middle(slopes)
-    if len(x) < FEWEST_BLOCKS:
-        return Estimate(round(_settled(middle)), None, None)
-    spread = NormalDist().inv_cdf(0.5 + level / 2) * math.sqrt(_kendall_variance(y) * _autocorrelation(x, y, middle))
-    low = max(0, math.floor((len(slopes) - spread) / 2) - 1)
-    high = min(len(slopes) - 1, math.ceil((len(slopes) + spread) / 2))
-    return Estimate(round(_settled(middle)), _floor(float(slopes[low])), _ceiling(float(slopes[high])))
+    blocks = len(counts)
+    if blocks < FEWEST_BLOCKS:
+        return None
+    sums = np.sort(_drawn_blocks(blocks, seed) @ np.array(counts, dtype=np.int64))
+    low, high = _tail_ranks(blocks, level)
+    return int(sums[low - 1]) * blocks // (blocks - 1), -(-int(sums[high - 1]) * blocks // (blocks - 1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,23 +140,6 @@ class Step:
     multiple_ppm: int
     offered: bool
     carried: bool
-
-
-def knee(steps: Sequence[Step]) -> Estimate:
-    """The highest load carried, as a multiple of the target in ppm, from steps in rising order.
-
-    The knee lies at or above the last step that was carried and below the first that was not: the interval is closed,
-    so its upper end is one part per million less than that step. Unbounded when the ramp ended with every step
-    carried. A step that was not offered in time, at or below the knee, leaves no interval.
-    """
-    carried = 0
-    for step in steps:
-        if not step.offered:
-            return Estimate(carried, None, None)
-        if not step.carried:
-            return Estimate(carried, carried, step.multiple_ppm - 1)
-        carried = step.multiple_ppm
-    return Estimate(carried, carried, LATER)
 
 
 @lru_cache(maxsize=8)
@@ -249,48 +223,6 @@ def _near(count: int, permille: int) -> "Integers":
     """Ranks within ten standard deviations of the quantile's own: no others can matter."""
     expected, reach = count * permille // 1000, 10 * math.isqrt(count)
     return np.arange(max(0, expected - reach), min(count, expected + reach) + 1)
-
-
-def _kendall_variance(values: "Integers") -> float:
-    count = len(values)
-    _, ties = np.unique(values, return_counts=True)
-    tied = sum(int(each) * (int(each) - 1) * (2 * int(each) + 5) for each in ties)
-    return (count * (count - 1) * (2 * count + 5) - tied) / 18
-
-
-def _autocorrelation(x: "Integers", y: "Integers", slope: float) -> float:
-    """The factor by which autocorrelation of the detrended values' ranks widens Kendall's variance; at least 1.
-
-    The larger of Hamed and Rao's, from every significant lag (Journal of Hydrology 204, 1998), and that of a
-    first-order autoregression, (1 + r) / (1 - r), with r corrected for its bias in short series (Kendall, Biometrika
-    41, 1954): the former misses what few points cannot show to be significant.
-    """
-    count = len(x)
-    ranks = _ranks([float(b) - slope * float(a) for a, b in zip(x, y, strict=True)])
-    centred = [each - (count + 1) / 2 for each in ranks]
-    whole = math.fsum(each * each for each in centred)
-    if whole == 0:
-        return 1.0
-    lags = [
-        math.fsum(a * b for a, b in zip(centred, centred[lag:], strict=False)) / whole for lag in range(1, count - 2)
-    ]
-    bound = NormalDist().inv_cdf(0.975) / math.sqrt(count)
-    weights = ((count - lag) * (count - lag - 1) * (count - lag - 2) for lag in range(1, count - 2))
-    total = math.fsum(weight * each for weight, each in zip(weights, lags, strict=True) if abs(each) > bound)
-    first = min(_STRONGEST, lags[0] + (1 + 4 * lags[0]) / count)
-    return max(1.0, 1 + 2 * total / (count * (count - 1) * (count - 2)), (1 + first) / (1 - first))
-
-
-def _ranks(values: Sequence[float]) -> list[float]:
-    """Ranks from 1, ties sharing the middle of theirs."""
-    _, which, counts = np.unique(np.array(values), return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    return [float(each) for each in ((2 * ends - counts + 1) / 2)[which]]
-
-
-def _middle(ordered: "NDArray[np.float64]") -> float:
-    half = len(ordered) // 2
-    return float(ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2)
 
 
 def _settled(value: float) -> float:

@@ -33,13 +33,28 @@ NEEDED_SAMPLES: dict[Metric, int] = {
     Metric.CONNECTIONS_P95: 72,
     Metric.CONNECTIONS_MAX: 30,
     Metric.HEADROOM: 1,
+    Metric.CAPACITY: 1,
+    Metric.RECOVERED_SHARE: 30,
+    Metric.LATENCY_GROWTH: 30,
+    Metric.HANDLES_GROWTH: 30,
+    Metric.FAILURE_GROWTH: 30,
+    Metric.DRAIN_TIME: 1,
+    Metric.BACKLOG_MAX: 1,
+    Metric.SCALING_GAIN: 30,
+    Metric.REDUCED_SHARE: 30,
+    Metric.REFUSED_SHARE: 30,
+    Metric.LATENCY_P50_RATIO: 10,
+    Metric.LATENCY_P95_RATIO: 10,
+    Metric.LATENCY_P99_RATIO: 10,
+    Metric.ANSWERED_SHARE_RATIO: 10,
 }
 """How many messages or samples a measurement must rest on before it may prove or refute anything.
 
 A tail percentile needs at least ten messages beyond it, n * (1 - q) >= 10, or a handful of messages would decide;
 nothing is decided by fewer than 30. Resources are sampled steadily and less often: 72 is the least n whose
 largest value bounds the 95th percentile from above with 97.5 % confidence, whatever the distribution
-(0.95^72 < 0.025). Headroom rests on whole steps of a ramp.
+(0.95^72 < 0.025). Headroom rests on whole steps of a ramp, ratios on whole runs of both sides, growth on stretches of
+time, and the time to drain is known of a run.
 """
 
 COVERAGE_NEEDED_PPM = 900_000
@@ -51,6 +66,7 @@ SAMPLED = frozenset(
         Metric.MEMORY_P95,
         Metric.MEMORY_MAX,
         Metric.MEMORY_GROWTH,
+        Metric.HANDLES_GROWTH,
         Metric.CONNECTIONS_P95,
         Metric.CONNECTIONS_MAX,
     }
@@ -178,7 +194,7 @@ def _lack(row: Judged, need: Need) -> str:
                 f"missing metrics: {_known(row.coverage_ppm, 'ppm')} of the samples, "
                 f"{shown(row.coverage_needed_ppm, 'ppm')} needed"
             )
-        case Need.SAMPLES if row.metric == Metric.HEADROOM:
+        case Need.SAMPLES if row.metric in (Metric.HEADROOM, Metric.CAPACITY):
             return f"load not offered: {row.method}"
         case Need.SAMPLES:
             return f"too few samples: {row.samples} of {row.needed_samples}"

@@ -16,7 +16,6 @@ from prefect.states import Completed
 
 from catalog import rules
 from catalog.canonical import digest
-from catalog.declarations import TestType
 from catalog.errors import EvidenceError, WorldError
 from catalog.ledger import Kind, Record
 from catalog.runs import RunState, TestEnd, TestRun, next_run_id, test_runs
@@ -25,7 +24,8 @@ from flows.desk import Desk, is_asked_for
 from flows.progress import current
 from tasks import declare as declaring
 from tasks import observe as observing
-from tasks.arrivals import offer_of, offered_messages, stream_arrivals
+from tasks.arrivals import Offer, offer_of, stream_arrivals
+from tasks.course import is_adaptive, longest, next_turn
 from tasks.execute import Conduct, Conducted, arrivals_frames
 from tasks.gather import Ended, Evidence, gather_facts
 from tasks.history import history
@@ -128,18 +128,24 @@ def choose(
 def generate_arrivals(desk: Desk, planned: PlannedTest, volumes: Record) -> str:
     """Generates the messages that a test will offer; the digest of the table.
 
-    A stress test's come step by step from the same function, as far as it is carried, and are recorded with its run.
+    Those of a test of several turns come turn by turn from the same function, and are recorded with its run.
     """
-    if planned.profile.type is TestType.STRESS:
+    turn = next_turn(planned.profile, ())
+    if is_adaptive(planned.profile) or turn is None:
         return ""
-    inputs = planned.key["inputs"]
+    inputs, offer = planned.key["inputs"], offer_of(planned.key, multiple=turn.multiple)
     with desk.workspace.store.incoming() as folder:
         record = desk.recorder.derive(
             "arrivals",
             rules=rules.ARRIVALS,
             inputs={"volumes": _volumes(volumes)},
-            settings={"offered": offered_messages(planned.key), "us": inputs["offered_us"], **inputs["arrivals"]},
-            compute=lambda: {"arrivals": _streamed(desk, planned, folder / "arrivals")},
+            settings={
+                "offered": offer.messages,
+                **({"released": offer.released} if offer.released else {}),
+                "us": inputs["offered_us"],
+                **inputs["arrivals"],
+            },
+            compute=lambda: {"arrivals": _streamed(desk, offer, folder / "arrivals")},
             parameters={"test": planned.test},
         )
     return record.output("arrivals") or ""
@@ -191,8 +197,7 @@ def execute(desk: Desk, decided: Decided, volumes: Record, arrivals: str, place:
         attempt=1 + sum(each.state is RunState.FINISHED for each in same),
         progress=lambda *_: None,
     )
-    steps = max(1, len(planned.profile.steps))
-    seconds = steps * offered_us(desk.environment, planned.profile) // 1_000_000 + 3
+    seconds = longest(planned.profile) * offered_us(desk.environment, planned.profile) // 1_000_000 + 3
     with current().test(planned.test, place=place, seconds=seconds) as bar:
         conducted = replace(prepared, progress=bar).execute()
     if conducted.state is RunState.UNREACHABLE:
@@ -422,10 +427,10 @@ def _artefacts(conducted: Conducted, arrivals: str) -> dict[str, Artefact]:
     return {"run": document(conducted.document), **{name: Artefact(data=data) for name, data in tables.items()}}
 
 
-def _streamed(desk: Desk, planned: PlannedTest, file: Path) -> Artefact:
+def _streamed(desk: Desk, offer: Offer, file: Path) -> Artefact:
     """A test's arrivals, written to `file` as they are drawn: hours of them take no more memory than seconds."""
     rows = RowsDigest()
-    batches = arrivals_frames(desk.programme, stream_arrivals(offer_of(planned.key)))
+    batches = arrivals_frames(desk.programme, stream_arrivals(offer))
     with disk(file), file.open("wb") as stream:
         write_table("arrivals", rows.passing(batches), stream)
     return Artefact(data=file, rows=rows.hexdigest())

@@ -6,15 +6,18 @@ offered to the message while gaps stay as irregular as real traffic. Evenly spac
 Arrivals are streamed: a test of any length takes the memory of one batch. How they are drawn is told in `tasks.draw`.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from catalog.apportion import apportion
 from catalog.canonical import digest
-from catalog.declarations import ArrivalsShape
+from catalog.declarations import ArrivalsShape, MessageKind
+from tasks.codecs import Flaw
 from tasks.draw.estate import devices_needed, slices
+from tasks.labels import parted, with_flaw
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 
 GENERATOR = "exact halving of the window, words of numpy PCG64"
 """What draws arrivals; it stands in the key of every execution."""
+
+MILLION = 1_000_000
 
 POISSON = ArrivalsShape()
 """What is offered unless another shape is declared."""
@@ -32,7 +37,8 @@ class Offer:
     """What is to be offered: `messages` per `path|srv|kind` over a window, in a declared shape, to an estate.
 
     `estate`: how many devices there are. `hold_us`: how long one may be busy with a message, in microseconds; it is not
-    asked again before.
+    asked again before. `released`: messages that all are due at the start, before any other, such as the demand that an
+    outage left behind; on top of `messages`.
     """
 
     messages: dict[str, int]
@@ -41,25 +47,32 @@ class Offer:
     shape: ArrivalsShape = POISSON
     estate: int = 10_000_000
     hold_us: int = 0
+    released: dict[str, int] = field(default_factory=dict)
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Every `path|srv|kind`, in order."""
-        return tuple(sorted(self.messages))
+        """Every label (see `tasks.labels`), in order."""
+        return tuple(sorted(self.messages.keys() | self.released.keys()))
 
     @property
     def by_path(self) -> dict[str, int]:
         """Messages per path, in order."""
-        found: dict[str, int] = {}
-        for label in self.labels:
-            path = _path(label)
-            found[path] = found.get(path, 0) + self.messages[label]
-        return found
+        coming, released = self._per_path(self.messages), self._per_path(self.released)
+        return {path: coming[path] + released[path] for path in coming}
 
     @property
     def devices_needed(self) -> dict[str, int]:
         """How many devices each path needs so that none is asked again while it may be busy."""
-        return devices_needed(self.by_path, self.shape, window_us=self.window_us, hold_us=self.hold_us)
+        coming, released = self._per_path(self.messages), self._per_path(self.released)
+        needed = devices_needed(coming, self.shape, window_us=self.window_us, hold_us=self.hold_us)
+        return {path: needed[path] + released[path] for path in needed}
+
+    def _per_path(self, messages: Mapping[str, int]) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for label in self.labels:
+            path = parted(label)[0]
+            found[path] = found.get(path, 0) + messages.get(label, 0)
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,25 +102,57 @@ class Arrivals:
         return self.first + self.every * np.arange(len(self), dtype=np.int64)
 
 
-def messages_to_offer(target: dict[str, int], *, target_us: int, rate: Fraction, offered_us: int) -> dict[str, int]:
+def messages_to_offer(
+    target: dict[str, int], *, target_us: int, rate: Fraction, offered_us: int | Fraction
+) -> dict[str, int]:
     """Whole messages per `path|srv|kind` for a window of `offered_us`, at `rate` times the target's rate.
 
     The target holds messages per `target_us`. The total is rounded once (half to even) and apportioned by largest
     remainder, so that the mix of the target is kept as closely as whole messages allow.
     """
-    total = round(sum(target.values()) * rate * Fraction(offered_us, target_us))
+    total = round(sum(target.values()) * rate * Fraction(offered_us) / target_us)
     return dict(zip(target, apportion(total, list(target.values())), strict=True))
 
 
 def offered_messages(key: dict[str, Any], *, multiple: Fraction = Fraction(1)) -> dict[str, int]:
-    """Whole messages per `path|srv|kind` that an execution under this key offers at a multiple of its target volume."""
+    """Whole messages by label that an execution under this key offers at a multiple of its target volume.
+
+    Invalid requests come on top, as a share of the requests that are right. What is released at the start is not here.
+    """
     inputs = key["inputs"]
-    return messages_to_offer(
+    right = messages_to_offer(
         inputs["volumes"]["messages"],
         target_us=inputs["volumes"]["window_us"],
         rate=multiple * Fraction(inputs["factors"]["rate"]),
         offered_us=inputs["offered_us"],
     )
+    return right | _invalid(right, inputs["test"]["definition"].get("invalid") or {})
+
+
+def released_messages(key: dict[str, Any]) -> dict[str, int]:
+    """Whole messages by label that are due at once at the start: the demand that a declared outage left behind."""
+    inputs = key["inputs"]
+    if "outage" not in inputs:
+        return {}
+    left = inputs["outage"]
+    return messages_to_offer(
+        inputs["volumes"]["messages"],
+        target_us=inputs["volumes"]["window_us"],
+        rate=Fraction(left["kept"]) * Fraction(inputs["factors"]["rate"]),
+        offered_us=left["length_us"] / Fraction(inputs["factors"]["compression"]),
+    )
+
+
+def _invalid(right: Mapping[str, int], shares: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+    """Invalid requests of each declared kind, in the mix of those that are right."""
+    requests = {label: count for label, count in right.items() if parted(label)[2] == MessageKind.REQUEST}
+    found: dict[str, int] = {}
+    for flaw, share in sorted(shares.items()):
+        wanted = round(Fraction(sum(requests.values()) * share["value"], MILLION))
+        for label, count in zip(requests, apportion(wanted, list(requests.values())), strict=True):
+            name = with_flaw(label, Flaw(flaw))
+            found[name] = found.get(name, 0) + count
+    return found
 
 
 def offer_of(key: dict[str, Any], *, multiple: Fraction = Fraction(1), step: int = 0) -> Offer:
@@ -120,6 +165,7 @@ def offer_of(key: dict[str, Any], *, multiple: Fraction = Fraction(1), step: int
         shape=ArrivalsShape.model_validate(drawn["shape"]),
         estate=drawn["estate"],
         hold_us=drawn["hold_us"],
+        released=released_messages(key),
     )
 
 
@@ -136,15 +182,17 @@ def stream_arrivals(offer: Offer, *, shard: tuple[int, int] = (0, 1)) -> Iterato
     part draws all, and keeps those messages whose number leaves k.
     """
     from tasks.draw.devices import Dealer
-    from tasks.draw.due import due
+    from tasks.draw.due import due, released
 
     kept, of = shard
     labels, paths = offer.labels, list(offer.by_path)
     owned = slices(offer.by_path, offer.devices_needed, offer.estate)
-    dealer = Dealer([paths.index(_path(label)) for label in labels], list(owned.values()), offer.seed)
-    counts = [offer.messages[label] for label in labels]
+    dealer = Dealer([paths.index(parted(label)[0]) for label in labels], list(owned.values()), offer.seed)
+    at_once, coming = ([each.get(label, 0) for label in labels] for each in (offer.released, offer.messages))
     first = 0
-    for offsets, which in due(offer.shape, counts, window_us=offer.window_us, seed=offer.seed):
+    for offsets, which in chain(
+        released(at_once), due(offer.shape, coming, window_us=offer.window_us, seed=offer.seed)
+    ):
         skipped = (kept - first) % of
         yield Arrivals(
             offset_us=offsets[skipped::of],
@@ -181,7 +229,3 @@ def collected(offer: Offer, batches: Iterable[Arrivals]) -> Arrivals:
 def seed_for(*parts: str | int) -> int:
     """A seed that depends on nothing but `parts`: the first 4 bytes of their SHA-256."""
     return int(digest("\n".join(map(str, parts)).encode())[:8], 16)
-
-
-def _path(label: str) -> str:
-    return label.partition("|")[0]

@@ -1,31 +1,37 @@
 """Executes one planned test: stands up what is emulated, offers its arrivals open loop, samples, and keeps every row.
 
-A test is a sequence of steps. Load and soak have one, at the target volume; stress rises from step to step and ends
-with the first that is not carried. Nothing is judged here beyond that: verdicts are `tasks.observe`'s.
+A test is a sequence of steps, as `tasks.course` says: most have one; stress searches for the highest load carried, and
+regression takes turns with the baseline. Nothing is judged here beyond that: verdicts are `tasks.observe`'s.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from catalog.declarations import Environment, Profile, Programme, TestType
+from catalog.declarations import Emulated, Environment, Profile, Programme
 from catalog.errors import WorldError
 from catalog.runs import RunState
-from expectations.statistics import quantile
+from expectations import capacity
+from expectations.statistics import MILLION
+from expectations.statistics import Step as Came
 from expectations.verdicts import LATER
-from tasks.arrivals import Arrivals, arrivals_of
+from expectations.verdicts import Outcome as Expected
+from tasks.arrivals import Arrivals, arrivals_of, released_messages
+from tasks.codecs import Flaw, unauthorised_device, unreachable_device
+from tasks.course import Part, Taken, Turn, is_adaptive, next_turn
 from tasks.emulate.system import RunningSystem, start_system
 from tasks.inject.files import NEVER, Outcome
 from tasks.inject.injector import Injection, Load, OwnInjector, Target
-from tasks.plan import PlannedTest, multiples, offered_us
+from tasks.labels import flaw_of, parted
+from tasks.plan import PlannedTest, offered_us
 from tasks.sample import Sampler
-from tasks.stand_up import entry_codec, specs_for_test
-from tasks.volumes.model import parted, traffic_labels
+from tasks.stand_up import entry_codec, scaled, specs_for_test
+from tasks.volumes.model import traffic_labels
 from tasks.wire.reach import reach
 
 if TYPE_CHECKING:
@@ -43,17 +49,18 @@ StepProgress = Callable[[int, int, int, int], object]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One step of a test: its multiple of the target volume, and the sequences and time that it took."""
+    """One step of a test: what was offered in it and why, and the sequences and time that it took."""
 
-    multiple: Fraction
+    turn: Turn
     first: int
     arrivals: Arrivals
     injection: Injection
 
-    def as_json(self) -> dict[str, int]:
+    def as_json(self) -> dict[str, Any]:
         """The step as the run document holds it: sequences inclusive, times in microseconds."""
         return {
-            "multiple_ppm": int(self.multiple * 1_000_000),
+            "part": self.turn.part.value,
+            "multiple_ppm": int(self.turn.multiple * MILLION),
             "first": self.first,
             "last": self.first + len(self.arrivals) - 1,
             "start_us": int(self.injection.summary["first_intended_us"]) - int(self.arrivals.offset_us[0]),
@@ -87,9 +94,9 @@ class Conduct:
         unreachable = ""
         try:
             with ExitStack() as stack:
-                system = self._stand_up(stack)
+                system, baseline = self._stand_up(stack), self._stand_up_baseline(stack)
                 sampler = stack.enter_context(_sampler(system, self._sampling_us))
-                for step in self._offer(system, sampler):
+                for step in self._offer(self._urls(system, baseline), sampler):
                     steps.append(step)  # noqa: PERF402  # extend() promises nothing of what came before an error
         except WorldError as error:
             unreachable = str(error)
@@ -118,29 +125,65 @@ class Conduct:
         if entry := self.environment.entries.get(self.planned.component.id):
             reach(entry, self.environment.tls_names)
             return None
+        emulated = self.environment.components[self.planned.component.id]
+        if self._profile.scaling is not None:
+            emulated = scaled(
+                emulated, self._profile.scaling, Fraction(self.planned.key["inputs"]["factors"]["compression"])
+            )
+        return self._start(stack, emulated)
+
+    def _stand_up_baseline(self, stack: ExitStack) -> RunningSystem | None:
+        """The emulated baseline that a regression test takes turns with; None where there is none, or a real one."""
+        emulated = self.environment.baselines.get(self.planned.component.id)
+        if self._profile.comparison is None or emulated is None or self.environment.entries:
+            return None
+        return self._start(stack, emulated)
+
+    def _start(self, stack: ExitStack, emulated: Emulated) -> RunningSystem:
         paths = sorted({parted(label)[0] for label in self._target})
-        return stack.enter_context(
-            start_system(specs_for_test(self.programme, self.environment, self.planned.component, paths))
-        )
+        specs = specs_for_test(self.programme, self.environment, self.planned.component, paths, emulated)
+        return stack.enter_context(start_system(specs))
 
     @property
     def _target(self) -> dict[str, int]:
         target: dict[str, int] = self.planned.key["inputs"]["volumes"]["messages"]
         return target
 
-    def _offer(self, system: RunningSystem | None, sampler: Sampler) -> Iterator[Step]:
+    def _urls(self, system: RunningSystem | None, baseline: RunningSystem | None) -> dict[Part, str]:
+        """Where each part of the test is offered; a part that is not in it has nowhere to go."""
+        name = self.planned.component.id
+        entry = system[name].url if system else self.environment.entries[name]
+        old = baseline[name].url if baseline else self.environment.baseline_entries.get(name, "")
+        return {part: old if part is Part.BASELINE else entry for part in Part}
+
+    def _offer(self, urls: Mapping[Part, str], sampler: Sampler) -> Iterator[Step]:
         """Each step once it is over, so that a system that is gone at the next one takes no row with it."""
-        url = system[self.planned.component.id].url if system else self.environment.entries[self.planned.component.id]
-        first = 0
-        for index, multiple in enumerate(multiples(self._profile)):
-            arrivals = arrivals_of(self.planned.key, multiple=multiple, step=index)
+        first, taken = 0, list[Taken]()
+        while (turn := next_turn(self._profile, taken)) is not None:
+            if not urls[turn.part]:  # nothing to compare with: today's runs are kept for a comparison with other days
+                taken.append(Taken(part=turn.part, step=_NOT_OFFERED))
+                continue
+            arrivals = self._arrivals(turn)
             if not len(arrivals):
-                raise WorldError(f"{self.planned.test}: no message to offer at {multiple} of the target volume")
-            injection = self._inject(arrivals, first, url, sampler, index)
-            yield Step(multiple=multiple, first=first, arrivals=arrivals, injection=injection)
+                raise WorldError(f"{self.planned.test}: no message to offer at {turn.multiple} of the target volume")
+            injection = self._inject(arrivals, first, urls[turn.part], sampler, len(taken))
+            yield Step(turn=turn, first=first, arrivals=arrivals, injection=injection)
             first += len(arrivals)
-            if self._profile.type is TestType.STRESS and not is_carried(injection, self._profile):
-                return
+            taken.append(Taken(part=turn.part, step=came_of(turn, injection, self._profile)))
+
+    def _arrivals(self, turn: Turn) -> Arrivals:
+        """What is offered in a turn: of a baseline's, those messages alone that are compared."""
+        arrivals = arrivals_of(self.planned.key, multiple=turn.multiple, step=turn.stream)
+        if turn.part is not Part.BASELINE:
+            return arrivals
+        compared = set(self.planned.key["inputs"]["baseline"]["messages"])
+        kept = np.array([label in compared for label in arrivals.labels], dtype=bool)[arrivals.label]
+        return replace(
+            arrivals,
+            offset_us=arrivals.offset_us[kept],
+            label=arrivals.label[kept],
+            device=arrivals.device[kept],
+        )
 
     def _inject(self, arrivals: Arrivals, first: int, url: str, sampler: Sampler, index: int) -> Injection:
         parts = [parted(label) for label in arrivals.labels]
@@ -151,7 +194,7 @@ class Conduct:
             path=paths,
             srv=srvs,
             kind=kinds,
-            device=[f"{device:016x}" for device in arrivals.device.tolist()],
+            device=_devices(arrivals),
         )
         target = Target(
             urls=dict.fromkeys(load.paths, url),
@@ -191,9 +234,10 @@ class Conduct:
             "lateness_limit_us": profile.lateness,
             "sampling_interval_us": self._sampling_us,
             "target": {"messages": sum(len(step.arrivals) for step in steps)},
-            "steps": [step.as_json() for step in steps] if profile.type is TestType.STRESS else [],
-            "step_latency_us": profile.step_latency or 0,
-            "step_answered_ppm": profile.step_answered.value if profile.step_answered else 0,
+            "definition": planned.key["inputs"]["test"]["definition"],
+            "released": sum(released_messages(planned.key).values()),
+            "compared": list(planned.key["inputs"].get("baseline", {}).get("messages", ())),
+            "steps": [step.as_json() for step in steps] if is_adaptive(profile) else [],
             "injector": {
                 "kind": planned.key["inputs"]["injector"],
                 "steps": [dict(s.injection.summary) for s in steps],
@@ -261,33 +305,62 @@ def _messages(programme: Programme, steps: Sequence[Arrivals]) -> dict[str, Any]
 
 
 def _described(programme: Programme, arrivals: Arrivals) -> dict[str, NDArray[Any]]:
-    """Each message's path, SRV, kind, traffic, device and expected outcome."""
+    """Each message's path, SRV, kind, traffic, device and expected outcome; an invalid one's traffic is its flaw."""
     traffic = traffic_labels(programme)
     parts = [parted(label) for label in arrivals.labels]
+    flaws = [flaw_of(label) for label in arrivals.labels]
     names = {
         "path": [path for path, _, _ in parts],
         "srv": [srv for _, srv, _ in parts],
         "kind": [kind for _, _, kind in parts],
-        "traffic": [traffic[path, srv] for path, srv, _ in parts],
-        "expect": ["ok"] * len(parts),
+        "traffic": [
+            flaw.value if flaw else traffic[path, srv] for (path, srv, _), flaw in zip(parts, flaws, strict=True)
+        ],
+        "expect": [Expected.ERROR.value if flaw else Expected.OK.value for flaw in flaws],
     }
     taken = {name: np.array(each, dtype=object)[arrivals.label] for name, each in names.items()}
     return taken | {"device": arrivals.device}
 
 
-def is_carried(injection: Injection, profile: Profile) -> bool:
-    """Whether a stress step was carried: 95th percentile of latency and answered share within the step's limits.
+def _devices(arrivals: Arrivals) -> list[str]:
+    """The device of each message by name: of an invalid one, a device that has its flaw."""
+    named = [_NAMED.get(flaw_of(label), _ordinary) for label in arrivals.labels]
+    return [
+        named[label](device) for label, device in zip(arrivals.label.tolist(), arrivals.device.tolist(), strict=True)
+    ]
 
-    The percentile is by nearest rank over all messages offered, and whatever was not answered ranks later than any
-    answer. Whether the step was offered in time is for `tasks.measure` to say.
+
+def _ordinary(number: int) -> str:
+    return f"{number:016x}"
+
+
+_NAMED: dict[Flaw | None, Callable[[int], str]] = {
+    Flaw.UNAUTHORISED_DEVICE: unauthorised_device,
+    Flaw.UNREACHABLE_DEVICE: unreachable_device,
+}
+
+_NOT_OFFERED = Came(multiple_ppm=0, offered=False, carried=False)
+
+
+def came_of(turn: Turn, injection: Injection, profile: Profile) -> Came:
+    """Whether a step was offered in time, and carried, as its profile says: see `expectations.capacity.step_of`.
+
+    Whatever was not answered ranks later than any answer. A test that does not search carries every step.
     """
-    columns = injection.columns
+    columns, ramp = injection.columns, profile.ramp
     answered = columns["outcome"] == Outcome.OK
-    latency = np.sort(np.where(answered, columns["done_us"] - columns["intended_us"], LATER))
-    p95 = quantile(latency, 950)
-    share_ppm = int(answered.sum()) * 1_000_000 // len(answered)
-    limit = profile.step_answered.value if profile.step_answered else 0
-    return p95 <= (profile.step_latency or LATER) and share_ppm >= limit
+    taken_up = columns["ready_us"] != NEVER
+    return capacity.step_of(
+        int(turn.multiple * MILLION),
+        lateness_us=np.where(taken_up, columns["ready_us"] - columns["intended_us"], LATER),
+        latency_us=np.where(answered, columns["done_us"] - columns["intended_us"], LATER),
+        answered=int(answered.sum()),
+        limits=capacity.Limits(
+            lateness_us=profile.lateness,
+            latency_us=ramp.latency if ramp else LATER,
+            answered_ppm=ramp.answered.value if ramp else 0,
+        ),
+    )
 
 
 def _sampler(system: RunningSystem | None, interval_us: int) -> Sampler:

@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from catalog.declarations import TestType
+from tasks.measures.catch_up import catch_up
 from tasks.measures.drift import growth
 from tasks.measures.messages import LATENESS, answering, offering, service_level
-from tasks.measures.ramp import headroom
+from tasks.measures.negative_path import negative_path
+from tasks.measures.ramp import ramp
+from tasks.measures.regression import compared
 from tasks.measures.resources import COVERAGE, resources
 from tasks.measures.rows import ALL
+from tasks.measures.scaling import scaling
 from tasks.measures.subject import Measure, Run, Tables, prepare
 
 if TYPE_CHECKING:
@@ -23,12 +27,15 @@ __all__ = ["ALL", "COVERAGE", "LATENESS", "measure", "service_level"]
 
 _MEASURES: dict[TestType, tuple[Measure, ...]] = {
     TestType.LOAD: (offering, answering, resources),
-    TestType.STRESS: (offering, headroom),
+    TestType.CATCH_UP: (offering, answering, resources, catch_up),
+    TestType.STRESS: (offering, ramp),
     TestType.SOAK: (offering, answering, resources, growth),
-    TestType.REGRESSION: (offering, answering, resources),
+    TestType.REGRESSION: (offering, compared),
+    TestType.SCALING: (offering, answering, resources, scaling),
+    TestType.NEGATIVE_PATH: (offering, answering, resources, negative_path),
 }
-"""What is measured of each type of test. A stress run mixes loads, so of all its messages together only what was
-offered and how late is measured, and of its steps the headroom."""
+"""What is measured of each type of test. A run that mixes loads is measured step by step: of all its messages together
+only what was offered and how late it was."""
 
 
 def measure(

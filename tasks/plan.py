@@ -27,14 +27,16 @@ from catalog.keys import differences
 from catalog.runs import RunState, TestRun
 from catalog.store import ObjectStore
 from expectations.reliance import Answer, Candidate, Compared, answer, members
-from tasks.arrivals import GENERATOR, offer_of, offered_messages, seed_for
+from tasks.arrivals import GENERATOR, offer_of, offered_messages, released_messages, seed_for
+from tasks.course import highest, rising
+from tasks.labels import parted
 from tasks.stand_up import codecs_beyond, entry_codec
-from tasks.volumes.model import Volume, parted, target_volumes, window_us
+from tasks.volumes.model import Volume, target_volumes, traffic_names, window_us
 
 INJECTOR = "own, open loop"
 
-_OUTSIDE_DEFINITION = {"id", "type", "title", "standing", "source", "arrivals"}
-"""What a profile's definition does not hold in a key: the arrivals' shape stands with what draws them."""
+_OUTSIDE_DEFINITION = {"id", "type", "title", "standing", "source", "arrivals", "outage"}
+"""What a profile's definition does not hold in a key: arrivals' shape and an outage stand apart, by value."""
 
 MOST_MESSAGES = 50_000_000
 """So many messages may one test offer, all its steps together; their rows and columns are held in memory."""
@@ -138,7 +140,7 @@ def plan_tests(
 
 
 def _refuse_too_many(planned: PlannedTest, environment: Environment) -> None:
-    messages = sum(sum(offered_messages(planned.key, multiple=each).values()) for each in multiples(planned.profile))
+    messages = sum(_offered(planned.key, multiple) for multiple in _multiples(planned.profile))
     if messages > MOST_MESSAGES:
         component, kind = planned.component.id, planned.profile.type.value
         raise UsageError(
@@ -147,6 +149,17 @@ def _refuse_too_many(planned: PlannedTest, environment: Environment) -> None:
             remedy=f"Lower the rate of {component!r} or the duration of {kind} tests in environments.yaml, the profile "
             f"{planned.profile.id!r} in tests.yaml, or the forecasts.",
         )
+
+
+def _multiples(profile: Profile) -> list[Fraction]:
+    """What a test offers one after the other, where a search is carried to its top; else its runs, all of them."""
+    if profile.comparison is not None:
+        return [Fraction(1)] * (2 * profile.comparison.runs)
+    return rising(profile.ramp) if profile.ramp else [highest(profile)]
+
+
+def _offered(key: dict[str, Any], multiple: Fraction = Fraction(1)) -> int:
+    return sum(offered_messages(key, multiple=multiple).values()) + sum(released_messages(key).values())
 
 
 def refuse_small_estate(environment: Environment, planned: list[PlannedTest]) -> None:
@@ -166,13 +179,12 @@ def refuse_small_estate(environment: Environment, planned: list[PlannedTest]) ->
 
 
 def _devices_needed(planned: PlannedTest) -> int:
-    offers = (offer_of(planned.key, multiple=each) for each in multiples(planned.profile))
-    return max(sum(each.devices_needed.values()) for each in offers)
+    return sum(offer_of(planned.key, multiple=highest(planned.profile)).devices_needed.values())
 
 
 def _load(planned: PlannedTest) -> str:
-    us, highest = planned.key["inputs"]["offered_us"], max(multiples(planned.profile))
-    rate = decimal(planned.messages * highest * 1_000_000 / us)
+    most = _offered(planned.key, highest(planned.profile))
+    rate = decimal(Fraction(most * 1_000_000, planned.key["inputs"]["offered_us"]))
     return f"{planned.test} offers {rate} messages a second, each for up to {planned.profile.timeout:,} µs"
 
 
@@ -228,11 +240,6 @@ def decimal(factor: Fraction) -> str:
     return format(wide.normalize(value), "f")
 
 
-def multiples(profile: Profile) -> tuple[Fraction, ...]:
-    """The multiples of its target volume that a test offers one after the other: one, but for a rising one."""
-    return tuple(Fraction(step) for step in profile.steps) or (Fraction(1),)
-
-
 def offered_us(environment: Environment, profile: Profile) -> int:
     """How long a test's load (for stress: each step of it) is offered in this environment, in microseconds."""
     return environment.durations.get(profile.type, profile.duration)
@@ -260,7 +267,7 @@ def execution_key(
                 "role": component.role,
                 "type": profile.type.value,
                 "name": profile.id,
-                "definition": profile.model_dump(mode="json", exclude=_OUTSIDE_DEFINITION),
+                "definition": profile.model_dump(mode="json", exclude=_OUTSIDE_DEFINITION, exclude_none=True),
             },
             "components": _components(programme, phase, component),
             "interfaces": {
@@ -290,7 +297,35 @@ def execution_key(
                 "estate": environment.estate,
                 "hold_us": profile.timeout,
             },
+            **_outage(programme, profile),
+            **_compared(programme, environment, component, profile, target),
         },
+    }
+
+
+def _outage(programme: Programme, profile: Profile) -> dict[str, Any]:
+    """The outage whose queued demand a catch-up test releases, by value."""
+    declared = next((each for each in programme.volumes.catch_up if each.id == profile.outage), None)
+    if declared is None:
+        return {}
+    kept = programme.assumption(declared.kept).value
+    return {"outage": {"length_us": declared.outage, "kept": decimal(Fraction(kept))}}
+
+
+def _compared(
+    programme: Programme, environment: Environment, component: Component, profile: Profile, target: dict[str, int]
+) -> dict[str, Any]:
+    """What a regression test compares: the baseline, and those messages of which all the traffic is compared."""
+    if profile.comparison is None:
+        return {}
+    traffic, names = traffic_names(programme), set(profile.comparison.traffic)
+    emulated = environment.baselines.get(component.id)
+    return {
+        "baseline": {
+            "emulation": emulated.model_dump(mode="json") if emulated else None,
+            "entry": environment.baseline_entries.get(component.id),
+            "messages": sorted(label for label in target if traffic[parted(label)[:2]] <= names),
+        }
     }
 
 
@@ -345,7 +380,7 @@ def _planned(
         plan=plan,
         profile=profile,
         component=component,
-        messages=sum(offered_messages(key).values()),
+        messages=_offered(key),
         key=key,
         key_digest=document_digest(key),
     )

@@ -2,9 +2,21 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
-from catalog.declarations import CohortOfMeters, Component, Emulated, Environment, MessagePath, Programme, Protocol
+from catalog.declarations import (
+    CapacityPlan,
+    CohortOfMeters,
+    Component,
+    Emulated,
+    Environment,
+    MessagePath,
+    Programme,
+    Protocol,
+)
+from catalog.declarations import Scaling as Change
 from tasks.codecs import Flaw
 from tasks.emulate.spec import (
     ComponentSpec,
@@ -24,11 +36,16 @@ STAND_INS = "stand-ins"
 
 
 def specs_for_test(
-    programme: Programme, environment: Environment, component: Component, paths: Iterable[str]
+    programme: Programme,
+    environment: Environment,
+    component: Component,
+    paths: Iterable[str],
+    emulated: Emulated | None = None,
 ) -> list[ComponentSpec]:
     """The processes for a test of one component: itself as declared, and stand-ins for the next hop of each path.
 
-    A process of stand-ins speaks one codec, so there is one for each codec that the next hops speak.
+    `emulated`: in place of what the environment declares. A process of stand-ins speaks one codec, so there is one for
+    each codec that the next hops speak.
     """
     beyond = codecs_beyond(programme, component, paths)
     codecs = {path: codec for path, codec in beyond.items() if codec}
@@ -41,7 +58,7 @@ def specs_for_test(
         routes={path: _stand_ins(codec) if codec else None for path, codec in beyond.items()},
         next_codec=codecs,
         seed=environment.seed,
-        emulated=environment.components[component.id],
+        emulated=emulated or environment.components[component.id],
     )
     return [
         under_test,
@@ -50,6 +67,20 @@ def specs_for_test(
             for codec, served in by_codec.items()
         ),
     ]
+
+
+def scaled(emulated: Emulated, plan: CapacityPlan, compression: Fraction) -> Emulated:
+    """The component with the capacity that a test of scaling gives it, at instants of the compressed test."""
+    changes = [
+        Change(at=max(1, round(each.at / compression)), workers=_workers(emulated, each.capacity))
+        for each in (plan.added, plan.removed)
+    ]
+    begins_with = _workers(emulated, plan.begins_with)
+    return emulated.model_copy(update={"workers": begins_with, "scaling": tuple(changes)})
+
+
+def _workers(emulated: Emulated, capacity: Decimal) -> int:
+    return max(1, round(emulated.workers * capacity))
 
 
 def specs_for_system(programme: Programme, environment: Environment, phase: str) -> list[ComponentSpec]:

@@ -6,6 +6,7 @@ Pure: where a declaration stands is known to `catalog.reading`.
 from collections.abc import Iterator
 
 from catalog.agreement.bounds import bound_disagreements
+from catalog.agreement.conduct import conduct_disagreements
 from catalog.agreement.days import day_disagreements
 from catalog.agreement.environments import environment_disagreements
 from catalog.agreement.forecasts import forecast_disagreements
@@ -30,5 +31,6 @@ def disagreements(declared: Declarations) -> Iterator[Disagreement]:
     yield from forecast_disagreements(declared)
     yield from requirement_disagreements(declared)
     yield from plan_disagreements(declared)
+    yield from conduct_disagreements(declared)
     yield from environment_disagreements(declared)
     yield from bound_disagreements(declared)

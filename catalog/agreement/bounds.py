@@ -27,11 +27,6 @@ def _profile(address: Address, profile: Profile) -> Iterator[Disagreement]:
     yield from _duration("tests.yaml", (*address, "duration"), profile.duration)
     if profile.timeout > LONGEST_US:
         yield _at("tests.yaml", (*address, "timeout"), "timeout-long", "expected 31 d or less", _UNIT)
-    for index, step in enumerate(profile.steps):
-        if step > STEPS[1] or 0 < step < STEPS[0]:
-            message = f"expected a multiple of the target volume from {STEPS[0]} to {STEPS[1]}, found {step:f}"
-            place = (*address, "steps", index)
-            yield _at("tests.yaml", place, "step-impossible", message, "2 is twice the target volume")
 
 
 def _environment(address: Address, environment: Environment) -> Iterator[Disagreement]:

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from catalog.agreement.emulation import EmulationFault, emulation_faults
 from catalog.agreement.material import Declarations, Disagreement, unknown
-from catalog.declarations import ComponentScope, Environment, EnvironmentKind, TestType
+from catalog.declarations import ComponentScope, Emulated, Environment, EnvironmentKind, TestType
 from catalog.places import Address
 from catalog.variants import filled_in
 
@@ -24,9 +24,9 @@ def environment_disagreements(declared: Declarations) -> Iterator[Disagreement]:
         yield from _durations(declared, position, environment)
         yield from _entries(position, environment)
         yield from _numbers(position, environment, full.get(environment.id, environment))
-        for name, fault in _emulation_faults(environment, full):
-            stands = fault.field in environment.components[name].model_fields_set
-            below = (position, "components", name, *fault.address) if stands else (position, "components", name)
+        for field, name, fault in _emulation_faults(environment, full):
+            stands = fault.field in getattr(environment, field)[name].model_fields_set
+            below = (position, field, name, *fault.address) if stands else (position, field, name)
             yield _at(below, fault.code, fault.message, fault.hint, at_key=not stands)
         yield from _identity(position, environment, full.get(environment.id, environment))
         for (code, subject), message in lacking.get(environment.id, {}).items():
@@ -57,6 +57,8 @@ def _component_names(declared: Declarations, position: int, environment: Environ
         ("rates", environment.rates.keys() - {DEFAULT_RATE}),
         ("components", environment.components.keys()),
         ("entries", environment.entries.keys()),
+        ("baselines", environment.baselines.keys()),
+        ("baseline_entries", environment.baseline_entries.keys()),
     ):
         for name in sorted(names):
             address = ("environments", position, field, name)
@@ -75,8 +77,9 @@ def _durations(declared: Declarations, position: int, environment: Environment) 
 
 def _entries(position: int, environment: Environment) -> Iterator[Disagreement]:
     """Entries that no connection can be opened to, or that hold a secret."""
-    for name, url in environment.entries.items():
-        place = (position, "entries", name)
+    entries = [("entries", *each) for each in environment.entries.items()]
+    for field, name, url in [*entries, *(("baseline_entries", *each) for each in environment.baseline_entries.items())]:
+        place = (position, field, name)
         try:
             parts = urlsplit(url)
             host, port, secret = parts.hostname, parts.port, "@" in parts.netloc
@@ -101,13 +104,17 @@ def _numbers(position: int, environment: Environment, full: Environment) -> Iter
         yield _at((position, field), "connections-limit", message)
 
 
-def _emulation_faults(environment: Environment, full: dict[str, Environment]) -> Iterator[tuple[str, EmulationFault]]:
+def _emulation_faults(
+    environment: Environment, full: dict[str, Environment]
+) -> Iterator[tuple[str, str, EmulationFault]]:
     """What cannot be so in the components that an environment states, filled in, and is not said of what it extends."""
     below = full.get(environment.extends or "")
-    for name in environment.components:
-        known = set(emulation_faults(below.components[name])) if below and name in below.components else set()
-        stated = full.get(environment.id, environment).components[name]
-        yield from ((name, fault) for fault in emulation_faults(stated) if fault not in known)
+    for field in ("components", "baselines"):
+        inherited: dict[str, Emulated] = getattr(below, field) if below else {}
+        for name in getattr(environment, field):
+            known = set(emulation_faults(inherited[name])) if name in inherited else set()
+            stated = getattr(full.get(environment.id, environment), field)[name]
+            yield from ((field, name, fault) for fault in emulation_faults(stated) if fault not in known)
 
 
 def _identity(position: int, environment: Environment, full: Environment) -> Iterator[Disagreement]:
@@ -128,8 +135,17 @@ def _lacking(declared: Declarations, environment: Environment) -> Iterator[tuple
     for name in tested:
         if name not in environment.components:
             yield ("emulation-missing", name), f"'{environment.id}' does not say how the component '{name}' is emulated"
+    for name in sorted(_compared(declared) - environment.baselines.keys()):
+        message = f"'{environment.id}' has no baseline of the component '{name}', whose regression is tested"
+        yield ("baseline-missing", name), message
     if DEFAULT_RATE not in environment.rates:
         yield ("rate-missing", DEFAULT_RATE), f"'{environment.id}' has no rate factor '{DEFAULT_RATE}'"
+
+
+def _compared(declared: Declarations) -> set[str]:
+    """The components that a regression test is planned for."""
+    regression = {profile.id for profile in declared.tests.profiles if profile.type is TestType.REGRESSION}
+    return {plan.component for plan in declared.tests.plans if regression & set(plan.tests)}
 
 
 def _planned_types(declared: Declarations) -> set[TestType]:

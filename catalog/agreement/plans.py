@@ -1,24 +1,18 @@
 """Test profiles and plans: every tested component of a phase is planned for, by its own provider, with real traffic."""
 
 from collections.abc import Iterator
-from decimal import Decimal
-from itertools import pairwise
 
 from catalog.agreement.material import Declarations, Disagreement, unknown, unknown_any
 from catalog.agreement.paths import ROLE
-from catalog.agreement.requirements import WHOLE_PPM
-from catalog.declarations import ArrivalProcess, ComponentScope, Profile, TestPlan, TestType
+from catalog.declarations import ArrivalProcess, ComponentScope, Profile, TestPlan
 from catalog.places import Address
-from catalog.quantities import Unit
 from catalog.routes import routes
 
 
 def plan_disagreements(declared: Declarations) -> Iterator[Disagreement]:
     """Everything that is wrong with tests.yaml, and components that it forgets."""
     for position, profile in enumerate(declared.tests.profiles):
-        yield from _stress(position, profile)
         yield from _bursts(position, profile)
-        yield from _limits(position, profile)
     yield from _names(declared)
     yield from _subjects(declared)
     yield from _same_test(declared)
@@ -27,20 +21,6 @@ def plan_disagreements(declared: Declarations) -> Iterator[Disagreement]:
 
 def _at(address: Address, code: str, message: str, hint: str = "") -> Disagreement:
     return Disagreement(file="tests.yaml", address=address, code=code, message=message, hint=hint)
-
-
-def _stress(position: int, profile: Profile) -> Iterator[Disagreement]:
-    """A stress profile has steps and what carrying one means; no other profile has."""
-    fields = ("steps", "step_latency", "step_answered")
-    given = [name for name in fields if getattr(profile, name) not in ((), None)]
-    if profile.type is TestType.STRESS:
-        for name in fields:
-            if name not in given:
-                yield _at(("profiles", position), "stress-incomplete", f"a stress profile needs '{name}'")
-    else:
-        for name in given:
-            message = f"'{name}' belongs to stress profiles only, not to {profile.type}"
-            yield _at(("profiles", position, name), "stress-misplaced", message, "remove it")
 
 
 def _bursts(position: int, profile: Profile) -> Iterator[Disagreement]:
@@ -60,20 +40,6 @@ def _bursts(position: int, profile: Profile) -> Iterator[Disagreement]:
     if shape.burst is not None and shape.burst > profile.duration:
         message = "longer than the test: no burst would be spread as declared"
         yield _at((*address, "burst"), "burst-long", message, "give a time shorter than 'duration'")
-
-
-def _limits(position: int, profile: Profile) -> Iterator[Disagreement]:
-    for index, (before, step) in enumerate(pairwise((Decimal(0), *profile.steps))):
-        if step <= before:
-            message = f"expected a step above {before}, found {step}"
-            yield _at(("profiles", position, "steps", index), "steps-not-rising", message)
-    if profile.step_latency is not None and profile.timeout < profile.step_latency:
-        message = "shorter than step_latency: answers that carry the step would count as timeouts"
-        yield _at(("profiles", position, "timeout"), "timeout-short", message)
-    answered = profile.step_answered
-    if answered is not None and not (answered.unit is Unit.PARTS_PER_MILLION and 0 < answered.value <= WHOLE_PPM):
-        message = "expected a share above nothing and up to 100 %"
-        yield _at(("profiles", position, "step_answered"), "share-impossible", message)
 
 
 def _names(declared: Declarations) -> Iterator[Disagreement]:

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 from catalog.agreement.material import Declarations, Disagreement, unknown_any
 from catalog.agreement.paths import ROLE
-from catalog.declarations import METRICS, ComponentScope, Metric, Requirement, TestType
+from catalog.declarations import MEASURED_BY, METRICS, MIXED, ComponentScope, Metric, Requirement, TestType
 from catalog.hints import did_you_mean, listed
 from catalog.quantities import Unit
 from catalog.routes import routes
+from catalog.shown import shown
 
 WHOLE_PPM = 1_000_000
 _SHARES = (Metric.ANSWERED_SHARE, Metric.SERVICE_LEVEL)
@@ -31,6 +32,7 @@ def requirement_disagreements(declared: Declarations) -> Iterator[Disagreement]:
         yield from _limit(position, requirement)
         yield from _within(position, requirement)
         yield from _types(position, requirement)
+        yield from _cleared(declared, position, requirement)
         yield from _unmeasured(position, requirement, passed, groups)
     yield from _forgotten(declared)
 
@@ -63,12 +65,29 @@ def _within(position: int, requirement: Requirement) -> Iterator[Disagreement]:
 
 
 def _types(position: int, requirement: Requirement) -> Iterator[Disagreement]:
-    if requirement.metric is not Metric.HEADROOM:
-        return
+    """Metrics that only one type of test measures, and types that measure only what is theirs."""
+    metric = requirement.metric
     for index, kind in enumerate(requirement.scope.types):
-        if kind is not TestType.STRESS:
-            message = f"headroom is measured by stress tests only, not by {kind}"
-            yield _at(position, ("scope", "types", index), "headroom-type", message)
+        address = ("scope", "types", index)
+        if metric in MEASURED_BY:
+            if kind is not MEASURED_BY[metric]:
+                message = f"{metric} is measured by {MEASURED_BY[metric]} tests only, not by {kind}"
+                yield _at(position, address, "metric-type", message, f"write '{MEASURED_BY[metric]}'")
+        elif kind in MIXED and metric is not Metric.OFFERED:
+            told = listed([each for each, its in MEASURED_BY.items() if its is kind])
+            message = f"{kind} tests mix several loads, so {metric} of all their messages says nothing"
+            yield _at(position, address, "metric-type", message, f"leave '{kind}' out; it measures {told}")
+
+
+def _cleared(declared: Declarations, position: int, requirement: Requirement) -> Iterator[Disagreement]:
+    """A limit on the time to drain is what the volume model computes rates for."""
+    if requirement.metric is not Metric.DRAIN_TIME or requirement.limit.unit is not Unit.MICROSECONDS:
+        return
+    outages = {profile.outage for profile in declared.tests.profiles if profile.type is TestType.CATCH_UP}
+    for each in declared.volumes.catch_up:
+        if each.id in outages and each.cleared_within != requirement.limit.value:
+            message = f"volumes.yaml clears the demand of '{each.id}' within {shown(each.cleared_within, 'us')}"
+            yield _at(position, ("limit",), "catch-up-differs", message, "give the same time in both")
 
 
 def _unmeasured(

@@ -12,6 +12,7 @@ from tasks.codecs.message import (
     Reply,
     Writer,
     unauthorised_device,
+    unreachable_device,
 )
 from tasks.codecs.plain import Plain
 
@@ -28,6 +29,7 @@ __all__ = [
     "Writer",
     "codec_named",
     "unauthorised_device",
+    "unreachable_device",
 ]
 
 CODECS: dict[str, Codec] = {codec.name: codec for codec in (Duis(), Plain())}

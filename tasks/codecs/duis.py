@@ -23,7 +23,7 @@ _COUNTER_LIMIT = 2**64  # RequestID counters are unsigned 64-bit
 _DONE, _ACKNOWLEDGED = "I0", "I99"
 # Listed in the schema without meaning: which is which is the emulation's choice.
 _FAILED, _UNAVAILABLE = "E30", "E20"
-_UNKNOWN_SRV, _UNAUTHORISED = "E1", "E4"
+_UNKNOWN_SRV, _UNAUTHORISED, _UNREACHABLE = "E1", "E4", "E21"
 
 _SCANNED = 16_384  # bytes at the front of a document in which its header must lie
 _EUI64 = re.compile(r"[0-9A-F]{2}(?:-[0-9A-F]{2}){7}")
@@ -199,6 +199,8 @@ def _code(reply: Reply) -> str:
             return _UNKNOWN_SRV
         case Reply.UNAUTHORISED_DEVICE:
             return _UNAUTHORISED
+        case Reply.UNREACHABLE_DEVICE:
+            return _UNREACHABLE
         case _:
             assert_never(reply)
 

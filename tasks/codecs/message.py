@@ -16,8 +16,8 @@ DEFAULT_ORIGINATOR = "service-user"
 UNKNOWN_SRV = "0.0.0"
 """The SRV that no system serves: a message of it has the flaw `UNKNOWN_SRV`."""
 
-_UNAUTHORISED = "FF-FF-FF-FF-"
-_UNAUTHORISED_DEVICES = 2**32
+_UNAUTHORISED, _UNREACHABLE = "FF-FF-FF-FF-", "FF-FF-FF-FE-"
+_DEVICES_KEPT = 2**32
 
 
 class MessageError(ValueError):
@@ -36,6 +36,7 @@ class Flaw(StrEnum):
 
     UNKNOWN_SRV = "unknown-srv"
     UNAUTHORISED_DEVICE = "unauthorised-device"
+    UNREACHABLE_DEVICE = "unreachable-device"
 
 
 def unauthorised_device(number: int) -> str:
@@ -43,8 +44,17 @@ def unauthorised_device(number: int) -> str:
 
     Its EUI-64 has the group bit set, which IEEE gives to no single device: it is no manufacturer's and no derived one.
     """
-    digits = f"{number % _UNAUTHORISED_DEVICES:08X}"
-    return _UNAUTHORISED + "-".join(digits[at : at + 2] for at in range(0, 8, 2))
+    return _kept(_UNAUTHORISED, number)
+
+
+def unreachable_device(number: int) -> str:
+    """A device that no command reaches, one for each of 2^32 numbers, told as `unauthorised_device` is."""
+    return _kept(_UNREACHABLE, number)
+
+
+def _kept(front: str, number: int) -> str:
+    digits = f"{number % _DEVICES_KEPT:08X}"
+    return front + "-".join(digits[at : at + 2] for at in range(0, 8, 2))
 
 
 class Reply(Enum):
@@ -56,6 +66,7 @@ class Reply(Enum):
     """The next hop refused, broke off or made no sense."""
     UNKNOWN_SRV = "unknown SRV"
     UNAUTHORISED_DEVICE = "unauthorised device"
+    UNREACHABLE_DEVICE = "unreachable device"
 
     @classmethod
     def to(cls, flaw: Flaw) -> "Reply":
@@ -65,6 +76,8 @@ class Reply(Enum):
                 return cls.UNKNOWN_SRV
             case Flaw.UNAUTHORISED_DEVICE:
                 return cls.UNAUTHORISED_DEVICE
+            case Flaw.UNREACHABLE_DEVICE:
+                return cls.UNREACHABLE_DEVICE
             case _:
                 assert_never(flaw)
 
@@ -84,15 +97,19 @@ class Message:
         """What is wrong with it, told by its SRV and then its device; None for a message that is right."""
         if self.srv == UNKNOWN_SRV:
             return Flaw.UNKNOWN_SRV
-        return Flaw.UNAUTHORISED_DEVICE if self.device.startswith(_UNAUTHORISED) else None
+        if self.device.startswith(_UNAUTHORISED):
+            return Flaw.UNAUTHORISED_DEVICE
+        return Flaw.UNREACHABLE_DEVICE if self.device.startswith(_UNREACHABLE) else None
 
     def flawed(self, flaw: Flaw) -> "Message":
-        """The same message with that flaw; an unauthorised device takes its number from the counter."""
+        """The same message with that flaw; a device that has it takes its number from the counter."""
         match flaw:
             case Flaw.UNKNOWN_SRV:
                 return replace(self, srv=UNKNOWN_SRV)
             case Flaw.UNAUTHORISED_DEVICE:
                 return replace(self, device=unauthorised_device(self.counter))
+            case Flaw.UNREACHABLE_DEVICE:
+                return replace(self, device=unreachable_device(self.counter))
             case _:
                 assert_never(flaw)
 

@@ -47,7 +47,7 @@ class Plain:
             raise MessageError(f"expected a line of {_FIELDS} fields: {error}") from error
 
     def answer(self, message: Message, reply: Reply) -> tuple[int, bytes]:
-        """200, 500 or 502, 422 or 403 for a flaw, and a line that repeats the counter."""
+        """200, 500 or 502, 422, 403 or 504 for a flaw, and a line that repeats the counter."""
         return _status(reply), f"{reply.value} {message.counter}\n".encode()
 
     def read_answer(self, status: int, body: bytes) -> Answer:  # noqa: ARG002 - the status alone decides
@@ -79,5 +79,7 @@ def _status(reply: Reply) -> int:
             return 422
         case Reply.UNAUTHORISED_DEVICE:
             return 403
+        case Reply.UNREACHABLE_DEVICE:
+            return 504
         case _:
             assert_never(reply)

@@ -40,6 +40,14 @@ def due(shape: ArrivalsShape, counts: Sequence[int], *, window_us: int, seed: in
             assert_never(shape.process)
 
 
+def released(counts: Sequence[int]) -> Iterator[Due]:
+    """Messages that all are due at the start, `counts[label]` of each label, well mixed, in batches of about `LEAF`."""
+    messages = np.array(counts, dtype=np.int64)
+    if messages.any():
+        for offsets, labels in _even(messages, max(1, int(messages.sum())), 0):
+            yield np.zeros_like(offsets), labels
+
+
 # --- parts ------------------------------------------------------------------------------------------------------------
 
 

@@ -222,7 +222,7 @@ def _ending(reply: Reply) -> Ending:
             return Ending.ANSWERED
         case Reply.FAILED | Reply.UNAVAILABLE:
             return Ending.FAILED
-        case Reply.UNKNOWN_SRV | Reply.UNAUTHORISED_DEVICE:
+        case Reply.UNKNOWN_SRV | Reply.UNAUTHORISED_DEVICE | Reply.UNREACHABLE_DEVICE:
             return Ending.INVALID
         case _:
             assert_never(reply)

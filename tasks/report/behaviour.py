@@ -103,9 +103,9 @@ def _limit(context: Context, test: Row, metric: Metric) -> Figure | None:
 
 def _step_limit(context: Context, test: Row) -> Figure | None:
     profile = context.profile(test["name"])
-    if profile is None or profile.step_latency is None:
+    if profile is None or profile.ramp is None:
         return None
-    return context.declared(f"conduct/{profile.id}/step-latency", profile.step_latency, "us")
+    return context.declared(f"conduct/{profile.id}/ramp/latency", profile.ramp.latency, "us")
 
 
 def _span(rows: Sequence[Row], column: str, unit: str, name: str) -> str:

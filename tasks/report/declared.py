@@ -1,9 +1,22 @@
 """The report's sections on what was declared: volumes, assumptions, requirements, scope, conduct and exit criteria."""
 
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
-from catalog.declarations import METRICS, Assumption, CriterionKind, EnvironmentKind, Requirement
+from pydantic import BaseModel
+
+from catalog.declarations import (
+    CONDUCT,
+    METRICS,
+    Assumption,
+    CriterionKind,
+    EnvironmentKind,
+    Profile,
+    Requirement,
+    TestType,
+)
+from catalog.quantities import Quantity
 from expectations.exit_criteria import Held, assumptions_in_use, exclusions_in_force, hold_criteria, plans_in_force
 from tasks.report.context import Context, shown
 from tasks.report.figures import Figure, Parts, decimal_text
@@ -85,14 +98,58 @@ def conduct(context: Context) -> list[dict[str, Any]]:
                 field: context.declared(f"conduct/{profile.id}/{field}", getattr(profile, field), unit)
                 for field, unit in (("duration", "us"), ("timeout", "us"), ("lateness", "us"), ("blocks", "count"))
             },
-            "steps": [
-                context.declared(f"conduct/{profile.id}/step/{index}", decimal_text(step), "times")
-                for index, step in enumerate(profile.steps, 1)
-            ],
+            "a_part": A_PART.get(profile.type, ""),
+            "needs": _needs(context, profile),
         }
         for profile in context.programme.tests.profiles
         if profile.id in planned
     ]
+
+
+def _needs(context: Context, profile: Profile) -> list[dict[str, Any]]:
+    """What this type of test alone needs, each value under the words that lead to it."""
+    field = CONDUCT.get(profile.type)
+    if field is None:
+        return []
+    found = _values(getattr(profile, field), (field,))
+    return [
+        {"label": " ".join(path[1:] or path).replace("_", " "), "value": _need(context, profile, path, *each)}
+        for path, each in found
+    ]
+
+
+def _need(context: Context, profile: Profile, path: tuple[str, ...], value: int | str, unit: str) -> Figure:
+    name = "/".join(("conduct", profile.id, *path)).replace("_", "-")
+    return context.declared(name, value, unit, text=str(value) if unit == "text" else "")
+
+
+def _values(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], tuple[int | str, str]]]:
+    """The numbers below a declared value, each with its unit, and the path to it; texts stand as they are."""
+    match value:
+        case BaseModel() if not isinstance(value, Quantity):
+            for name in type(value).model_fields:
+                yield from _values(getattr(value, name), (*path, name))
+        case dict():
+            for name, each in value.items():
+                yield from _values(each, (*path, str(name)))
+        case tuple():
+            yield path, (", ".join(map(str, value)), "text")
+        case Quantity():
+            yield path, (value.value, str(value.unit))
+        case Decimal():
+            yield path, (decimal_text(value), "times")
+        case int():
+            is_duration = path[-1] in _DURATIONS
+            yield path, (value, "us" if is_duration else "count")
+        case _:
+            yield path, (str(value), "text")
+
+
+A_PART = {TestType.STRESS: "a step", TestType.REGRESSION: "a run"}
+"""Of what a duration is declared, where it is not the whole test's."""
+
+_DURATIONS = ("latency", "at")
+"""Of the fields that `_values` meets, those that hold microseconds."""
 
 
 def exit_criteria(context: Context) -> list[dict[str, Any]]:

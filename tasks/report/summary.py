@@ -8,6 +8,7 @@ from typing import Any
 from catalog.declarations import EnvironmentKind, Standing, TestType
 from expectations.exit_criteria import exclusions_in_force, numbers_in_use
 from tasks.report.context import Context, Row, standing_run
+from tasks.report.declared import A_PART
 from tasks.report.figures import Figure, Parts, decimal_text
 from tasks.report.testing import TARGET
 
@@ -77,7 +78,7 @@ def stamp(context: Context) -> dict[str, Any] | None:
                 "name": name,
                 "declared": context.declared(f"conduct/{name}/duration", profile.duration, "us"),
                 "conducted": context.declared(f"rehearsal/duration/{kind}", environment.durations[kind], "us"),
-                "each_step": kind is TestType.STRESS,
+                "a_part": A_PART.get(kind, ""),
             }
             for name, kind in planned.items()
             if kind in environment.durations and (profile := context.profile(name))

@@ -17,6 +17,7 @@ from catalog.declarations import (
     SrvGroup,
     minute_of,
 )
+from tasks.labels import labelled
 from tasks.volumes.days import Calendar, Day
 from tasks.volumes.spread import Weights, in_window, minute_weights, period_weights, whole
 from tasks.volumes.streams import Part, Stream, declared_values, passing, streams
@@ -181,33 +182,31 @@ def target_volumes(programme: Programme, volumes: list[Volume], component: str) 
     target: dict[str, int] = defaultdict(int)
     for row in volumes:
         if row.component == component and row.period in window and row.kind in OFFERED:
-            target[f"{row.path}|{row.srv}|{row.kind}"] += row.messages
+            target[labelled(row.path, row.srv, row.kind)] += row.messages
     return dict(target)
 
 
-def parted(label: str) -> tuple[str, str, str]:
-    """Path, SRV and kind out of a label of `target_volumes`; only an SRV may have a bar in it."""
-    path, _, rest = label.partition("|")
-    srv, _, kind = rest.rpartition("|")
-    return path, srv, kind
+def traffic_names(programme: Programme) -> dict[tuple[str, str], set[str]]:
+    """(path, SRV) to the names that its messages' traffic has, such as migration or BAU.
 
-
-def traffic_labels(programme: Programme) -> dict[tuple[str, str], str]:
-    """(path, SRV) to the label that its messages carry, such as migration or BAU.
-
-    The volume model does not split a path's SRV by traffic, so where several traffics share one, all are named.
+    The volume model does not split a path's SRV by traffic, so several traffics may share one.
     """
-    labels: dict[tuple[str, str], set[str]] = defaultdict(set)
+    names: dict[tuple[str, str], set[str]] = defaultdict(set)
     srvs = {group.id: [weighted.srv for weighted in group.srvs] for group in programme.volumes.groups}
     for traffic in programme.volumes.traffic:
         for srv in (srv for group in traffic.groups for srv in srvs[group]):
-            labels[traffic.path, srv].add(traffic.traffic)
+            names[traffic.path, srv].add(traffic.traffic)
         for brought in traffic.brings:
-            labels[brought.path, brought.message].add(traffic.traffic)
+            names[brought.path, brought.message].add(traffic.traffic)
     if migration := programme.volumes.migration:
         for step in migration.steps:
-            labels[step.path, step.message].add(migration.traffic)
-    return {place: " + ".join(sorted(found)) for place, found in labels.items()}
+            names[step.path, step.message].add(migration.traffic)
+    return dict(names)
+
+
+def traffic_labels(programme: Programme) -> dict[tuple[str, str], str]:
+    """(path, SRV) to the label that its messages carry: where several traffics share one, all are named."""
+    return {place: " + ".join(sorted(found)) for place, found in traffic_names(programme).items()}
 
 
 def _messages_a_day(programme: Programme, stream: Stream, weights: Weights) -> dict[_Cell, int]:

@@ -28,6 +28,19 @@ def entry(url: str) -> Edit:
     return ("environments.yaml", "    seed: ", f"    entries: {{orders: ▶'{url}'}}\n    seed: ")
 
 
+def conducted(profile: str, mark: str = "") -> Edit:
+    """One more profile, which no plan has."""
+    below = (
+        "title: X\n    duration: 4 h\n    timeout: 10 s\n    lateness: 100 ms\n    standing: agreed\n    source: x\n"
+    )
+    return ("tests.yaml", "profiles:\n", f"profiles:\n  - {mark}{profile}\n    {below}")
+
+
+def scaling(plan: str) -> Edit:
+    """One more profile of scaling."""
+    return conducted(f"id: more\n    type: scaling\n    scaling: {{load: 1.5, {plan}}}")
+
+
 def assumed(name: str, value: str, unit: str = "times") -> Edit:
     """One more assumption."""
     more = f"- {{id: {name}, title: X, value: {value}, unit: {unit}, {SOURCED}}}\n  - id: evening-share"
@@ -54,6 +67,7 @@ def emulated(behaviour: str) -> Edit:
     return ("environments.yaml", f"{stands}}}", f"{stands}, {behaviour}}}")
 
 
+RAMP = "    ramp: {growth: 2, most: 4, width: 25 %, agreeing: 1, latency: 150 ms, answered: 99 %}\n"
 PHASE = "title: Pilot with invited customers\n    components: [storefront, orders"
 ORDER_HOUSE = "orders: {workers: 6, service: 32 ms"
 SOURCED = "standing: agreed, source: x, owner: x, date: x"
@@ -566,7 +580,29 @@ CASES: list[tuple[str, list[Edit]]] = [
         [("requirements.yaml", "    within: 2 s\n", ""), ("requirements.yaml", "id: answered-", "▶id: answered-")],
     ),
     ("within-misplaced", [("requirements.yaml", "limit: 512 MiB", "limit: 512 MiB\n    within: ▶2 s")]),
-    ("headroom-type", [("requirements.yaml", "types: [stress]", "types: [stress, ▶load]")]),
+    ("metric-type", [("requirements.yaml", "types: [stress]", "types: [stress, ▶load]")]),
+    (
+        "metric-type",
+        [
+            (
+                "requirements.yaml",
+                "[storefront], types: [load, soak], groups: [",
+                "[storefront], types: [load, ▶stress], groups: [",
+            )
+        ],
+    ),
+    (
+        "catch-up-differs",
+        [
+            conducted("id: more\n    type: catch-up\n    outage: one-hour"),
+            (
+                "requirements.yaml",
+                "    metric: headroom\n    limit: 1.5 times",
+                "    metric: drain-time\n    limit: ▶3 h",
+            ),
+            ("requirements.yaml", "types: [stress]", "types: [catch-up]"),
+        ],
+    ),
     (
         "group-unmeasured",
         [
@@ -585,10 +621,19 @@ CASES: list[tuple[str, list[Edit]]] = [
         ],
     ),
     # tests
-    (
-        "stress-incomplete",
-        [("tests.yaml", "    step_answered: 99 %", "   "), ("tests.yaml", "id: stress", "▶id: stress")],
-    ),
+    ("profile-incomplete", [("tests.yaml", RAMP, ""), ("tests.yaml", "id: stress", "▶id: stress")]),
+    ("profile-incomplete", [conducted("id: more\n    type: negative-path\n    invalid: {}", mark="▶")]),
+    ("profile-misplaced", [("tests.yaml", "duration: 4 h", "duration: 4 h\n    outage: ▶an-hour")]),
+    ("ramp-flat", [("tests.yaml", "most: 4", "most: ▶1")]),
+    ("ramp-flat", [("tests.yaml", "growth: 2", "growth: ▶1")]),
+    ("unknown-catch_up", [conducted("id: more\n    type: catch-up\n    outage: ▶an-age")]),
+    ("unknown-traffic", [conducted("id: more\n    type: regression\n    comparison: {traffic: [BAU, ▶sales]}")]),
+    ("scaling-idle", [scaling("begins_with: 1, added: {at: 1 h, capacity: ▶1}, removed: {at: 2 h, capacity: 0.5}")]),
+    ("scaling-idle", [scaling("begins_with: 0.5, added: {at: 1 h, capacity: 1}, removed: {at: 2 h, capacity: ▶1}")]),
+    ("scaling-order", [scaling("begins_with: 0.5, added: {at: 2 h, capacity: 1}, removed: {at: ▶1 h, capacity: 0.5}")]),
+    ("scaling-order", [scaling("begins_with: 0.5, added: {at: 2 h, capacity: 1}, removed: {at: ▶9 h, capacity: 0.5}")]),
+    ("step-impossible", [scaling("begins_with: ▶0, added: {at: 1 h, capacity: 1}, removed: {at: 2 h, capacity: 0.5}")]),
+    ("share-impossible", [conducted("id: more\n    type: negative-path\n    invalid: {unknown-srv: ▶0 %}")]),
     (
         "bursts-incomplete",
         [("tests.yaml", "duration: 4 h", "duration: 4 h\n    arrivals: ▶{process: bursty, dispersion: 4.5}")],
@@ -601,19 +646,38 @@ CASES: list[tuple[str, list[Edit]]] = [
         "burst-long",
         [("tests.yaml", "duration: 4 h", "duration: 4 h\n    arrivals: {process: bursty, dispersion: 2, burst: ▶5 h}")],
     ),
-    ("stress-misplaced", [("tests.yaml", "duration: 4 h", "duration: 4 h\n    step_latency: ▶1 s")]),
-    ("steps-not-rising", [("tests.yaml", "1.5, 2, ", "1.5, ▶1.5, ")]),
-    ("steps-not-rising", [("tests.yaml", "[1, 1.5", "[▶0, 1.5")]),
     (
         "timeout-short",
         [("tests.yaml", "of one step\n    blocks: 40\n    timeout: 10 s", "of one step\n    timeout: ▶149 ms")],
     ),
     ("duration-long", [("tests.yaml", "duration: 4 h", "duration: ▶80000 d")]),
     ("timeout-long", [("tests.yaml", "of one step\n    blocks: 40\n    timeout: 10 s", "\n    timeout: ▶32 d")]),
-    ("step-impossible", [("tests.yaml", "2.5, 3]", "2.5, ▶100000000]")]),
-    ("step-impossible", [("tests.yaml", "[1, 1.5", "[▶0.0000001, 1.5")]),
-    ("share-impossible", [("tests.yaml", "step_answered: 99 %", "step_answered: ▶100.5 %")]),
-    ("share-impossible", [("tests.yaml", "step_answered: 99 %", "step_answered: ▶99 ms")]),
+    ("step-impossible", [("tests.yaml", "most: 4", "most: ▶100000000")]),
+    ("step-impossible", [("tests.yaml", "growth: 2", "first: ▶0.0000001, growth: 2")]),
+    ("share-impossible", [("tests.yaml", "answered: 99 %", "answered: ▶100.5 %")]),
+    ("share-impossible", [("tests.yaml", "answered: 99 %", "answered: ▶99 ms")]),
+    ("share-impossible", [("tests.yaml", "width: 25 %", "width: ▶0.01 %")]),
+    (
+        "baseline-missing",
+        [
+            conducted("id: more\n    type: regression\n    comparison: {traffic: [BAU]}"),
+            (
+                "tests.yaml",
+                "tests: [load, stress, soak]\n    success_criteria: Every requirement for the s",
+                "tests: [load, stress, soak, more]\n    success_criteria: Every requirement for the s",
+            ),
+            ("environments.yaml", "soak: ", "regression: 1 s, soak: "),
+            ("environments.yaml", "  - id: rehearsal\n", "  - ▶id: rehearsal\n"),
+        ],
+    ),
+    (
+        "unknown-component",
+        [("environments.yaml", "    seed: ", "    baselines: {▶odrers: {workers: 1, service: 1 ms}}\n    seed: ")],
+    ),
+    (
+        "entry-impossible",
+        [("environments.yaml", "    seed: ", "    baseline_entries: {orders: ▶'http://:0/'}\n    seed: ")],
+    ),
     ("unknown-profile", [plan("orders", "order-house", tests="[▶laod]")]),
     (
         "unknown-phase",

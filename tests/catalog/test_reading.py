@@ -105,7 +105,7 @@ SHAPES: list[tuple[str, str, str, list[Edit]]] = [
     ),
     (
         "unknown-value",
-        "expected one of load, stress, soak, regression; found the text 'laod'",
+        "expected one of load, catch-up, stress, soak, regression, scaling, negative-path; found the text 'laod'",
         "did you mean 'load'?",
         [("environments.yaml", "{load: 6 s", "{▶laod: 6 s")],
     ),

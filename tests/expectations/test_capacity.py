@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -67,19 +68,19 @@ def test_a_multiple_that_contradicts_itself_lies_inside_the_interval():
 def test_a_step_that_was_not_offered_in_time_ends_the_search_and_leaves_no_interval():
     steps = told((1_000_000, "carried"), (1_500_000, "late"))
     assert capacity.next_multiple(Ramp(), steps) is None
-    assert capacity.knee(steps).headroom() == Estimate(-1_000_000, None, None)
+    assert capacity.knee(steps).carried() == Estimate(0, None, None)
     assert capacity.service_capacity(capacity.knee(steps), limit_us=1, step_us=1, messages=1).lower is None
 
 
 def test_a_system_that_carries_everything_is_bounded_by_nothing_and_one_that_carries_nothing_by_the_lowest():
     everything = capacity.knee(searched(Ramp(most_ppm=3_000_000), lambda *_: True))
     assert everything == Knee(carried_ppm=3_000_000, not_carried_ppm=None)
-    assert everything.headroom() == Estimate(2_000_000, 2_000_000, LATER)
+    assert everything.carried() == Estimate(3_000_000, 3_000_000, LATER)
     assert capacity.service_capacity(everything, limit_us=1000, step_us=10**6, messages=9).upper == LATER
     nothing = capacity.knee(searched(Ramp(), lambda *_: False))
     assert nothing.carried_ppm == 0
     assert nothing.not_carried_ppm <= 100_000
-    assert nothing.headroom().upper < 0
+    assert nothing.carried() == Estimate(0, 0, nothing.not_carried_ppm - 1)
 
 
 @pytest.mark.parametrize(
@@ -134,3 +135,29 @@ def test_a_law_that_the_points_do_not_identify_is_none(loads):
 def test_loads_and_throughputs_lie_above_nothing():
     with pytest.raises(ValueError, match="above 0"):
         capacity.scalability([(0, 1), (1, 2)])
+
+
+@settings(derandomize=True, deadline=None)
+@given(st.lists(st.none() | st.integers(1, 300), max_size=60), st.integers(0, 200))
+def test_a_step_is_carried_when_enough_are_answered_soon_enough(latencies, late):
+    ordered = sorted(LATER if latency is None else latency for latency in latencies)
+    answered = sum(latency is not None for latency in latencies)
+    step = capacity.step_of(
+        2_000_000,
+        lateness_us=np.full(len(latencies), late),
+        latency_us=np.array(ordered, dtype=np.int64),
+        answered=answered,
+        limits=capacity.Limits(lateness_us=100, latency_us=150, answered_ppm=990_000),
+    )
+    # nearest rank: the 95th percentile is within the limit when at least 95 of 100 messages are
+    soon = sum(latency <= 150 for latency in ordered)
+    carried = soon * 100 >= 95 * len(latencies) and answered * 100 >= 99 * len(latencies)
+    assert step == Step(
+        multiple_ppm=2_000_000, offered=bool(latencies) and late <= 100, carried=bool(latencies) and carried
+    )
+
+
+def test_a_step_of_which_a_message_was_never_taken_up_was_not_offered():
+    late = np.array([5] * 199 + [LATER])
+    limits = capacity.Limits(lateness_us=100, latency_us=LATER, answered_ppm=0)
+    assert not capacity.step_of(1, lateness_us=late, latency_us=late, answered=199, limits=limits).offered

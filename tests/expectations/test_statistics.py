@@ -1,4 +1,4 @@
-"""Percentiles, shares, trends and knees: exact definitions, and intervals that hold what they say."""
+"""Percentiles, shares and totals: exact definitions, and intervals that hold what they say."""
 
 import math
 from fractions import Fraction
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from expectations import statistics
-from expectations.statistics import Estimate, Step
+from expectations.statistics import Estimate
 from expectations.verdicts import LATER
 
 PERMILLES = st.sampled_from([1, 500, 900, 950, 990, 999, 1000])
@@ -172,61 +172,24 @@ def test_a_share_lies_in_its_interval(counts, seed):
     assert 0 <= found.lower <= found.value <= share <= found.upper <= 1_000_000
 
 
-def test_trend_is_theil_and_sens():
-    drawn = np.random.default_rng(2)
-    x = np.cumsum(drawn.integers(30, 50, size=40))
-    y = 50_000_000 + 300 * x + drawn.integers(-9000, 9000, size=40)
-    found, reference = statistics.trend(x.tolist(), y.tolist()), stats.theilslopes(y, x, 0.95)
-    assert found.value == round(reference.slope)
-    assert found.lower <= math.floor(reference.low_slope)
-    assert found.upper >= math.ceil(reference.high_slope)
+@settings(derandomize=True, deadline=None)
+@given(st.lists(st.integers(0, 200), min_size=30, max_size=90), st.integers(0, 9))
+def test_a_total_lies_in_its_interval_and_one_that_never_changes_is_known(counts, seed):
+    low, high = statistics.resampled_sums(counts, seed=seed)
+    assert low <= sum(counts) <= high
+    same = statistics.resampled_sums([7] * len(counts), seed=seed)
+    assert same == (7 * len(counts), 7 * len(counts))
+    assert statistics.resampled_sums(counts[:29], seed=seed) is None
 
 
-def test_a_flat_trend_is_flat_and_an_exact_one_exact():
-    x = list(range(0, 400, 10))
-    assert statistics.trend(x, [7] * 40) == Estimate(0, 0, 0)
-    assert statistics.trend(x, [65_536 * each for each in x]) == Estimate(65_536, 65_536, 65_536)
-
-
-def test_a_trend_needs_thirty_points_for_an_interval_and_progress_for_a_slope():
-    assert statistics.trend(list(range(29)), list(range(29))) == Estimate(1, None, None)
-    with pytest.raises(ValueError, match="at least two points"):
-        statistics.trend([5] * 40, list(range(40)))
-
-
-@pytest.mark.parametrize(("correlation", "least"), [(0.0, 0.93), (0.5, 0.86)])
-def test_intervals_of_trends_hold_the_truth(correlation, least):
-    """200 series of 32 points: nominal 95 % intervals hold the slope in 93 %, autocorrelated in 86 % or more."""
-    drawn, held, runs = np.random.default_rng(5), 0, 200
-    noise = autoregressive(drawn, 32, runs, correlation)
-    for run in range(runs):
-        x = np.cumsum(drawn.integers(30, 50, size=32))
-        found = statistics.trend(x.tolist(), (50_000_000 + 100 * x + 20_000 * noise[:, run]).astype(int).tolist())
-        held += found.lower <= 100 <= found.upper
-    assert held >= least * runs
-
-
-def steps(*told):
-    return [
-        Step(multiple_ppm=1_000_000 + 500_000 * number, offered=each != "late", carried=each == "carried")
-        for number, each in enumerate(told)
-    ]
-
-
-@pytest.mark.parametrize(
-    ("told", "found"),
-    [
-        (("carried", "carried", "not"), Estimate(1_500_000, 1_500_000, 1_999_999)),
-        (("not",), Estimate(0, 0, 999_999)),
-        (("carried", "carried"), Estimate(1_500_000, 1_500_000, LATER)),
-        (("carried", "late"), Estimate(1_000_000, None, None)),
-        (("late", "carried"), Estimate(0, None, None)),
-        (("carried", "not", "carried"), Estimate(1_000_000, 1_000_000, 1_499_999)),
-        ((), Estimate(0, 0, LATER)),
-    ],
-)
-def test_the_knee_lies_between_the_last_step_carried_and_the_first_that_was_not(told, found):
-    assert statistics.knee(steps(*told)) == found
+def test_intervals_of_totals_hold_the_truth():
+    """Counts of Poisson traffic: nominal 95 % intervals of the total hold its mean in 92 % of 300 runs or more."""
+    drawn, runs = np.random.default_rng(11), 300
+    held = 0
+    for counts in drawn.poisson(13, size=(runs, 30)):
+        low, high = statistics.resampled_sums(counts.tolist(), seed=3)
+        held += low <= 390 <= high
+    assert held >= 0.92 * runs
 
 
 def test_each_further_run_is_judged_more_strictly():

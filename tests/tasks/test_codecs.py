@@ -167,8 +167,10 @@ def test_a_flaw_is_carried_and_answered_with_an_error_of_its_own(message: Messag
     expected = {
         ("duis", Flaw.UNKNOWN_SRV): "E1",
         ("duis", Flaw.UNAUTHORISED_DEVICE): "E4",
+        ("duis", Flaw.UNREACHABLE_DEVICE): "E21",
         ("plain", Flaw.UNKNOWN_SRV): "422",
         ("plain", Flaw.UNAUTHORISED_DEVICE): "403",
+        ("plain", Flaw.UNREACHABLE_DEVICE): "504",
     }
     assert codes[Reply.to(flaw)] == expected[name, flaw]
 

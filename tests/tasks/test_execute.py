@@ -2,26 +2,22 @@
 
 import socket
 from dataclasses import replace
+from itertools import pairwise
 
-import numpy as np
 import psutil
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from catalog.canonical import canonical
 from catalog.declarations import EnvironmentKind
 from catalog.runs import RunState
-from expectations.verdicts import LATER
 from tasks.arrivals import arrivals_of, messages_to_offer
 from tasks.emulate.spec import ComponentSpec
 from tasks.emulate.system import start_component
-from tasks.execute import SAMPLING_US, Conduct, is_carried
-from tasks.inject.files import Outcome
-from tasks.inject.injector import Injection
+from tasks.execute import SAMPLING_US, Conduct
+from tasks.labels import parted
 from tasks.parquet import read_table, table_bytes
 from tasks.plan import phases_needed, plan_tests
-from tasks.volumes.model import model_volumes, parted
+from tasks.volumes.model import model_volumes
 
 QUICK = {"load": 600_000, "stress": 500_000, "soak": 1_000_000}
 
@@ -131,8 +127,9 @@ def test_a_load_test_keeps_a_row_for_every_message_that_was_due(template):
         "sampling_interval_us": SAMPLING_US[0],
         "target": {"messages": 50},
         "steps": [],
-        "step_latency_us": 0,
-        "step_answered_ppm": 0,
+        "definition": key["test"]["definition"],
+        "released": 0,
+        "compared": [],
         "unreachable": "",
     }
 
@@ -146,42 +143,46 @@ def test_samples_are_as_far_apart_as_a_hundred_of_them_need_within_bounds(templa
     assert replace(prepared, environment=longer)._sampling_us == between_us
 
 
-def rising(programme, edited, *steps):
-    """The programme with other steps of its stress test, each carried within 0.6 seconds."""
-    return edited(
-        programme, ("tests.profiles.stress.steps", list(steps)), ("tests.profiles.stress.step_latency", 600_000)
-    )
+def rising(programme, edited, **ramp):
+    """The programme with another search in its stress test, each step carried within 0.6 seconds."""
+    changes = {"latency": 600_000, "agreeing": 1, **ramp}
+    return edited(programme, *((f"tests.profiles.stress.ramp.{name}", value) for name, value in changes.items()))
 
 
-def test_a_stress_test_stops_at_the_first_step_that_is_not_carried(template, edited):
+def test_a_stress_test_searches_and_offers_its_first_load_again(template, edited):
     """Six workers of 32 ms serve 94 in half a second: 10 are carried, 333 leave a backlog of more than a second."""
-    conducted = conduct(rising(template.programme, edited, "0.25", "8", "9"), "orders.stress").execute()
+    programme = rising(
+        template.programme, edited, first="0.25", growth="32", most="9", width={"value": 1_000_000, "unit": "ppm"}
+    )
+    conducted = conduct(programme, "orders.stress").execute()
     assert conducted.state is RunState.FINISHED
-    first, second = conducted.document["steps"]
-    assert [first["multiple_ppm"], second["multiple_ppm"]] == [250_000, 8_000_000]
-    assert (first["first"], second["first"]) == (0, first["last"] + 1)
-    assert second["last"] - second["first"] + 1 == 333
-    assert second["start_us"] >= first["start_us"] + first["window_us"]
-    assert conducted.document["target"] == {"messages": second["last"] + 1}
-    assert (conducted.document["step_latency_us"], conducted.document["step_answered_ppm"]) == (600_000, 990_000)
-    assert len(conducted.document["injector"]["steps"]) == 2
+    steps = conducted.document["steps"]
+    assert [step["multiple_ppm"] for step in steps[:2]] == [250_000, 8_000_000]
+    assert [step["part"] for step in steps] == ["ramp"] * (len(steps) - 1) + ["recovery"]
+    assert steps[-1]["multiple_ppm"] == 250_000
+    assert all(later["first"] == sooner["last"] + 1 for sooner, later in pairwise(steps))
+    assert steps[1]["last"] - steps[1]["first"] + 1 == 333
+    assert all(later["start_us"] >= sooner["start_us"] + sooner["window_us"] for sooner, later in pairwise(steps))
+    assert conducted.document["target"] == {"messages": steps[-1]["last"] + 1}
+    assert len(conducted.document["injector"]["steps"]) == len(steps)
     results = conducted.tables["results"]
-    assert results.sequence.tolist() == list(range(second["last"] + 1))
-    for step in (first, second):
+    assert results.sequence.tolist() == list(range(steps[-1]["last"] + 1))
+    for step in steps:
         due = results[(results.sequence >= step["first"]) & (results.sequence <= step["last"])].intended_us
         assert due.min() >= step["start_us"]
         assert due.max() < step["start_us"] + step["window_us"]
 
 
 def test_each_step_has_arrivals_of_its_own(template, edited):
-    conducted = conduct(rising(template.programme, edited, "0.2", "0.3"), "orders.stress").execute()
+    programme = rising(template.programme, edited, first="0.2", growth="1.5", most="0.3")
+    conducted = conduct(programme, "orders.stress").execute()
     offsets = conducted.tables["arrivals"].offset_us.tolist()
-    assert len(conducted.document["steps"]) == 2
+    assert [step["multiple_ppm"] for step in conducted.document["steps"]] == [200_000, 300_000]
     assert offsets[:6] != offsets[8:14]
 
 
 def test_a_system_that_is_gone_at_the_next_step_takes_no_row_with_it(template, edited):
-    programme = rising(template.programme, edited, "0.5", "0.6")
+    programme = rising(template.programme, edited, first="0.5", growth="1.2", most="0.6")
     with start_component(ComponentSpec(component="site", routes={"purchase": None})) as site:
 
         def leave(_step, done, _offered, in_all):
@@ -255,39 +256,3 @@ def test_a_test_with_nothing_to_offer_says_so(template, edited):
     conducted = conduct(programme, "orders.load").execute()
     assert conducted.state is RunState.UNREACHABLE
     assert "no message to offer" in conducted.document["unreachable"]
-
-
-# --- when a step is carried -------------------------------------------------------------------------------------------
-
-
-def injection(latencies):
-    """What came of messages with these latencies; None: it failed."""
-    due = np.arange(len(latencies), dtype=np.int64) * 1000
-    failed = [latency is None for latency in latencies]
-    columns = {
-        "intended_us": due,
-        "done_us": due + np.array([latency or 0 for latency in latencies], dtype=np.int64),
-        "outcome": np.array([Outcome.ERROR if each else Outcome.OK for each in failed], dtype=np.int64),
-    }
-    return Injection(columns=columns, summary={})
-
-
-@settings(derandomize=True, deadline=None)
-@given(latencies=st.lists(st.none() | st.integers(1, 300), min_size=1, max_size=60))
-def test_a_step_is_carried_when_enough_are_answered_soon_enough(template, latencies):
-    profile = template.programme.tests.profiles[1].model_copy(update={"step_latency": 150})
-    ordered = sorted(LATER if latency is None else latency for latency in latencies)
-    soon = sum(latency <= 150 for latency in ordered)
-    answered = sum(latency is not None for latency in latencies)
-    # nearest rank: the 95th percentile is within the limit when at least 95 of 100 messages are
-    expected = soon * 100 >= 95 * len(latencies) and answered * 100 >= 99 * len(latencies)
-    assert is_carried(injection(latencies), profile) == expected
-
-
-def test_limits_that_are_not_declared_carry_anything(template):
-    profile = template.programme.tests.profiles[0]
-    assert is_carried(injection([None, 10**9]), replace_limits(profile))
-
-
-def replace_limits(profile):
-    return profile.model_copy(update={"step_latency": None, "step_answered": None})

@@ -11,7 +11,7 @@ from expectations.verdicts import LATER
 from tasks.measure import measure
 from tasks.parquet import canonical_rows_digest
 
-GOLDEN = (1, "3c80b27fa08d1cc8", "3ac4b38589349747")
+GOLDEN = (2, "304fba77dadf82cf", "3ad8cd3a5dec34d7")
 """Version of the rules, and what they give; raise the first whenever the others change."""
 
 GROUPS = {"s0": "reads", "s1": "reads", "s2": "other"}
@@ -177,6 +177,9 @@ def test_memory_growth_is_per_message_and_of_a_soak_only(measured):
     assert ("all", "memory-growth") not in measured()
 
 
+STRESS = {"ramp": {"latency": 250_000, "answered": {"value": 990_000, "unit": "ppm"}}}
+
+
 def ramp(*loads):
     """A stress run in steps of 2 s, a load of `count` messages each, with its latency and how late it was taken up."""
     parts, steps, first = [], [], 0
@@ -189,6 +192,7 @@ def ramp(*loads):
         parts.append(part)
         steps.append(
             {
+                "part": "ramp",
                 "multiple_ppm": 1_000_000 + 500_000 * number,
                 "first": first,
                 "last": first + count - 1,
@@ -197,7 +201,7 @@ def ramp(*loads):
             }
         )
         first += count
-    run = run_document(type="stress", steps=steps, step_latency_us=250_000, step_answered_ppm=990_000)
+    run = run_document(type="stress", steps=steps, definition=STRESS)
     return run, pd.concat(parts, ignore_index=True)
 
 
@@ -213,7 +217,7 @@ FAST, SLOW = 40_000, 400_000
             "2000000 ppm not carried",
         ),
         ([(200, SLOW, 9)], (0, 0, 999_999), "1000000 ppm not carried"),
-        ([(200, FAST, 9), (300, FAST, 9)], (1_500_000, 1_500_000, LATER), "ramp ended"),
+        ([(200, FAST, 9), (300, FAST, 9)], (1_500_000, 1_500_000, LATER), "nothing bounds it"),
     ],
 )
 def test_headroom_is_the_highest_load_carried(measured, loads, wanted, told):
@@ -243,7 +247,7 @@ def test_a_step_with_too_many_failures_is_not_carried(measured):
 
 def test_a_stress_run_mixes_loads_so_nothing_else_is_measured_of_it(measured):
     found = measured(*ramp((200, FAST, 9), (300, FAST, 9)))
-    assert set(found) == {("all", "offered"), ("all", "lateness-p99"), ("all", "headroom")}
+    assert set(found) == {("all", "offered"), ("all", "lateness-p99"), ("all", "headroom"), ("all", "capacity")}
 
 
 def test_measurements_change_only_with_the_version_of_their_rules(tmp_path):
@@ -255,3 +259,154 @@ def test_measurements_change_only_with_the_version_of_their_rules(tmp_path):
         found = measure(run, *paths, withins=(30 * SECOND,), groups=GROUPS)
         digests.append(canonical_rows_digest("measurements", found)[:16])
     assert (rules.MEASURE, *digests) == GOLDEN
+
+
+# --- types of test that measure what is theirs -----------------------------------------------------------------------
+
+
+def test_how_a_system_fails_and_whether_it_recovers(measured):
+    run, rows = ramp((200, FAST, 9), (300, SLOW, 9), (200, FAST, 9))
+    run["steps"][2] |= {"part": "recovery", "multiple_ppm": 1_000_000}
+    beyond = rows["sequence"].isin(range(200, 210))
+    rows.loc[beyond, "outcome"] = "timeout"
+    found = measured(run, rows)
+    assert ends(found["all", "headroom"]) == (1_000_000, 1_000_000, 1_499_999)
+    assert found["overload", "answered-share"].value == 966_666
+    assert "290 ok, 0 error, 10 timeout, 0 refused; the slowest answer took 400000 us" in (
+        found["overload", "answered-share"].method
+    )
+    assert found["all", "recovered-share"].value == 1_000_000
+    assert found["all", "recovered-share"].samples == 200
+
+
+def test_the_law_of_scalability_needs_four_loads_and_tells_its_parameters(measured):
+    loads = [(200, FAST, 9), (300, FAST, 9), (400, FAST, 9), (500, FAST, 9), (600, FAST, 9)]
+    found = measured(*ramp(*loads))["scalability", "contention"]
+    assert found.value < 10_000  # throughput rises as the load does
+    assert "Universal Scalability Law over 5 steps" in found.method
+    assert ("scalability", "contention") not in measured(*ramp(*loads[:3]))
+
+
+def test_a_soak_measures_what_drifts(measured):
+    latency = 30_000 + np.arange(1500) * 10  # 10 us a message
+    failed = ["error" if number >= 1200 and not number % 50 else "ok" for number in range(1500)]
+    samples = infrastructure(growth=4096)
+    handles = samples[samples.metric == "connections_count"].assign(metric="handles_count")
+    handles["value"] = 40 + np.arange(len(handles)) // 2
+    both = pd.concat([samples, handles], ignore_index=True)
+    found = measured(run_document(type="soak"), results(latency_us=latency), both)
+    growth = found["all", "latency-growth"]
+    assert growth.lower <= 10_000_000 <= growth.upper
+    assert growth.lower > 9_000_000
+    assert found["all", "handles-growth"].lower > 0
+    assert ends(found["all", "failure-growth"]) == (0, 0, 0)
+    failing = measured(run_document(type="soak"), results(outcome=failed), both)
+    assert failing["all", "failure-growth"].upper > 0
+
+
+def test_queued_demand_is_drained_when_its_last_message_is_answered(measured):
+    """300 messages are released at once and answered one after the other, 10 ms each; new ones come every 10 ms."""
+    queued, new = 300, 1_000
+    due = np.concatenate([np.zeros(queued, dtype=np.int64), np.arange(new) * 10_000])
+    done = np.concatenate([(1 + np.arange(queued)) * 10_000, due[queued:] + 20_000])
+    rows = results(queued + new, intended_us=START + due, ready_us=START + due, sent_us=START + due)
+    rows["done_us"], rows["latency_us"], rows["service_us"] = START + done, done - due, done - due
+    run = run_document(type="catch-up", released=queued, compression="1440", target={"messages": queued + new})
+    found = measured(run, rows)
+    assert ends(found["all", "drain-time"]) == (3_000_000 * 1440,) * 3
+    assert found["all", "backlog-max"].value == 301  # all that was released, and the first new one
+    assert found["queued", "answered-share"].value == 1_000_000
+    assert found["recovery", "latency-p50"].samples == 300  # the new ones due within three seconds
+    rows.loc[7, "outcome"] = "timeout"
+    lost = measured(run, rows)["all", "drain-time"]
+    assert (lost.lower, lost.upper) == (3_000_000 * 1440, LATER)
+    assert "1 of 300 queued messages were not answered" in lost.method
+    assert ("all", "drain-time") not in measured(run, rows.drop(index=3).reset_index(drop=True))
+
+
+SCALING = {"scaling": {"load": "1.5", "added": {"at": 4 * SECOND}, "removed": {"at": 8 * SECOND}}}
+
+
+def test_throughput_is_told_before_with_and_after_added_capacity(measured):
+    """125 a second are due; 60 a second are answered in the first third, 190 in the next, 125 in the last."""
+    rates = ((0, 60), (4, 190), (8, 125))
+    done = np.concatenate([start * SECOND + np.arange(4 * rate) * SECOND // rate for start, rate in rates])
+    due = np.arange(1500) * 8_000
+    done = np.maximum(done[:1500], due)
+    rows = results(1500, intended_us=START + due, ready_us=START + due, sent_us=START + due)
+    rows["done_us"], rows["latency_us"], rows["service_us"] = START + done, done - due, done - due
+    run = run_document(type="scaling", definition=SCALING, window_us=12 * SECOND, target={"messages": 1500})
+    found = measured(run, rows)
+    # the target is 1,500 messages in 12 s over a load of 1.5: 83.3 a second
+    assert abs(found["before", "throughput"].value - 720_000) < 10_000
+    assert abs(found["added", "throughput"].value - 2_280_000) < 300_000
+    gain = found["all", "scaling-gain"]
+    assert gain.lower <= gain.value <= gain.upper
+    assert 2_500_000 < gain.value < 3_400_000
+    assert found["all", "reduced-share"].value == 1_000_000
+    late = rows["intended_us"] >= START + 8 * SECOND
+    rows.loc[late, "outcome"] = "timeout"
+    assert measured(run, rows)["all", "reduced-share"].value == 0
+
+
+def test_invalid_requests_are_told_apart_from_the_rest(measured):
+    wrong = np.arange(1500) % 10 == 0
+    kinds = np.where(np.arange(1500) % 20 == 0, "unknown-srv", "unauthorised-device")
+    rows = results(
+        traffic=np.where(wrong, kinds, "BAU"),
+        expect=np.where(wrong, "error", "ok"),
+        outcome=np.where(wrong, "error", "ok"),
+    )
+    run = run_document(type="negative-path")
+    found = measured(run, rows)
+    assert found["all", "refused-share"].value == 1_000_000
+    assert found["all", "refused-share"].samples == 150
+    assert {found[name, "refused-share"].samples for name in ("unknown-srv", "unauthorised-device")} == {75}
+    assert found["valid", "answered-share"].samples == 1350
+    rows.loc[wrong & (kinds == "unknown-srv"), "outcome"] = "ok"  # served as if nothing were wrong
+    served = measured(run, rows)
+    assert served["unknown-srv", "refused-share"].value == 0
+    assert served["all", "refused-share"].value == 500_000
+    assert served["valid", "answered-share"].value == 1_000_000
+
+
+def in_turns(candidate_us, baseline_us, *, runs=5, count=100, shift_us=0):
+    """A regression run: `runs` a side of `count` messages, in turns; a run's latencies are around those given."""
+    drawn, parts, steps, first = np.random.default_rng(3), [], [], 0
+    for number in range(2 * runs):
+        candidate = number % 4 in (0, 3)
+        middle = candidate_us if candidate else baseline_us
+        latency = (middle * drawn.lognormal(0, 0.02) * drawn.lognormal(0, 0.2, count)).astype(np.int64)
+        part = results(count, latency_us=latency, window_us=2 * SECOND)
+        moved = number * 2 * SECOND + (shift_us if candidate else 0)
+        for column in ("intended_us", "ready_us", "sent_us", "done_us"):
+            part[column] += moved
+        part["sequence"] += first
+        part["srv"] = "s0"
+        parts.append(part)
+        side = "candidate" if candidate else "baseline"
+        times = {"start_us": START + number * 2 * SECOND, "window_us": 2 * SECOND}
+        steps.append({"part": side, "multiple_ppm": 10**6, "first": first, "last": first + count - 1, **times})
+        first += count
+    run = run_document(type="regression", steps=steps, compared=["bau|s0|request"], target={"messages": first})
+    return run, pd.concat(parts, ignore_index=True)
+
+
+def test_a_regression_compares_whole_runs(measured):
+    same = measured(*in_turns(40_000, 40_000))
+    ratio = same["all", "latency-p50-ratio"]
+    assert ratio.lower < 1_000_000 < ratio.upper < 1_100_000
+    assert ratio.samples == 10
+    assert "taken in turns" in ratio.method
+    assert ends(same["all", "answered-share-ratio"]) == (1_000_000, 1_000_000, 1_000_000)
+    slower = measured(*in_turns(60_000, 40_000))["all", "latency-p50-ratio"]
+    assert slower.lower > 1_300_000
+    ratios = {f"{each}-ratio" for each in ("latency-p50", "latency-p95", "latency-p99", "answered-share")}
+    assert set(same) == {("all", metric) for metric in ratios | {"offered", "lateness-p99"}}
+
+
+def test_runs_that_were_offered_other_messages_are_not_compared(measured):
+    assert ("all", "latency-p50-ratio") not in measured(*in_turns(40_000, 40_000, shift_us=7))
+    run, rows = in_turns(40_000, 40_000)
+    alone = run | {"steps": [step for step in run["steps"] if step["part"] == "candidate"]}
+    assert ("all", "latency-p50-ratio") not in measured(alone, rows)

@@ -15,7 +15,7 @@ from tasks.measure import measure
 from tasks.observe import Subject, observe, tally
 from tasks.parquet import canonical_rows_digest
 
-GOLDEN = (1, "61ca012e1a7718cc", "bc4842af53d3eda2")
+GOLDEN = (2, "61ca012e1a7718cc", "dafa431f8263ce6c")
 """Version of the rules, and what they give; raise the first whenever the others change."""
 
 GROUPS = {"s0": "reads", "s1": "reads", "s2": "other"}

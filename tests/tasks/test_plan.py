@@ -545,7 +545,7 @@ def test_a_run_without_a_key_is_no_candidate_to_rely_on(programme, runbook):
 
 
 GOLDEN = (
-    2,
+    3,
     [
         "inputs.arrivals.estate: int",
         "inputs.arrivals.generator: str",
@@ -576,10 +576,15 @@ GOLDEN = (
         "inputs.test.definition.blocks: int",
         "inputs.test.definition.duration: int",
         "inputs.test.definition.lateness: int",
-        "inputs.test.definition.step_answered.unit: str",
-        "inputs.test.definition.step_answered.value: int",
-        "inputs.test.definition.step_latency: int",
-        "inputs.test.definition.steps[]: str",
+        "inputs.test.definition.ramp.agreeing: int",
+        "inputs.test.definition.ramp.answered.unit: str",
+        "inputs.test.definition.ramp.answered.value: int",
+        "inputs.test.definition.ramp.first: str",
+        "inputs.test.definition.ramp.growth: str",
+        "inputs.test.definition.ramp.latency: int",
+        "inputs.test.definition.ramp.most: str",
+        "inputs.test.definition.ramp.width.unit: str",
+        "inputs.test.definition.ramp.width.value: int",
         "inputs.test.definition.timeout: int",
         "inputs.test.name: str",
         "inputs.test.role: str",

@@ -20,9 +20,10 @@ from tasks.emulate.spec import (
     SlowStart,
 )
 from tasks.emulate.system import start_system
+from tasks.labels import parted
 from tasks.plan import phases_needed, plan_tests
 from tasks.stand_up import STAND_INS, codecs_beyond, entry_codec, specs_for_system, specs_for_test
-from tasks.volumes.model import model_volumes, parted
+from tasks.volumes.model import model_volumes
 from tasks.volumes.streams import resolve_steps
 
 

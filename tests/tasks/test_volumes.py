@@ -14,12 +14,12 @@ from catalog import rules
 from catalog.canonical import canonical
 from catalog.declarations import Programme
 from tasks.declare import programme_document, volume_inputs
+from tasks.labels import parted
 from tasks.parquet import canonical_rows_digest, frame
 from tasks.volumes.model import (
     Volume,
     model_phase,
     model_volumes,
-    parted,
     periods_in_window,
     target_volumes,
     traffic_labels,

@@ -1,0 +1,92 @@
+"""Whether today's service is no worse than the baseline's: figures of whole runs, compared as ratios."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from catalog.declarations import Metric
+from catalog.quantities import Unit
+from expectations import regression, statistics
+from expectations.regression import Figure, Worse
+from expectations.statistics import MILLION, Estimate
+from expectations.verdicts import LATER
+from tasks.course import Part
+from tasks.measures.rows import ALL, Row, row
+from tasks.measures.subject import Run, Tables, fetched
+
+if TYPE_CHECKING:
+    import duckdb
+
+_OF_TURN = f"""
+    SELECT path, srv, kind, intended_us - $start AS offset_us, outcome = expect AS good,
+           CASE WHEN outcome = expect THEN coalesce(latency_us, {LATER}) ELSE {LATER} END AS latency_us
+    FROM read_parquet(getvariable('results'))
+    WHERE run = getvariable('run') AND kind IN ('request', 'alert') AND sequence BETWEEN $first AND $last
+      AND path || '|' || srv || '|' || kind IN (SELECT unnest($compared::VARCHAR[])) AND intended_us IS NOT NULL
+    ORDER BY sequence
+"""  # noqa: S608 - made of constants only; what varies is bound
+
+PERCENTILES = {Metric.LATENCY_P50_RATIO: 500, Metric.LATENCY_P95_RATIO: 950, Metric.LATENCY_P99_RATIO: 990}
+_TAILS = (Metric.LATENCY_P95_RATIO, Metric.LATENCY_P99_RATIO)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Turn:
+    """One run of either side: the messages that are compared, and its figures by metric, whole numbers above 0."""
+
+    part: str
+    schedule: list[tuple[Any, ...]]
+    figures: dict[Metric, int]
+
+
+def compared(connection: "duckdb.DuckDBPyConnection", run: Run, _tables: Tables) -> Iterator[Row]:
+    """The ratio of today's figures to the baseline's, each with one-sided bounds at the level, and what so many runs
+    can show. No row where there is no baseline, or where its turns were not offered the same messages.
+    """
+    turns = [_turn(connection, run, step) for step in run["steps"]]
+    old, new = ([turn for turn in turns if turn.part == part] for part in (Part.BASELINE, Part.CANDIDATE))
+    if not old or [turn.schedule for turn in old] != [turn.schedule for turn in new]:
+        return
+    alpha = 1 - run.level
+    for metric in (*PERCENTILES, Metric.ANSWERED_SHARE_RATIO):
+        each = alpha / len(_TAILS) if metric in _TAILS else alpha
+        yield _row(metric, [turn.figures[metric] for turn in old], [turn.figures[metric] for turn in new], each)
+
+
+def _turn(connection: "duckdb.DuckDBPyConnection", run: Run, step: dict[str, Any]) -> _Turn:
+    import numpy as np
+
+    bound = {**{name: step[name] for name in ("first", "last")}, "start": step["start_us"], "compared": run["compared"]}
+    found = fetched(connection.execute(_OF_TURN, bound))
+    latency = np.sort(found["latency_us"])
+    figures = {metric: max(1, statistics.quantile(latency, at)) for metric, at in PERCENTILES.items() if len(latency)}
+    figures[Metric.ANSWERED_SHARE_RATIO] = max(1, int(found["good"].sum()) * MILLION // max(1, len(latency)))
+    schedule = list(zip(*(found[name].tolist() for name in ("path", "srv", "kind", "offset_us")), strict=True))
+    return _Turn(part=str(step["part"]), schedule=schedule, figures=figures)
+
+
+def _row(metric: Metric, old: Sequence[int], new: Sequence[int], alpha: float) -> Row:
+    worse = Worse.LOWER if metric is Metric.ANSWERED_SHARE_RATIO else Worse.HIGHER
+    figure = Figure(baseline=tuple(old), candidate=tuple(new), margin_ppm=0, worse=worse)
+    found = regression.non_inferiority(figure, alpha=alpha)
+    known = found.ratio_ppm is not None
+    estimate = Estimate(found.ratio_ppm or 0, found.lower_ppm, found.upper_ppm)
+    what = "secondary, bounds shared between the tails (Bonferroni)" if metric in _TAILS else "primary"
+    method = (
+        f"{what}: mean logarithm of {len(new)} runs today over {len(old)} of the baseline, taken in turns; one-sided "
+        f"bounds at {1 - alpha:.6g} (Welch's t)" + _power(old, new, worse)
+        if known
+        else found.reason
+    )
+    samples = len(old) + len(new) if known else 0
+    return row(ALL, metric, estimate, Unit.PARTS_PER_MILLION, samples, method)
+
+
+def _power(old: Sequence[int], new: Sequence[int], worse: Worse) -> str:
+    """What margin so many runs can show on an unchanged system, from the spread within both sides."""
+    spread = regression.spread([old, new])
+    if not spread:
+        return "; all runs of a side are the same"
+    least = regression.margin(spread, min(len(old), len(new)), worse=worse)
+    told = "no margin at all" if least is None else f"{regression.percent(least)}"
+    return f"; by the runs' own spread so many show {told} with a power of {regression.POWER:.0%}"
