@@ -13,7 +13,7 @@ stretch, nominal 95 % intervals held the truth in 92 to 98 % of runs; without th
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
@@ -61,31 +61,101 @@ def quantile(ordered: "Integers", permille: int) -> int:
     return int(ordered[rank(permille, len(ordered)) - 1])
 
 
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How often each value was seen in each stretch of time that holds any.
+
+    `values`: ascending, no two alike. `at_most`: a row per stretch, a column per value: how many of the values of the
+    stretch are no larger, as floats, which hold counts below 2^53 exactly. It takes memory by the values that differ,
+    however often they were seen.
+    """
+
+    values: "Integers"
+    at_most: "NDArray[np.float64]"
+
+    @classmethod
+    def of(cls, values: "Integers", block: "Integers", counts: "Integers | None" = None) -> "Counts":
+        """Counted out of columns of equal length: a value, the stretch that it was seen in, how often (once, if None).
+
+        A value may stand in several rows of a stretch. Raises ValueError when there is nothing at all.
+        """
+        if not len(values):
+            raise ValueError("there is nothing to count")
+        held, row = np.unique(block, return_inverse=True)
+        known, column = np.unique(values, return_inverse=True)
+        shape = len(held), len(known)
+        seen = np.bincount(row * shape[1] + column, weights=counts, minlength=shape[0] * shape[1])
+        return cls(known, np.cumsum(seen.reshape(shape), axis=1, dtype=np.float64))
+
+    def __len__(self) -> int:
+        return int(self.at_most[:, -1].sum())
+
+    @property
+    def stretches(self) -> int:
+        """How many stretches hold anything."""
+        return len(self.at_most)
+
+    def ranked(self, rank: int) -> int:
+        """Where in `values` the value of a rank (from 1) stands."""
+        return int(np.searchsorted(self.at_most.sum(axis=0), rank, side="left"))
+
+    def quantile(self, permille: int) -> int:
+        """The discrete quantile (nearest rank) of all values."""
+        return int(self.values[self.ranked(rank(permille, len(self)))])
+
+
 def quantile_interval(
     values: "Integers", block: "Integers", permille: int, *, seed: int, level: float = 0.95, effective: bool = True
 ) -> Estimate:
+    """A quantile of values, one a message, and its interval: `counted_interval` of them.
+
+    `values`: none below 0, `LATER` for messages that were not answered. `block`: the stretch of time, from 0, in which
+    each was due.
+    """
+    return counted_interval(Counts.of(values, block), permille, seed=seed, level=level, effective=effective)
+
+
+def counted_interval(
+    counts: Counts, permille: int, *, seed: int, level: float = 0.95, effective: bool = True
+) -> Estimate:
     """A quantile over all messages offered, and its interval.
 
-    `values`: one a message, `LATER` for those that were not answered. `block`: the stretch of time, from 0, in which
-    each was due. The ends are the wider of the block bootstrap's and the order statistics' (Hahn and Meeker,
-    Statistical Intervals) at the effective sample size, or at the number of values where `effective` is False: for
-    evenly spaced averages, whose effective number a hundred of them cannot tell. None when fewer than `FEWEST_BLOCKS`
-    stretches hold messages.
+    The ends are the wider of the block bootstrap's and the order statistics' (Hahn and Meeker, Statistical Intervals)
+    at the effective sample size, or at the number of values where `effective` is False: for evenly spaced averages,
+    whose effective number a hundred of them cannot tell. None when fewer than `FEWEST_BLOCKS` stretches hold messages.
     """
-    ordered = np.sort(values)
-    value = quantile(ordered, permille)
-    stretches = [np.sort(values[block == each]) for each in np.unique(block)]
-    if len(stretches) < FEWEST_BLOCKS:
+    at = counts.ranked(rank(permille, len(counts)))
+    value = int(counts.values[at])
+    if counts.stretches < FEWEST_BLOCKS:
         return Estimate(value, None, None)
-    found = np.sort(_resampled_quantiles(stretches, ordered, permille, seed))
-    low, high = _tail_ranks(len(stretches), level)
-    sizes = [len(each) for each in stretches]
-    within = [int(np.searchsorted(each, value, side="right")) for each in stretches]
-    worth = max(1, int(_worth(within, sizes, level))) if effective else len(ordered)
-    first, last = _order_statistics(len(ordered), worth, permille, level)
-    lower = int(ordered[first - 1]) if first else 0
-    upper = int(ordered[last - 1]) if last <= len(ordered) else LATER
-    return Estimate(value, min(value, int(found[low - 1]), lower), max(value, int(found[high - 1]), upper))
+    resampled = _resampled_ends(counts, permille, seed, level)
+    ordered = _ordered_ends(counts, permille, counts.at_most[:, at] if effective else None, level)
+    lower, upper = _wider(at, resampled, ordered)
+    return Estimate(
+        value,
+        0 if lower is None else int(counts.values[lower]),
+        LATER if upper is None else int(counts.values[upper]),
+    )
+
+
+def deciding(counts: Counts, permille: int, *, seed: int, level: float = 0.95) -> set[int]:
+    """Places in `values` of all that `counted_interval` says when each value stands for several that lie together.
+
+    Ranks survive rounding: where values are rounded, in their order, to fewer, the quantile and its ends are the same
+    values, rounded. It is therefore enough to know exactly the values that stand together at these places, and to
+    count again. Effective sample sizes may then shift an end to another place, so whoever asks, asks until all places
+    are known exactly.
+    """
+    at = counts.ranked(rank(permille, len(counts)))
+    if counts.stretches < FEWEST_BLOCKS:
+        return {at}
+    resampled = _resampled_ends(counts, permille, seed, level)
+    found: set[int] = {at}
+    below = counts.at_most[:, at - 1] if at else np.zeros(counts.stretches)
+    for within in (counts.at_most[:, at], below):  # the exact number lies between
+        ends = _wider(at, resampled, _ordered_ends(counts, permille, within, level))
+        found.update(each for each in ends if each is not None)
+    return found
 
 
 def share_interval(successes: Sequence[int], totals: Sequence[int], *, seed: int, level: float = 0.95) -> Estimate:
@@ -155,21 +225,54 @@ def _drawn_blocks(blocks: int, seed: int) -> "Integers":
     return np.bincount(flat.ravel(), minlength=RESAMPLES * blocks).reshape(RESAMPLES, blocks).astype(np.int64)
 
 
-def _resampled_quantiles(stretches: "Sequence[Integers]", ordered: "Integers", permille: int, seed: int) -> "Integers":
-    """The quantile of every resample, by bisection over the values seen: memory stays linear in the messages."""
-    drawn = _drawn_blocks(len(stretches), seed)
-    wanted = np.maximum(1, -(-permille * (drawn @ np.array([len(each) for each in stretches])) // 1000))
-    low, high = np.zeros(RESAMPLES, dtype=np.int64), np.full(RESAMPLES, len(ordered) - 1, dtype=np.int64)
-    while (low < high).any():
-        middle = (low + high) // 2
-        asked, which = np.unique(middle, return_inverse=True)
-        at_most = np.stack([np.searchsorted(each, ordered[asked], side="right") for each in stretches], axis=1)
-        enough = (drawn * at_most[which]).sum(axis=1) >= wanted
-        high = np.where(enough, middle, high)
-        low = np.where(enough, low, middle + 1)
-    return ordered[low]
+def _wider(
+    at: int, resampled: tuple[int, int], ordered: tuple[int | None, int | None]
+) -> tuple[int | None, int | None]:
+    """Places of an interval's ends around the place of its value; None where nothing that was seen bounds it."""
+    lower = None if ordered[0] is None else min(at, resampled[0], ordered[0])
+    upper = None if ordered[1] is None else max(at, resampled[1], ordered[1])
+    return lower, upper
 
 
+def _resampled_ends(counts: Counts, permille: int, seed: int, level: float) -> tuple[int, int]:
+    """Places of the ends of the block bootstrap's interval."""
+    found = np.sort(_resampled_places(counts, permille, seed))
+    low, high = _tail_ranks(counts.stretches, level)
+    return int(found[low - 1]), int(found[high - 1])
+
+
+def _ordered_ends(
+    counts: Counts, permille: int, within: "NDArray[np.float64] | None", level: float
+) -> tuple[int | None, int | None]:
+    """Places of the order statistics that hold a quantile; None where one lies outside the sample.
+
+    `within`: how many messages of each stretch lie at or below the quantile; None where every message counts.
+    """
+    count = len(counts)
+    worth = count
+    if within is not None:
+        sizes = counts.at_most[:, -1].astype(np.int64).tolist()
+        worth = max(1, int(_worth(within.astype(np.int64).tolist(), sizes, level)))
+    first, last = _order_statistics(count, worth, permille, level)
+    return counts.ranked(first) if first else None, counts.ranked(last) if last <= count else None
+
+
+def _resampled_places(counts: Counts, permille: int, seed: int) -> "Integers":
+    """The place of the quantile of every resample: first among some values, then among those between two of them."""
+    drawn = _drawn_blocks(counts.stretches, seed).astype(np.float64)
+    totals = (drawn @ counts.at_most[:, -1]).astype(np.int64)
+    wanted = np.maximum(1, -(-permille * totals // 1000)).astype(np.float64)[:, None]
+    stride = max(1, math.isqrt(len(counts.values)))
+    passed = ((drawn @ counts.at_most[:, stride - 1 : -1 : stride]) < wanted).sum(axis=1)
+    places: Integers = passed * stride
+    for each in np.unique(passed):
+        own = passed == each
+        between = counts.at_most[:, each * stride : (each + 1) * stride]
+        places[own] += ((drawn[own] @ between) < wanted[own]).sum(axis=1)
+    return places
+
+
+@lru_cache(maxsize=64)
 def _tail_ranks(blocks: int, level: float) -> tuple[int, int]:
     """Ranks (from 1) of the resamples that are the interval's ends.
 
@@ -209,20 +312,28 @@ def _order_statistics(count: int, worth: int, permille: int, level: float) -> tu
     Among `worth` independent values the lower is the greatest r with P(X >= r) >= 1 - tail, the upper the least s with
     P(X < s) >= 1 - tail, for X binomial: how many of them lie at or below the quantile. Both scale to `count` values.
     """
-    from scipy.special import bdtr
-
-    ranks = _near(worth, permille)
-    below = bdtr(ranks, worth, permille / 1000)  # P(X <= rank)
     tail = (1 - level) / 2
-    low = int(ranks[np.searchsorted(below, tail, side="right")])
-    high = int(ranks[np.searchsorted(below, 1 - tail, side="left")]) + 1
+    low = _first_rank(worth, permille, lambda below: below > tail)
+    high = _first_rank(worth, permille, lambda below: below >= 1 - tail) + 1
     return low * count // worth, -(-high * count // worth) if high <= worth else count + 1
 
 
-def _near(count: int, permille: int) -> "Integers":
-    """Ranks within ten standard deviations of the quantile's own: no others can matter."""
+def _first_rank(count: int, permille: int, reached: Callable[[float], bool]) -> int:
+    """The least rank r for whose P(X <= r) `reached` holds, by bisection.
+
+    It is sought within ten standard deviations of the quantile's own rank: no others can matter.
+    """
+    from scipy.special import bdtr
+
     expected, reach = count * permille // 1000, 10 * math.isqrt(count)
-    return np.arange(max(0, expected - reach), min(count, expected + reach) + 1)
+    low, high = max(0, expected - reach), min(count, expected + reach)
+    while low < high:
+        middle = (low + high) // 2
+        if reached(float(bdtr(np.int64(middle), count, permille / 1000))):
+            high = middle
+        else:
+            low = middle + 1
+    return low
 
 
 def _settled(value: float) -> float:
