@@ -53,7 +53,7 @@ def measure(
 
     subject = Run(run)
     tables = Tables(results=results, infrastructure=infrastructure, withins=withins, groups=groups)
-    with duckdb.connect(config={"threads": 1}) as connection:
+    with duckdb.connect() as connection:
         prepare(connection, subject, tables)
         measures = _MEASURES[TestType(run["type"])]
         rows = [row for measured in measures for row in measured(connection, subject, tables)]

@@ -29,16 +29,23 @@ _BY_BLOCK = f"""
     FROM offered GROUP BY block ORDER BY block
 """  # noqa: S608 - made of constants only
 
+_DONE_BY_HALVES = """
+    SELECT (greatest(0, done_us - getvariable('start_us')) * 2 * getvariable('blocks') + getvariable('window_us') - 1)
+           // getvariable('window_us') AS halves, count(*) AS messages
+    FROM done GROUP BY halves ORDER BY halves
+"""
+"""Messages done by halves of stretches: the end of the half (from the start, where it is 0) that each was done by."""
+
 
 def growth(connection: "duckdb.DuckDBPyConnection", run: Run, _tables: Tables) -> Iterator[Row]:
     """The trend of each, of a figure per stretch of time, over the messages done by the middle of the stretch."""
     import numpy as np
 
-    done = fetched(connection.execute("SELECT done_us FROM done ORDER BY done_us"))["done_us"]
+    done = fetched(connection.execute(_DONE_BY_HALVES))
+    so_far = np.concatenate([[0], np.cumsum(done["messages"])])
 
     def handled(blocks: "Integers") -> list[int]:
-        middles = run["start_us"] + (2 * blocks + 1) * run["window_us"] // (2 * run["blocks"])
-        return [int(each) for each in np.searchsorted(done, middles, side="right")]
+        return [int(each) for each in so_far[np.searchsorted(done["halves"], 2 * blocks + 1, "right")]]
 
     for name, (metric, per) in _SAMPLED.items():
         query = "SELECT at_us, value FROM sampled WHERE metric = $name ORDER BY at_us"

@@ -1,14 +1,14 @@
-"""What was offered, how late, and how it was answered: of all messages, and of each SRV group."""
+"""What was offered, how late, and how it was answered: of all messages, of each SRV group, and of each SRV."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from catalog.declarations import Metric
 from catalog.quantities import Unit
 from expectations import statistics
-from expectations.verdicts import LATER
+from expectations.verdicts import LATER, NEEDED_SAMPLES
 from tasks.measures.rows import ALL, Row, bootstrapped, exact, maximum, row
+from tasks.measures.scopes import SRV, Latencies, Scope, look_closer, scopes_of
 from tasks.measures.subject import Run, Tables, fetched
 
 if TYPE_CHECKING:
@@ -23,48 +23,50 @@ LATENESS = "lateness-p99"
 
 _PERCENTILES = {Metric.LATENCY_P50: 500, Metric.LATENCY_P95: 950, Metric.LATENCY_P99: 990}
 
+_BIN = "(sqrt(sqrt(greatest(lateness_us, 0))) * 1024)::INTEGER"
+"""The bin of a lateness: of a microsecond up to one millisecond, and of the 250th part of a minute at a minute."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Messages:
-    """Messages of one scope, in the order in which they were due; columns of equal length."""
+_LATE = f"""
+    SELECT {_BIN} AS bin, min(lateness_us) AS least, max(lateness_us) AS largest, count(*) AS messages
+    FROM offered WHERE lateness_us < {LATER} GROUP BY bin ORDER BY bin
+"""  # noqa: S608 - made of constants only
 
-    sequence: "Integers"
-    of_group: "NDArray[np.object_]"
-    good: "NDArray[np.bool_]"
-    taken_up: "NDArray[np.bool_]"
-    lateness_us: "Integers"
-    latency_us: "Integers"
-    block: "Integers"
-
-    def __len__(self) -> int:
-        return len(self.sequence)
-
-    def where(self, chosen: "NDArray[np.bool_]") -> "Messages":
-        """Those that are chosen."""
-        return Messages(**{name: getattr(self, name)[chosen] for name in self.__slots__})
+_LATE_WITHIN = f"""
+    SELECT lateness_us, count(*) AS messages FROM offered
+    WHERE lateness_us < {LATER} AND {_BIN} = $bin GROUP BY lateness_us ORDER BY lateness_us
+"""  # noqa: S608 - made of constants only
 
 
 def offering(connection: "duckdb.DuckDBPyConnection", run: Run, _tables: Tables) -> Iterator[Row]:
     """How many of all messages were taken up, and how late."""
-    messages = messages_of(connection)
-    yield _offered(messages, ALL)
-    yield from _lateness(run, messages)
+    query = "SELECT count(*) AS messages, count(*) FILTER (taken_up) AS taken_up FROM offered"
+    offered = fetched(connection.execute(query))
+    yield _offered(ALL, int(offered["taken_up"][0]), int(offered["messages"][0]))
+    late = fetched(connection.execute(_LATE))
+    total = int(late["messages"].sum())
+    if total:
+        yield _lateness(run, _late(connection, late, statistics.rank(990, total)), total)
 
 
 def answering(connection: "duckdb.DuckDBPyConnection", run: Run, tables: Tables) -> Iterator[Row]:
-    """Shares and percentiles of all messages; of each SRV group as well, and how many of it were taken up."""
-    messages = messages_of(connection)
-    yield from _answered(run, messages, ALL, tables.withins)
-    for group in sorted(set(messages.of_group) - {""}):
-        of_group = messages.where(messages.of_group == group)
-        yield _offered(of_group, group)
-        yield from _answered(run, of_group, group, tables.withins)
+    """Shares and percentiles of all messages; of each SRV group and SRV as well, and how many of it were taken up.
 
-
-def messages_of(connection: "duckdb.DuckDBPyConnection") -> Messages:
-    """All messages offered."""
-    columns = ", ".join(Messages.__slots__)
-    return Messages(**fetched(connection.execute(f"SELECT {columns} FROM offered ORDER BY sequence")))  # noqa: S608 - made of field names
+    An SRV is told apart only in metrics that it has messages enough for.
+    """
+    scopes = [scope for scope in scopes_of(connection, run, tables) if len(scope)]
+    for scope in scopes:
+        if scope.name != ALL:
+            yield _offered(scope.name, int(scope.cells.taken_up.sum()), len(scope), _lacking(scope))
+        yield from _shares(run, scope, tables.withins)
+    timed = [scope for scope in scopes if scope.timed]
+    for scope, latencies in zip(timed, _closer(connection, run, timed), strict=True):
+        for metric, permille in _percentiles(scope).items():
+            estimate = statistics.counted_interval(latencies.counts, permille, seed=run["seed"], level=run.level)
+            what = "nearest rank over all messages offered, failures last"
+            method = bootstrapped(run, latencies.counts.stretches, estimate, what)
+            yield row(scope.name, metric, estimate, Unit.MICROSECONDS, len(scope), method)
+        if _enough(scope, Metric.LATENCY_MAX):
+            yield maximum(run, scope.name, Metric.LATENCY_MAX, int(scope.cells.largest.max()), len(scope))
 
 
 def service_level(within_us: int) -> str:
@@ -72,55 +74,72 @@ def service_level(within_us: int) -> str:
     return f"{Metric.SERVICE_LEVEL}/{within_us}"
 
 
-def _offered(messages: Messages, scope: str) -> Row:
-    taken_up = int(messages.taken_up.sum())
-    method = "messages taken up by the injector: a count, its own interval"
-    return row(scope, Metric.OFFERED, exact(taken_up), Unit.COUNT, len(messages), method)
+def _offered(scope: str, taken_up: int, messages: int, lacking: str = "") -> Row:
+    method = f"messages taken up by the injector: a count, its own interval{lacking}"
+    return row(scope, Metric.OFFERED, exact(taken_up), Unit.COUNT, messages, method)
 
 
-def _lateness(run: Run, messages: Messages) -> Iterator[Row]:
-    late = messages.lateness_us[messages.lateness_us < LATER]
-    if len(late):
-        value, method = quantile(late, 990), "nearest rank over the messages taken up: known, its own interval"
-        lag = max((step.get("loop_lag_p99_us", 0) for step in run.injector_steps), default=0)
-        if lag > max(value, run["lateness_limit_us"]):
-            value, method = lag, "answers waited so long to be read by the injector, by its own word"
-        yield row(ALL, LATENESS, exact(value), Unit.MICROSECONDS, len(late), method)
+def _late(connection: "duckdb.DuckDBPyConnection", late: "dict[str, Integers]", rank: int) -> int:
+    """The lateness of a rank (from 1), out of bins in order."""
+    passed = late["messages"].cumsum()
+    at = int(passed.searchsorted(rank))
+    if late["least"][at] == late["largest"][at]:
+        return int(late["least"][at])
+    within = fetched(connection.execute(_LATE_WITHIN, {"bin": int(late["bin"][at])}))
+    before = int(passed[at] - late["messages"][at])
+    return int(within["lateness_us"][within["messages"].cumsum().searchsorted(rank - before)])
 
 
-def _answered(run: Run, messages: Messages, scope: str, withins: tuple[int, ...]) -> Iterator[Row]:
-    if not len(messages):
-        return
-    yield _share(run, messages, scope, Metric.ANSWERED_SHARE, messages.good)
-    if (messages.latency_us < 0).any():  # answered, but nobody knows when it was due: no latency can be told
-        return
-    for within in withins:
-        yield _share(run, messages, scope, service_level(within), messages.latency_us <= within)
-    for metric, permille in _PERCENTILES.items():
-        estimate = statistics.quantile_interval(
-            messages.latency_us, messages.block, permille, seed=run["seed"], level=run.level
-        )
-        method = bootstrapped(run, _held(messages), estimate, "nearest rank over all messages offered, failures last")
-        yield row(scope, metric, estimate, Unit.MICROSECONDS, len(messages), method)
-    yield maximum(run, scope, Metric.LATENCY_MAX, int(messages.latency_us.max()), len(messages))
+def _lateness(run: Run, value: int, samples: int) -> Row:
+    method = "nearest rank over the messages taken up: known, its own interval"
+    lag = max((step.get("loop_lag_p99_us", 0) for step in run.injector_steps), default=0)
+    if lag > max(value, run["lateness_limit_us"]):
+        value, method = lag, "answers waited so long to be read by the injector, by its own word"
+    return row(ALL, LATENESS, exact(value), Unit.MICROSECONDS, samples, method)
 
 
-def _share(run: Run, messages: Messages, scope: str, metric: str, good: "NDArray[np.bool_]") -> Row:
-    import numpy as np
-
-    within = np.bincount(messages.block[good], minlength=run["blocks"])
-    totals = np.bincount(messages.block, minlength=run["blocks"])
-    estimate = statistics.share_interval(within.tolist(), totals.tolist(), seed=run["seed"], level=run.level)
-    method = bootstrapped(run, _held(messages), estimate, "share of all messages offered, Clopper-Pearson")
-    return row(scope, metric, estimate, Unit.PARTS_PER_MILLION, len(messages), method)
+def _shares(run: Run, scope: Scope, withins: tuple[int, ...]) -> Iterator[Row]:
+    if _enough(scope, Metric.ANSWERED_SHARE):
+        yield _share(run, scope, Metric.ANSWERED_SHARE, scope.cells.good)
+    if scope.timed and _enough(scope, Metric.SERVICE_LEVEL):
+        for within, answered in zip(withins, scope.cells.within, strict=True):
+            yield _share(run, scope, service_level(within), answered)
 
 
-def _held(messages: Messages) -> int:
-    return len(set(messages.block.tolist()))
+def _share(run: Run, scope: Scope, metric: str, good: "Integers") -> Row:
+    successes, totals = scope.by_block(run, good), scope.by_block(run, scope.cells.messages)
+    estimate = statistics.share_interval(successes, totals, seed=run["seed"], level=run.level)
+    held = sum(each > 0 for each in totals)
+    method = bootstrapped(run, held, estimate, "share of all messages offered, Clopper-Pearson")
+    return row(scope.name, metric, estimate, Unit.PARTS_PER_MILLION, len(scope), method)
 
 
-def quantile(values: "Integers", permille: int) -> int:
-    """The nearest rank of unordered values, at least one."""
-    import numpy as np
+def _enough(scope: Scope, metric: Metric) -> bool:
+    """Whether a scope is to be measured in a metric: an SRV only where that could decide anything."""
+    return not scope.name.startswith(SRV) or len(scope) >= NEEDED_SAMPLES[metric]
 
-    return statistics.quantile(np.sort(values), permille)
+
+def _lacking(scope: Scope) -> str:
+    """The metrics that an SRV has too few messages for, in words."""
+    wanted = (Metric.ANSWERED_SHARE, *_PERCENTILES, Metric.LATENCY_MAX)
+    lacking = [f"{metric} ({NEEDED_SAMPLES[metric]})" for metric in wanted if not _enough(scope, metric)]
+    return f"; too few of them for {', '.join(lacking)}" if lacking else ""
+
+
+def _percentiles(scope: Scope) -> dict[Metric, int]:
+    return {metric: permille for metric, permille in _PERCENTILES.items() if _enough(scope, metric)}
+
+
+def _closer(connection: "duckdb.DuckDBPyConnection", run: Run, scopes: Sequence[Scope]) -> list[Latencies]:
+    """The latencies of each scope, known to the microsecond wherever its percentiles and their intervals lie."""
+    found = [scope.latencies for scope in scopes]
+    while any(bins := [_asked(run, scope, each) for scope, each in zip(scopes, found, strict=True)]):
+        found = look_closer(connection, scopes, found, bins)
+    return found
+
+
+def _asked(run: Run, scope: Scope, latencies: Latencies) -> set[int]:
+    places: set[int] = set()
+    for permille in _percentiles(scope).values():
+        places |= statistics.deciding(latencies.counts, permille, seed=run["seed"], level=run.level)
+    return latencies.unknown(places)

@@ -65,15 +65,39 @@ class Tables:
 Measure = Callable[["duckdb.DuckDBPyConnection", Run, Tables], Iterator[Row]]
 """Rows of the measurements table, in any order, from the views that `prepare` made. What it cannot tell has no row."""
 
+MOST_SRVS = 200
+"""SRVs with a scope of their own: those with the most messages, so that a label for each message cannot fill memory."""
+
+_STRETCH = """
+    CREATE TEMP MACRO stretch(at_us) AS greatest(0, least(getvariable('blocks') - 1,
+        (at_us - getvariable('start_us')) * getvariable('blocks') // getvariable('window_us')))
+"""
+"""The stretch of the run, from 0, that a time falls into; what is early or late falls into the first or the last."""
+
+_OF_SRV = f"""
+    CREATE TEMP TABLE of_srv AS
+    WITH seen AS (
+        SELECT srv, coalesce(name, '') AS of_group,
+               row_number() OVER (ORDER BY messages DESC, srv) <= {MOST_SRVS} AS apart
+        FROM (
+            SELECT srv, count(*) AS messages FROM read_parquet(getvariable('results'))
+            WHERE run = getvariable('run') AND kind IN ('request', 'alert') GROUP BY srv
+        )
+        LEFT JOIN (SELECT unnest($srvs::VARCHAR[]) AS srv, unnest($groups::VARCHAR[]) AS name) USING (srv)
+    )
+    SELECT srv, of_group, apart, dense_rank() OVER (ORDER BY of_group, CASE WHEN apart THEN srv END) - 1 AS part
+    FROM seen
+"""  # noqa: S608 - made of constants only; what varies is bound
+"""The group of each SRV, and its part of the messages: parts are numbered from 0, each of one SRV or, where SRVs are
+too many, of all the others of a group."""
+
 _OFFERED = f"""
     CREATE TEMP VIEW offered AS
-    SELECT sequence, srv, coalesce(of_group.name, '') AS of_group, outcome = expect AS good,
-           ready_us IS NOT NULL AS taken_up, coalesce(ready_us - intended_us, {LATER}) AS lateness_us,
+    SELECT sequence, of_srv.part, outcome = expect AS good, ready_us IS NOT NULL AS taken_up,
+           coalesce(ready_us - intended_us, {LATER}) AS lateness_us,
            CASE WHEN outcome = expect THEN coalesce(latency_us, -1) ELSE {LATER} END AS latency_us,
-           greatest(0, least(getvariable('blocks') - 1,
-               (coalesce(intended_us, ready_us, sent_us) - getvariable('start_us')) * getvariable('blocks')
-               // getvariable('window_us'))) AS block
-    FROM read_parquet(getvariable('results')) AS results LEFT JOIN of_group USING (srv)
+           coalesce(intended_us, ready_us, sent_us) AS due_us
+    FROM read_parquet(getvariable('results')) AS results JOIN of_srv USING (srv)
     WHERE run = getvariable('run') AND kind IN ('request', 'alert')
 """  # noqa: S608 - made of constants only; what varies is bound
 """What was offered. Whatever did not end as expected ranks later than any answer; -1: answered, latency unknown."""
@@ -95,7 +119,10 @@ _DONE = """
 
 
 def prepare(connection: "duckdb.DuckDBPyConnection", run: Run, tables: Tables) -> None:
-    """Makes the views `offered` (a row per message), `sampled` (per metric and time) and `done` in the connection."""
+    """Makes the views `offered` (a row per message), `sampled` (per metric and time) and `done` in the connection.
+
+    Beside them the table `of_srv`, and the macro `stretch(at_us)`.
+    """
     told = {
         "results": str(tables.results),
         "infrastructure": str(tables.infrastructure),
@@ -103,10 +130,8 @@ def prepare(connection: "duckdb.DuckDBPyConnection", run: Run, tables: Tables) -
     }
     for name, value in told.items():
         connection.execute(f"SET VARIABLE {name} = $value", {"value": value})
-    connection.execute(
-        "CREATE TEMP TABLE of_group AS SELECT unnest($srvs::VARCHAR[]) AS srv, unnest($groups::VARCHAR[]) AS name",
-        {"srvs": list(tables.groups), "groups": list(tables.groups.values())},
-    )
+    connection.execute(_STRETCH)
+    connection.execute(_OF_SRV, {"srvs": list(tables.groups), "groups": list(tables.groups.values())})
     for view in (_OFFERED, _SAMPLED, _DONE):
         connection.execute(view)
 
