@@ -13,7 +13,7 @@ stretch, nominal 95 % intervals held the truth in 92 to 98 % of runs; without th
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
@@ -138,24 +138,30 @@ def counted_interval(
     )
 
 
-def deciding(counts: Counts, permille: int, *, seed: int, level: float = 0.95) -> set[int]:
-    """Places in `values` of all that `counted_interval` says when each value stands for several that lie together.
+def deciding(counts: Counts, exact: "NDArray[np.bool_]", permille: int, *, seed: int, level: float = 0.95) -> set[int]:
+    """Places in `values` of all that `counted_interval` says and that is not `exact`, but stands for several values.
 
     Ranks survive rounding: where values are rounded, in their order, to fewer, the quantile and its ends are the same
     values, rounded. It is therefore enough to know exactly the values that stand together at these places, and to
-    count again. Effective sample sizes may then shift an end to another place, so whoever asks, asks until all places
-    are known exactly.
+    count again, until there are none. While the quantile itself is not known exactly nor is the effective sample size,
+    so the places that the ends may come to, as far as can be told, are among them.
     """
     at = counts.ranked(rank(permille, len(counts)))
-    if counts.stretches < FEWEST_BLOCKS:
-        return {at}
-    resampled = _resampled_ends(counts, permille, seed, level)
-    found: set[int] = {at}
-    below = counts.at_most[:, at - 1] if at else np.zeros(counts.stretches)
-    for within in (counts.at_most[:, at], below):  # the exact number lies between
-        ends = _wider(at, resampled, _ordered_ends(counts, permille, within, level))
-        found.update(each for each in ends if each is not None)
-    return found
+    found = {at}
+    if counts.stretches >= FEWEST_BLOCKS:
+        resampled = _resampled_ends(counts, permille, seed, level)
+        below = counts.at_most[:, at - 1] if at else np.zeros(counts.stretches)
+        withins = (counts.at_most[:, at],) if exact[at] else (counts.at_most[:, at], below)
+        ends = [_wider(at, resampled, _ordered_ends(counts, permille, each, level)) for each in withins]
+        margin = 0 if exact[at] else 1
+        found |= {place for two in zip(*ends, strict=True) for place in _around(two, margin, len(counts.values))}
+    return {each for each in found if not exact[each]}
+
+
+def _around(places: Sequence[int | None], margin: int, count: int) -> Iterable[int]:
+    """All places from the first to the last that there is, and so many more on either side."""
+    known = [each for each in places if each is not None]
+    return range(max(0, min(known) - margin), min(count, max(known) + margin + 1)) if known else ()
 
 
 def share_interval(successes: Sequence[int], totals: Sequence[int], *, seed: int, level: float = 0.95) -> Estimate:
@@ -225,6 +231,11 @@ def _drawn_blocks(blocks: int, seed: int) -> "Integers":
     return np.bincount(flat.ravel(), minlength=RESAMPLES * blocks).reshape(RESAMPLES, blocks).astype(np.int64)
 
 
+@lru_cache(maxsize=8)
+def _drawn_floats(blocks: int, seed: int) -> "NDArray[np.float64]":
+    return _drawn_blocks(blocks, seed).astype(np.float64)
+
+
 def _wider(
     at: int, resampled: tuple[int, int], ordered: tuple[int | None, int | None]
 ) -> tuple[int | None, int | None]:
@@ -259,17 +270,22 @@ def _ordered_ends(
 
 def _resampled_places(counts: Counts, permille: int, seed: int) -> "Integers":
     """The place of the quantile of every resample: first among some values, then among those between two of them."""
-    drawn = _drawn_blocks(counts.stretches, seed).astype(np.float64)
+    drawn = _drawn_floats(counts.stretches, seed)
     totals = (drawn @ counts.at_most[:, -1]).astype(np.int64)
     wanted = np.maximum(1, -(-permille * totals // 1000)).astype(np.float64)[:, None]
     stride = max(1, math.isqrt(len(counts.values)))
-    passed = ((drawn @ counts.at_most[:, stride - 1 : -1 : stride]) < wanted).sum(axis=1)
+    passed = ((drawn @ _packed(counts.at_most[:, stride - 1 : -1 : stride])) < wanted).sum(axis=1)
     places: Integers = passed * stride
     for each in np.unique(passed):
         own = passed == each
-        between = counts.at_most[:, each * stride : (each + 1) * stride]
+        between = _packed(counts.at_most[:, each * stride : (each + 1) * stride])
         places[own] += ((drawn[own] @ between) < wanted[own]).sum(axis=1)
     return places
+
+
+def _packed(columns: "NDArray[np.float64]") -> "NDArray[np.float64]":
+    """The same numbers side by side: otherwise they are multiplied one by one."""
+    return np.ascontiguousarray(columns)
 
 
 @lru_cache(maxsize=64)

@@ -27,8 +27,9 @@ _BIN = "(sqrt(sqrt(greatest(lateness_us, 0))) * 1024)::INTEGER"
 """The bin of a lateness: of a microsecond up to one millisecond, and of the 250th part of a minute at a minute."""
 
 _LATE = f"""
-    SELECT {_BIN} AS bin, min(lateness_us) AS least, max(lateness_us) AS largest, count(*) AS messages
-    FROM offered WHERE lateness_us < {LATER} GROUP BY bin ORDER BY bin
+    SELECT {_BIN} AS bin, lateness_us < {LATER} AS known, min(lateness_us) AS least, max(lateness_us) AS largest,
+           count(*) AS messages, count(*) FILTER (taken_up) AS taken_up
+    FROM offered GROUP BY bin, known ORDER BY bin, known
 """  # noqa: S608 - made of constants only
 
 _LATE_WITHIN = f"""
@@ -39,10 +40,9 @@ _LATE_WITHIN = f"""
 
 def offering(connection: "duckdb.DuckDBPyConnection", run: Run, _tables: Tables) -> Iterator[Row]:
     """How many of all messages were taken up, and how late."""
-    query = "SELECT count(*) AS messages, count(*) FILTER (taken_up) AS taken_up FROM offered"
-    offered = fetched(connection.execute(query))
-    yield _offered(ALL, int(offered["taken_up"][0]), int(offered["messages"][0]))
-    late = fetched(connection.execute(_LATE))
+    found = fetched(connection.execute(_LATE))
+    yield _offered(ALL, int(found["taken_up"].sum()), int(found["messages"].sum()))
+    late = {name: column[found["known"]] for name, column in found.items()}
     total = int(late["messages"].sum())
     if total:
         yield _lateness(run, _late(connection, late, statistics.rank(990, total)), total)
@@ -139,7 +139,10 @@ def _closer(connection: "duckdb.DuckDBPyConnection", run: Run, scopes: Sequence[
 
 
 def _asked(run: Run, scope: Scope, latencies: Latencies) -> set[int]:
-    places: set[int] = set()
-    for permille in _percentiles(scope).values():
-        places |= statistics.deciding(latencies.counts, permille, seed=run["seed"], level=run.level)
-    return latencies.unknown(places)
+    """The bins whose latencies its percentiles and their intervals are among."""
+    told = {"seed": run["seed"], "level": run.level}
+    places = [
+        statistics.deciding(latencies.counts, latencies.exact, permille, **told)
+        for permille in _percentiles(scope).values()
+    ]
+    return {int(latencies.bins[each]) for each in set().union(*places)}

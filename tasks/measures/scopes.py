@@ -4,7 +4,7 @@ First every latency is counted in bins, about a hundredth of it wide or less; th
 statistics ask for, by the microsecond. What comes out is exact: see `statistics.deciding`.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -81,10 +81,6 @@ class Latencies:
         import numpy as np
 
         return Counts(self.values, np.cumsum(self.seen, axis=1))
-
-    def unknown(self, places: Iterable[int]) -> set[int]:
-        """The bins of those of `places` (among the values) that stand for several values."""
-        return {int(self.bins[each]) for each in places if not self.exact[each]}
 
     def known(
         self, bins: Collection[int], block: "Integers", latency_us: "Integers", counts: "Integers"

@@ -81,7 +81,7 @@ _OF_SRV = f"""
                row_number() OVER (ORDER BY messages DESC, srv) <= {MOST_SRVS} AS apart
         FROM (
             SELECT srv, count(*) AS messages FROM read_parquet(getvariable('results'))
-            WHERE run = getvariable('run') AND kind IN ('request', 'alert') GROUP BY srv
+            WHERE run = getvariable('run') AND (kind = 'request' OR kind = 'alert') GROUP BY srv
         )
         LEFT JOIN (SELECT unnest($srvs::VARCHAR[]) AS srv, unnest($groups::VARCHAR[]) AS name) USING (srv)
     )
@@ -93,12 +93,12 @@ too many, of all the others of a group."""
 
 _OFFERED = f"""
     CREATE TEMP VIEW offered AS
-    SELECT sequence, of_srv.part, outcome = expect AS good, ready_us IS NOT NULL AS taken_up,
+    SELECT sequence, srv, of_srv.of_group, of_srv.part, outcome = expect AS good, ready_us IS NOT NULL AS taken_up,
            coalesce(ready_us - intended_us, {LATER}) AS lateness_us,
            CASE WHEN outcome = expect THEN coalesce(latency_us, -1) ELSE {LATER} END AS latency_us,
            coalesce(intended_us, ready_us, sent_us) AS due_us
     FROM read_parquet(getvariable('results')) AS results JOIN of_srv USING (srv)
-    WHERE run = getvariable('run') AND kind IN ('request', 'alert')
+    WHERE run = getvariable('run') AND (kind = 'request' OR kind = 'alert')
 """  # noqa: S608 - made of constants only; what varies is bound
 """What was offered. Whatever did not end as expected ranks later than any answer; -1: answered, latency unknown."""
 

@@ -46,12 +46,13 @@ def test_only_what_decides_needs_to_be_known_exactly(messages, permille, width):
     rounded = values // width * width
     while True:
         counts = Counts.of(rounded, block)
-        places = statistics.deciding(counts, permille, seed=1)
-        unknown = np.isin(rounded, counts.values[sorted(places)]) & (rounded != values)
-        if not unknown.any():
+        unknown = set(rounded[rounded != values].tolist())
+        exact = np.array([value not in unknown for value in counts.values.tolist()])
+        places = statistics.deciding(counts, exact, permille, seed=1)
+        assert not exact[sorted(places)].any()
+        if not places:
             break
-        chosen = np.isin(values // width, values[unknown] // width)
-        rounded = np.where(chosen, values, rounded)
+        rounded = np.where(np.isin(rounded, counts.values[sorted(places)]), values, rounded)
     assert statistics.counted_interval(counts, permille, seed=1) == statistics.quantile_interval(
         values, block, permille, seed=1
     )
