@@ -20,31 +20,23 @@ QUEUED, RECOVERY = "queued", "recovery"
 """The scopes of the messages released at the start, and of new ones that are due before those are answered."""
 
 _QUEUED = """
-    SELECT count(*) AS released, count(*) FILTER (outcome = expect) AS answered,
+    SELECT count(*) AS released, count(*) FILTER (good) AS answered,
            coalesce(max(done_us) - getvariable('start_us'), 0)::BIGINT AS drained_us
-    FROM read_parquet(getvariable('results'))
-    WHERE run = getvariable('run') AND kind IN ('request', 'alert') AND sequence < $released
+    FROM offered WHERE sequence < $released
 """
 
 _BACKLOG = """
-    WITH messages AS (
-        SELECT intended_us, done_us FROM read_parquet(getvariable('results'))
-        WHERE run = getvariable('run') AND kind IN ('request', 'alert') AND intended_us IS NOT NULL
-    ), changes AS (
-        SELECT intended_us AS at_us, 1 AS change FROM messages
-        UNION ALL SELECT done_us, -1 FROM messages WHERE done_us IS NOT NULL
+    WITH changes AS (
+        SELECT intended_us AS at_us, 1 AS change FROM offered WHERE intended_us IS NOT NULL
+        UNION ALL SELECT done_us, -1 FROM offered WHERE intended_us IS NOT NULL AND done_us IS NOT NULL
     ), together AS (SELECT at_us, sum(change) AS change FROM changes GROUP BY at_us),
     standing AS (SELECT sum(change) OVER (ORDER BY at_us) AS messages FROM together)
     SELECT coalesce(max(messages), 0)::BIGINT AS most FROM standing
 """
 
 _RECOVERY = """
-    SELECT latency_us, block FROM offered
-    WHERE sequence >= $released AND sequence IN (
-        SELECT sequence FROM read_parquet(getvariable('results'))
-        WHERE run = getvariable('run') AND intended_us < getvariable('start_us') + $drained
-    )
-    ORDER BY sequence
+    SELECT latency_us, stretch(due_us) AS block FROM offered
+    WHERE sequence >= $released AND intended_us < getvariable('start_us') + $drained ORDER BY sequence
 """
 
 _PERCENTILES = {Metric.LATENCY_P50: 500, Metric.LATENCY_P95: 950, Metric.LATENCY_P99: 990}

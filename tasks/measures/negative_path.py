@@ -18,11 +18,9 @@ VALID = "valid"
 """The scope of the requests and alerts that are right."""
 
 _EXPECTED = f"""
-    SELECT CASE WHEN results.expect = '{Outcome.OK}' THEN '{VALID}' ELSE results.traffic END AS scope, block,
+    SELECT CASE WHEN expect = '{Outcome.OK}' THEN '{VALID}' ELSE traffic END AS scope, stretch(due_us) AS block,
            count(*) AS total, count(*) FILTER (good) AS right_ones
-    FROM offered JOIN read_parquet(getvariable('results')) AS results USING (sequence)
-    WHERE results.run = getvariable('run') AND results.kind IN ('request', 'alert')
-    GROUP BY ALL ORDER BY ALL
+    FROM offered GROUP BY ALL ORDER BY ALL
 """  # noqa: S608 - made of constants only
 
 

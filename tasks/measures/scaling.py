@@ -23,17 +23,13 @@ THROUGHPUT = "throughput"
 """Messages answered as expected, of those due in the same time at the target volume, parts per million."""
 
 _ANSWERED = """
-    SELECT done_us - getvariable('start_us') AS at_us FROM read_parquet(getvariable('results'))
-    WHERE run = getvariable('run') AND kind IN ('request', 'alert') AND outcome = expect AND done_us IS NOT NULL
-      AND done_us < getvariable('start_us') + getvariable('window_us')
-    ORDER BY done_us
+    SELECT done_us - getvariable('start_us') AS at_us FROM offered
+    WHERE good AND done_us < getvariable('start_us') + getvariable('window_us') ORDER BY done_us
 """
 
 _DUE = """
-    SELECT intended_us - getvariable('start_us') AS at_us, outcome = expect AS good
-    FROM read_parquet(getvariable('results'))
-    WHERE run = getvariable('run') AND kind IN ('request', 'alert') AND intended_us IS NOT NULL
-    ORDER BY intended_us
+    SELECT intended_us - getvariable('start_us') AS at_us, good FROM offered
+    WHERE intended_us IS NOT NULL ORDER BY intended_us
 """
 
 

@@ -96,7 +96,7 @@ _OFFERED = f"""
     SELECT sequence, srv, of_srv.of_group, of_srv.part, outcome = expect AS good, ready_us IS NOT NULL AS taken_up,
            coalesce(ready_us - intended_us, {LATER}) AS lateness_us,
            CASE WHEN outcome = expect THEN coalesce(latency_us, -1) ELSE {LATER} END AS latency_us,
-           coalesce(intended_us, ready_us, sent_us) AS due_us
+           coalesce(intended_us, ready_us, sent_us) AS due_us, intended_us, done_us, expect, traffic
     FROM read_parquet(getvariable('results')) AS results JOIN of_srv USING (srv)
     WHERE run = getvariable('run') AND (kind = 'request' OR kind = 'alert')
 """  # noqa: S608 - made of constants only; what varies is bound
