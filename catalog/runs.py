@@ -11,7 +11,10 @@ from catalog.workspace import pair_runs
 
 
 class RunState(StrEnum):
-    """How far a test run came. An interrupted one has a beginning and no end."""
+    """How far a test run came.
+
+    An interrupted one has a beginning and no end, or an end that says what was kept of it and what was lost.
+    """
 
     FINISHED = "finished"
     UNREACHABLE = "unreachable"

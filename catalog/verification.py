@@ -29,6 +29,7 @@ from catalog.ledger import FILE_NAME, LOCK, TORN, Cursor, Finding, Kind, Record,
 from catalog.lineage import GROUND, figures, tainted
 from catalog.signing import PURPOSE, authentic, fingerprint, statement_of
 from catalog.store import INCOMING, ObjectStore, is_digest, parse
+from catalog.underway import FOLDER, left
 from catalog.workspace import REPORT_FILES, check_format, occasion_of, pair_runs
 
 Progress = Callable[[int, int], None]
@@ -267,6 +268,25 @@ class _Check:
                 self.fault(f"executed run {run!r}, and no record before it says that it was started", str(record))
         for interrupted in (pair for pair in pair_runs(self.records) if pair.executed is None):
             self.note(f"{interrupted.started}: run {interrupted.id!r} was interrupted")
+        for ended in (pair.executed for pair in pair_runs(self.records) if pair.executed):
+            if ended.parameters.get("state") == "interrupted":
+                told = f"{ended.parameters.get('reason')}".splitlines() or [""]
+                self.note(f"{ended}: run {ended.parameters.get('run')!r} was interrupted: {told[-1]}")
+
+    def note_underway(self) -> None:
+        """What runs have left behind that is no evidence yet."""
+        pairs = {pair.id: pair for pair in pair_runs(self.records)}
+        for run, folder in left(self.home).items():
+            files = [path for path in folder.rglob("*.rows") if _kind(path) == "file"]
+            held = f"{sum(path.stat().st_size for path in files)} bytes of results in {len(files)} segments"
+            match pairs.get(run):
+                case None:
+                    about = "of no run that a record names"
+                case pair if pair.executed is None:
+                    about = f"of run {run!r}, which goes on or was interrupted; the next `plimsoll run` records them"
+                case _:
+                    about = f"of run {run!r}, whose end is recorded; they are needed no more"
+            self.note(f"{FOLDER}/{folder.name}: {held} {about}")
 
     def check_reports(self) -> None:
         """Rule 5, and rule 3 for the figures."""
@@ -348,6 +368,7 @@ _STEPS = (
     _Check.check_references,
     _Check.check_signatures,
     _Check.note_runs,
+    _Check.note_underway,
     _Check.check_reports,
 )
 

@@ -4,6 +4,7 @@ plimsoll.json         the format of the workspace
 objects/ab/cdef…      artefacts            (catalog.store)
 ledger/*.jsonl        records              (catalog.ledger)
 reports/<occasion>/   what people open, of a phase or of a regression's date; copies of artefacts
+incoming/<run>/       what a test run has written so far (catalog.underway)
 run.lock              held while a run goes on
 """
 
@@ -27,7 +28,7 @@ FORMAT = 1
 FORMAT_FILE = "plimsoll.json"
 REPORT_FILES = ("report.json", "report.html")
 _FORMAT_TEXT = canonical({"format": FORMAT}) + b"\n"
-_OURS = {FORMAT_FILE, "ledger", "objects", "reports", "run.lock", "plimsoll.duckdb"}
+_OURS = {FORMAT_FILE, "ledger", "objects", "reports", "incoming", "run.lock", "plimsoll.duckdb"}
 _COPY = "Restore the workspace from a copy."
 
 

@@ -7,6 +7,7 @@ from prefect import flow
 
 from flows.cli import CATALOG
 from flows.desk import asked, open_desk, warm_judge
+from flows.recovery import recover
 from flows.stages import (
     choose,
     conduct,
@@ -46,6 +47,7 @@ def capability_phase(
     with open_desk(phase, **where, occasion=occasion, again=again or {}) as desk:
         warm_judge()
         declared = declare(desk)
+        recover(desk)
         volumes = derive_volumes(desk, declared)
         tabulated = tabulate_volumes(desk, declared, volumes)
         planned, decided = plan(desk, volumes, again or {})

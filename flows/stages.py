@@ -14,7 +14,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from catalog import rules
+from catalog import rules, underway
 from catalog.canonical import digest
 from catalog.errors import EvidenceError, WorldError
 from catalog.ledger import Kind, Record
@@ -25,7 +25,7 @@ from flows.progress import current
 from tasks import declare as declaring
 from tasks import observe as observing
 from tasks.arrivals import Offer, offer_of, stream_arrivals
-from tasks.course import is_adaptive, longest, next_turn
+from tasks.course import has_turns, longest, next_turn
 from tasks.execute import Conduct, Conducted, arrivals_frames
 from tasks.gather import Ended, Evidence, gather_facts
 from tasks.history import history
@@ -131,7 +131,7 @@ def generate_arrivals(desk: Desk, planned: PlannedTest, volumes: Record) -> str:
     Those of a test of several turns come turn by turn from the same function, and are recorded with its run.
     """
     turn = next_turn(planned.profile, ())
-    if is_adaptive(planned.profile) or turn is None:
+    if has_turns(planned.profile.type) or turn is None:
         return ""
     inputs, offer = planned.key["inputs"], offer_of(planned.key, multiple=turn.multiple)
     with desk.workspace.store.incoming() as folder:
@@ -189,6 +189,7 @@ def execute(desk: Desk, decided: Decided, volumes: Record, arrivals: str, place:
     inputs = {"volumes": _volumes(volumes)} | ({"arrivals": arrivals} if arrivals else {})
     common: dict[str, Any] = {"key": planned.key, "inputs": inputs}
     desk.recorder.record(Kind.STARTED, "execute", parameters={**named, "why": decided.why}, **common)
+    folder = underway.make(desk.workspace.home, run)
     prepared = Conduct(
         programme=desk.programme,
         environment=desk.environment,
@@ -196,19 +197,21 @@ def execute(desk: Desk, decided: Decided, volumes: Record, arrivals: str, place:
         run=run,
         attempt=1 + sum(each.state is RunState.FINISHED for each in same),
         progress=lambda *_: None,
+        folder=folder,
     )
     seconds = longest(planned.profile) * offered_us(desk.environment, planned.profile) // 1_000_000 + 3
     with current().test(planned.test, place=place, seconds=seconds) as bar:
         conducted = replace(prepared, progress=bar).execute()
-    if conducted.state is RunState.UNREACHABLE:
-        current().say(f"{place}  {planned.test}  {conducted.document['unreachable']}")
+    if conducted.reason:
+        current().say(f"{place}  {planned.test}  {conducted.reason}")
     desk.recorder.record(
         Kind.EXECUTED,
         "execute",
-        parameters={**named, "state": conducted.state.value, "reason": conducted.document["unreachable"]},
-        outputs=_artefacts(conducted, arrivals),
+        parameters={**named, "state": conducted.state.value, "reason": conducted.reason},
+        outputs=artefacts(conducted, arrivals),
         **common,
     )
+    underway.remove(desk.workspace.home, run)
     return conducted.state
 
 
@@ -262,10 +265,10 @@ def _ended(decided: Decided, known: History, occasion: str, *, chosen: bool) -> 
 
 @task(name="measure", cache_policy=NO_CACHE, persist_result=False)
 def measure(desk: Desk, ended: Sequence[Ended]) -> dict[str, Record]:
-    """Measures every run that stands and has results."""
+    """Measures every run that stands and has results to be judged by; of an interrupted one, what it offered."""
     found = {}
     for run in (each.stands for each in ended):
-        if run is not None and run.state is RunState.FINISHED:
+        if run is not None and run.state is not RunState.UNREACHABLE and run.record.output("results"):
             found[run.run] = _measure(desk, run)
     current().say(f"measured      {len(found)} test runs")
     return found
@@ -419,7 +422,7 @@ def _observations(desk: Desk, subjects: Sequence[observing.Subject]) -> dict[str
     }
 
 
-def _artefacts(conducted: Conducted, arrivals: str) -> dict[str, Artefact]:
+def artefacts(conducted: Conducted, arrivals: str) -> dict[str, Artefact]:
     """What the run put out; arrivals only where they were not generated before it."""
     tables = {name: table_bytes(name, rows) for name, rows in conducted.tables.items()}
     if arrivals and "arrivals" in tables and digest(tables.pop("arrivals")) != arrivals:

@@ -6,10 +6,11 @@ that a slow change of the machine favours neither; both turns of a pair offer th
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
+from typing import Any, Self
 
 from catalog.declarations import Profile, StressRamp, TestType
 from expectations.capacity import Ramp, next_multiple
@@ -34,6 +35,15 @@ class Turn:
     multiple: Fraction
     stream: int = 0
 
+    def as_json(self) -> dict[str, Any]:
+        """As a document that `from_json` reads."""
+        return {"part": self.part.value, "multiple": str(self.multiple), "stream": self.stream}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """From that document. Raises KeyError or ValueError for any other."""
+        return cls(part=Part(document["part"]), multiple=Fraction(document["multiple"]), stream=int(document["stream"]))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
@@ -52,9 +62,9 @@ def next_turn(profile: Profile, taken: Sequence[Taken]) -> Turn | None:
     return None if taken else Turn(part=Part.WHOLE, multiple=_load(profile))
 
 
-def is_adaptive(profile: Profile) -> bool:
+def has_turns(kind: TestType) -> bool:
     """Whether a test takes several turns, whose arrivals are drawn turn by turn and recorded with its run."""
-    return profile.type in (TestType.STRESS, TestType.REGRESSION)
+    return kind in (TestType.STRESS, TestType.REGRESSION)
 
 
 def highest(profile: Profile) -> Fraction:

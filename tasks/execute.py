@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from catalog.declarations import Emulated, Environment, Profile, Programme
+from catalog.declarations import Emulated, Environment, Profile, Programme, TestType
 from catalog.errors import WorldError
 from catalog.runs import RunState
 from expectations import capacity
@@ -23,13 +25,14 @@ from expectations.verdicts import LATER
 from expectations.verdicts import Outcome as Expected
 from tasks.arrivals import Arrivals, arrivals_of, released_messages
 from tasks.codecs import Flaw, unauthorised_device, unreachable_device
-from tasks.course import Part, Taken, Turn, is_adaptive, next_turn
+from tasks.course import Part, Taken, Turn, has_turns, next_turn
 from tasks.emulate.system import RunningSystem, start_system
 from tasks.inject.files import NEVER, Outcome
-from tasks.inject.injector import Injection, Load, OwnInjector, Target
+from tasks.inject.injector import Injection, InterruptedLoadError, Load, OwnInjector, Target
 from tasks.labels import flaw_of, parted
+from tasks.notebook import Notebook
 from tasks.plan import PlannedTest, offered_us
-from tasks.sample import Sampler
+from tasks.sample import SAMPLE, Sampler
 from tasks.stand_up import entry_codec, scaled, specs_for_test
 from tasks.volumes.model import traffic_labels
 from tasks.wire.reach import reach
@@ -56,6 +59,21 @@ class Step:
     arrivals: Arrivals
     injection: Injection
 
+    @property
+    def sequence(self) -> NDArray[np.int64]:
+        """The number of each of its messages among all of the test."""
+        return self.first + np.arange(len(self.arrivals), dtype=np.int64)
+
+    @property
+    def start_us(self) -> int:
+        """When it began; 0 when an interruption left no row to tell it by."""
+        columns, summary = self.injection.columns, self.injection.summary
+        if "first_intended_us" in summary:
+            return int(summary["first_intended_us"]) - int(self.arrivals.offset_us[0])
+        if not len(columns["sequence"]):
+            return 0
+        return int(columns["intended_us"][0] - self.arrivals.offset_us[columns["sequence"][0] - self.first])
+
     def as_json(self) -> dict[str, Any]:
         """The step as the run document holds it: sequences inclusive, times in microseconds."""
         return {
@@ -63,23 +81,30 @@ class Step:
             "multiple_ppm": int(self.turn.multiple * MILLION),
             "first": self.first,
             "last": self.first + len(self.arrivals) - 1,
-            "start_us": int(self.injection.summary["first_intended_us"]) - int(self.arrivals.offset_us[0]),
+            "start_us": self.start_us,
             "window_us": self.arrivals.window_us,
         }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conducted:
-    """What came of a test run. `document` describes it; without rows when the system could not be tested at all."""
+    """What came of a test run. `document` describes it; without rows when the system could not be tested at all.
+
+    `reason`: why it did not finish, empty when it did.
+    """
 
     document: dict[str, Any]
     state: RunState
+    reason: str = ""
     tables: dict[str, "pd.DataFrame"] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conduct:
-    """One execution that is about to happen: the test, where, and under which run id."""
+    """One execution that is about to happen: the test, where, and under which run id.
+
+    `folder`: where it writes what it has so far; without one, that is kept until it ends, and a crash loses it.
+    """
 
     programme: Programme
     environment: Environment
@@ -87,24 +112,35 @@ class Conduct:
     run: str
     attempt: int
     progress: StepProgress
+    folder: Path | None = None
 
     def execute(self) -> Conducted:
-        """Executes the test. A system that cannot be stood up or reached is an outcome with a reason, not an error."""
+        """Executes the test. A system that cannot be stood up or reached is an outcome with a reason, not an error.
+
+        So is an injector that ends in the midst: what it had written is kept.
+        """
         steps: list[Step] = []
-        unreachable = ""
+        sampler: Sampler | None = None
+        state, reason = RunState.FINISHED, ""
+        document = self._document()
+        if self._notes:
+            self._notes.begin(document)
         try:
             with ExitStack() as stack:
                 system, baseline = self._stand_up(stack), self._stand_up_baseline(stack)
-                sampler = stack.enter_context(_sampler(system, self._sampling_us))
+                sampler = stack.enter_context(self._sampler(system))
                 for step in self._offer(self._urls(system, baseline), sampler):
                     steps.append(step)  # noqa: PERF402  # extend() promises nothing of what came before an error
+        except InterruptedLoadError as error:
+            state, reason = RunState.INTERRUPTED, str(error)
         except WorldError as error:
-            unreachable = str(error)
-        return Conducted(
-            document=self._document(steps, unreachable=unreachable),
-            state=RunState.UNREACHABLE if unreachable else RunState.FINISHED,
-            tables=self._tables(steps, sampler) if steps else {},
-        )
+            state, reason = RunState.UNREACHABLE, str(error)
+        samples = sampler.rows() if sampler else []
+        return conducted(self.programme, document, steps, samples=samples, state=state, reason=reason)
+
+    @property
+    def _notes(self) -> Notebook | None:
+        return Notebook(self.folder) if self.folder else None
 
     @property
     def _profile(self) -> Profile:
@@ -163,39 +199,21 @@ class Conduct:
             if not urls[turn.part]:  # nothing to compare with: today's runs are kept for a comparison with other days
                 taken.append(Taken(part=turn.part, step=_NOT_OFFERED))
                 continue
-            arrivals = self._arrivals(turn)
+            arrivals = arrivals_in(self.planned.key, turn)
             if not len(arrivals):
                 raise WorldError(f"{self.planned.test}: no message to offer at {turn.multiple} of the target volume")
-            injection = self._inject(arrivals, first, urls[turn.part], sampler, len(taken))
-            yield Step(turn=turn, first=first, arrivals=arrivals, injection=injection)
+            step = partial(Step, turn=turn, first=first, arrivals=arrivals)
+            folder = self._notes.step(len(taken), turn) if self._notes else None
+            try:
+                injection = self._inject(load_of(arrivals, first), urls[turn.part], sampler, len(taken), folder)
+            except InterruptedLoadError as error:
+                yield step(injection=error.injection)
+                raise
+            yield step(injection=injection)
             first += len(arrivals)
             taken.append(Taken(part=turn.part, step=came_of(turn, injection, self._profile)))
 
-    def _arrivals(self, turn: Turn) -> Arrivals:
-        """What is offered in a turn: of a baseline's, those messages alone that are compared."""
-        arrivals = arrivals_of(self.planned.key, multiple=turn.multiple, step=turn.stream)
-        if turn.part is not Part.BASELINE:
-            return arrivals
-        compared = set(self.planned.key["inputs"]["baseline"]["messages"])
-        kept = np.array([label in compared for label in arrivals.labels], dtype=bool)[arrivals.label]
-        return replace(
-            arrivals,
-            offset_us=arrivals.offset_us[kept],
-            label=arrivals.label[kept],
-            device=arrivals.device[kept],
-        )
-
-    def _inject(self, arrivals: Arrivals, first: int, url: str, sampler: Sampler, index: int) -> Injection:
-        parts = [parted(label) for label in arrivals.labels]
-        paths, srvs, kinds = ([parts[label][position] for label in arrivals.label] for position in range(3))
-        load = Load.of(
-            sequence=first + np.arange(len(arrivals), dtype=np.int64),
-            offset_us=arrivals.offset_us,
-            path=paths,
-            srv=srvs,
-            kind=kinds,
-            device=_devices(arrivals),
-        )
+    def _inject(self, load: Load, url: str, sampler: Sampler, index: int, folder: Path | None) -> Injection:
         target = Target(
             urls=dict.fromkeys(load.paths, url),
             codec=entry_codec(self.programme, self.planned.component.id).value,
@@ -204,15 +222,22 @@ class Conduct:
             timeout_us=self._profile.timeout,
             tls=self.environment.tls_names,
         )
-        injector = OwnInjector(on_start=lambda pid: sampler.watch("injector", pid))
+        injector = OwnInjector(on_start=lambda pid: sampler.watch("injector", pid), folder=folder)
         return injector.run(
             load, target, progress=lambda done, offered, total: self.progress(index, done, offered, total)
         )
 
-    def _document(self, steps: list[Step], *, unreachable: str = "") -> dict[str, Any]:
-        """The test run as recorded; times in microseconds since the epoch, durations in microseconds."""
+    def _sampler(self, system: RunningSystem | None) -> Sampler:
+        return Sampler(
+            system.pids if system else {},
+            system.metrics_urls if system else {},
+            interval_us=self._sampling_us,
+            keep=self._notes.samples if self._notes else None,
+        )
+
+    def _document(self) -> dict[str, Any]:
+        """The test run as it begins; times in microseconds since the epoch, durations in microseconds."""
         planned, profile = self.planned, self._profile
-        first = steps[0].as_json() if steps else {}
         return {
             "run": self.run,
             "test": planned.test,
@@ -228,57 +253,134 @@ class Conduct:
             "seed": self._seed,
             "level_index": self.attempt,
             "blocks": profile.blocks,
-            "start_us": first.get("start_us", 0),
             "window_us": offered_us(self.environment, profile),
             "timeout_us": profile.timeout,
             "lateness_limit_us": profile.lateness,
             "sampling_interval_us": self._sampling_us,
-            "target": {"messages": sum(len(step.arrivals) for step in steps)},
             "definition": planned.key["inputs"]["test"]["definition"],
             "released": sum(released_messages(planned.key).values()),
             "compared": list(planned.key["inputs"].get("baseline", {}).get("messages", ())),
-            "steps": [step.as_json() for step in steps] if is_adaptive(profile) else [],
-            "injector": {
-                "kind": planned.key["inputs"]["injector"],
-                "steps": [dict(s.injection.summary) for s in steps],
-            },
-            "unreachable": unreachable,
+            "injector": {"kind": planned.key["inputs"]["injector"]},
         }
 
-    def _tables(self, steps: list[Step], sampler: Sampler) -> "dict[str, pd.DataFrame]":
-        return {
-            "arrivals": arrivals_table(self.programme, [step.arrivals for step in steps]),
-            "results": self._results_table(steps),
-            "infrastructure": self._infrastructure_table(sampler),
-        }
 
-    def _results_table(self, steps: list[Step]) -> "pd.DataFrame":
-        from tasks.parquet import frame
+def conducted(
+    programme: Programme,
+    document: Mapping[str, Any],
+    steps: Sequence[Step],
+    *,
+    samples: Sequence[Sequence[Any]],
+    state: RunState,
+    reason: str,
+) -> Conducted:
+    """What came of a run that began as `document` says, from its steps; the last may have rows for some messages only.
 
-        raw = {name: _joined(step.injection.columns[name] for step in steps) for name in steps[0].injection.columns}
-        times = {name: _or_none(raw[name]) for name in ("intended_us", "ready_us", "sent_us", "done_us")}
-        messages = _messages(self.programme, [step.arrivals for step in steps])
-        del messages["device"]
-        return frame(
-            "results",
-            messages
-            | times
-            | {
-                "run": [self.run] * len(raw["sequence"]),
-                "component": [self.planned.component.id] * len(raw["sequence"]),
-                "latency_us": _less(times["done_us"], times["intended_us"]),
-                "service_us": _less(times["done_us"], times["sent_us"]),
-                "status": raw["status"],
-                "outcome": [Outcome(code).name.lower() for code in raw["outcome"].tolist()],
-                "bytes": raw["bytes"],
-            },
-        )
+    `samples`: rows of infrastructure, in the columns of a `Sample`. `reason`: why it did not finish.
+    """
+    whole = _ended(document, steps, state, reason)
+    has_rows = any(len(step.injection.columns["sequence"]) for step in steps)
+    return Conducted(
+        document=whole,
+        state=state,
+        reason=reason,
+        tables=_tables(programme, whole, steps, samples) if has_rows else {},
+    )
 
-    def _infrastructure_table(self, sampler: Sampler) -> "pd.DataFrame":
-        from tasks.parquet import frame
 
-        columns = sampler.columns()
-        return frame("infrastructure", {"run": [self.run] * len(columns["at_us"]), **columns})
+def _ended(document: Mapping[str, Any], steps: Sequence[Step], state: RunState, reason: str) -> dict[str, Any]:
+    """The test run as recorded. `interrupted` stands there only where it was."""
+    told = [step for step in steps if step.start_us]
+    found = {
+        **document,
+        "start_us": told[0].start_us if told else 0,
+        "target": {"messages": sum(len(step.arrivals) for step in steps)},
+        "steps": [step.as_json() for step in told] if has_turns(TestType(document["type"])) else [],
+        "injector": {**document["injector"], "steps": [dict(step.injection.summary) for step in steps]},
+        "unreachable": reason if state is RunState.UNREACHABLE else "",
+    }
+    return found | ({"interrupted": _lost(steps, reason)} if state is RunState.INTERRUPTED else {})
+
+
+def _lost(steps: Sequence[Step], reason: str) -> dict[str, Any]:
+    """What an interruption left and what it took: messages, their sequences, and when they were due in their step."""
+    kept = sum(len(step.injection.columns["sequence"]) for step in steps)
+    found: dict[str, Any] = {"reason": reason, "step": len(steps), "results": kept, "lost": 0}
+    if not steps:
+        return found
+    last = steps[-1]
+    is_lost = ~np.isin(last.sequence, last.injection.columns["sequence"])
+    due_us, sequences = last.arrivals.offset_us[is_lost], last.sequence[is_lost]
+    if not len(due_us):
+        return found
+    return found | {
+        "lost": len(due_us),
+        "first": int(sequences[0]),
+        "last": int(sequences[-1]),
+        "from_us": int(due_us[0]),
+        "until_us": int(due_us[-1]),
+    }
+
+
+def _tables(
+    programme: Programme, document: Mapping[str, Any], steps: Sequence[Step], samples: Sequence[Sequence[Any]]
+) -> "dict[str, pd.DataFrame]":
+    from tasks.parquet import frame
+
+    columns = {name: [row[place] for row in samples] for place, name in enumerate(SAMPLE)}
+    return {
+        "arrivals": arrivals_table(programme, [step.arrivals for step in steps]),
+        "results": _results_table(programme, document, steps),
+        "infrastructure": frame("infrastructure", {"run": [document["run"]] * len(samples), **columns}),
+    }
+
+
+def _results_table(programme: Programme, document: Mapping[str, Any], steps: Sequence[Step]) -> "pd.DataFrame":
+    from tasks.parquet import frame
+
+    raw = {name: _joined(step.injection.columns[name] for step in steps) for name in steps[0].injection.columns}
+    times = {name: _or_none(raw[name]) for name in ("intended_us", "ready_us", "sent_us", "done_us")}
+    described = _messages(programme, [step.arrivals for step in steps])
+    del described["device"]
+    return frame(
+        "results",
+        {name: column[raw["sequence"]] for name, column in described.items()}
+        | times
+        | {
+            "run": [document["run"]] * len(raw["sequence"]),
+            "component": [document["component"]] * len(raw["sequence"]),
+            "latency_us": _less(times["done_us"], times["intended_us"]),
+            "service_us": _less(times["done_us"], times["sent_us"]),
+            "status": raw["status"],
+            "outcome": [Outcome(code).name.lower() for code in raw["outcome"].tolist()],
+            "bytes": raw["bytes"],
+        },
+    )
+
+
+def arrivals_in(key: Mapping[str, Any], turn: Turn) -> Arrivals:
+    """What an execution under this key offers in a turn: of a baseline's, those messages alone that are compared."""
+    arrivals = arrivals_of(dict(key), multiple=turn.multiple, step=turn.stream)
+    if turn.part is not Part.BASELINE:
+        return arrivals
+    compared = set(key["inputs"]["baseline"]["messages"])
+    kept = np.array([label in compared for label in arrivals.labels], dtype=bool)[arrivals.label]
+    return replace(
+        arrivals, offset_us=arrivals.offset_us[kept], label=arrivals.label[kept], device=arrivals.device[kept]
+    )
+
+
+def load_of(arrivals: Arrivals, first: int) -> Load:
+    """A step's arrivals as the injector takes them, numbered from `first` on."""
+    parts = [parted(label) for label in arrivals.labels]
+    paths, srvs, kinds = ([parts[label][position] for label in arrivals.label] for position in range(3))
+    return Load.of(
+        sequence=first + np.arange(len(arrivals), dtype=np.int64),
+        offset_us=arrivals.offset_us,
+        path=paths,
+        srv=srvs,
+        kind=kinds,
+        device=_devices(arrivals),
+    )
 
 
 def arrivals_table(programme: Programme, steps: Sequence[Arrivals]) -> "pd.DataFrame":
@@ -361,10 +463,6 @@ def came_of(turn: Turn, injection: Injection, profile: Profile) -> Came:
             answered_ppm=ramp.answered.value if ramp else 0,
         ),
     )
-
-
-def _sampler(system: RunningSystem | None, interval_us: int) -> Sampler:
-    return Sampler(system.pids if system else {}, system.metrics_urls if system else {}, interval_us=interval_us)
 
 
 def _joined(columns: Iterable[NDArray[np.int64]]) -> NDArray[np.int64]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from catalog.declarations import TestType
+from catalog.declarations import Metric, TestType
 from tasks.measures.catch_up import catch_up
 from tasks.measures.drift import growth
 from tasks.measures.messages import LATENESS, answering, offering, service_level
@@ -45,7 +45,7 @@ def measure(
 
     `run`: the test run document. `results`, `infrastructure`: its tables as Parquet. `withins`: the target times of
     service levels, in microseconds. `groups`: SRV to the SRV group that it belongs to. What cannot be measured has no
-    row.
+    row. Of an interrupted run, only what was offered is measured: without lateness nothing can be held against it.
     """
     import duckdb
 
@@ -55,8 +55,11 @@ def measure(
     tables = Tables(results=results, infrastructure=infrastructure, withins=withins, groups=groups)
     with duckdb.connect() as connection:
         prepare(connection, subject, tables)
-        measures = _MEASURES[TestType(run["type"])]
-        rows = [row for measured in measures for row in measured(connection, subject, tables)]
+        if "interrupted" in run:  # whatever else it has is of a part that nobody chose
+            rows = [row for row in offering(connection, subject, tables) if row["metric"] == Metric.OFFERED]
+        else:
+            measures = _MEASURES[TestType(run["type"])]
+            rows = [row for measured in measures for row in measured(connection, subject, tables)]
     ordered = sorted(rows, key=lambda row: (row["scope"] != ALL, row["scope"], row["metric"]))
     stated = {"run": run["run"], "component": run["component"]}
     return frame("measurements", {name: [({**stated, **row})[name] for row in ordered] for name in _columns()})

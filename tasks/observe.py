@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from catalog.declarations import METRICS, Metric, Requirement
-from catalog.runs import RunState
+from catalog.ledger import Kind
 from expectations.verdicts import (
     COVERAGE_NEEDED_PPM,
     NEEDED_SAMPLES,
@@ -68,7 +68,7 @@ class Observed:
 def subjects(
     store: "ObjectStore", ended: Sequence["Ended"], measured: Mapping[str, "Record"], *, withdrawn: Collection[str]
 ) -> list[Subject]:
-    """The runs that stand for planned tests: finished, or begun against a system that could not be reached.
+    """The runs that stand for planned tests: finished, interrupted, or begun against a system that was not reached.
 
     A run that is relied on is observed for the test that rests on it.
     """
@@ -81,7 +81,7 @@ def subjects(
             record=run.record.digest,
         )
         for each in ended
-        if (run := each.stands) is not None and run.state in (RunState.FINISHED, RunState.UNREACHABLE)
+        if (run := each.stands) is not None and run.record.kind is not Kind.STARTED
     ]
 
 

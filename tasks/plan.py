@@ -24,6 +24,7 @@ from catalog.declarations import (
 )
 from catalog.errors import UsageError
 from catalog.keys import differences
+from catalog.ledger import Kind
 from catalog.runs import RunState, TestRun
 from catalog.store import ObjectStore
 from expectations.reliance import Answer, Candidate, Compared, answer, members
@@ -208,20 +209,21 @@ def decide(programme: Programme, planned: PlannedTest, history: History, *, agai
 def standing(planned: PlannedTest, own: list[TestRun], history: History) -> TestRun | None:
     """The run that stands for this test in this occasion: the newest finished one under the same key.
 
-    One that could not be tested stands only where none finished: trying again against a system that is down takes
-    nothing back. Withdrawn ones do not count. Where the newest is damaged none stands, not the one before it, or
-    losing a file would bring an older verdict back.
+    One that could not be tested, or was interrupted, stands only where none finished: trying again against a system
+    that is down takes nothing back. Withdrawn ones do not count. Where the newest is damaged none stands, not the one
+    before it, or losing a file would bring an older verdict back.
     """
     found = next(filter(None, (_ended(planned, own, history, how) for how in _STANDING)), [])
     return found[-1] if found and _is_intact(found[-1], history) else None
 
 
-_STANDING = (RunState.FINISHED, RunState.UNREACHABLE)
+_STANDING = (RunState.FINISHED, RunState.UNREACHABLE, RunState.INTERRUPTED)
 
 
 def _ended(planned: PlannedTest, own: list[TestRun], history: History, how: RunState) -> list[TestRun]:
-    """The runs that ended so under the same key in this occasion, and were not withdrawn."""
-    same = [run for run in own if run.key == planned.key_digest and run.state is how]
+    """The runs whose end is recorded, that ended so under the same key in this occasion, and were not withdrawn."""
+    recorded = (run for run in own if run.record.kind is not Kind.STARTED)
+    same = [run for run in recorded if run.key == planned.key_digest and run.state is how]
     return [run for run in same if not _is_withdrawn(run, history)]
 
 

@@ -5,6 +5,7 @@ and one that does not answer in time no rows of messages: gaps are evidence too,
 """
 
 import http.client
+import json
 import os
 import re
 import socket
@@ -57,12 +58,29 @@ class Sample:
     unit: str
 
 
+SAMPLE = tuple(each.name for each in fields(Sample))
+"""The columns of a sample."""
+
+
+def _row(sample: Sample) -> list[Any]:
+    return [getattr(sample, name) for name in SAMPLE]
+
+
 class Sampler:
-    """Samples at an interval, on an absolute clock, in a thread of its own, while it is entered."""
+    """Samples at an interval, on an absolute clock, in a thread of its own, while it is entered.
+
+    `keep`: a file in which rows are written as they come, one JSON array each, for when this process does not live on.
+    """
 
     def __init__(
-        self, processes: Mapping[str, int], endpoints: Mapping[str, str], *, interval_us: int = 250_000
+        self,
+        processes: Mapping[str, int],
+        endpoints: Mapping[str, str],
+        *,
+        interval_us: int = 250_000,
+        keep: Path | None = None,
     ) -> None:
+        self._kept = keep.open("ab", buffering=0) if keep else None
         self._interval_us = interval_us
         self._host = socket.gethostname()
         self._over = threading.Event()
@@ -88,10 +106,9 @@ class Sampler:
         """The rows so far, in order of time."""
         return list(self._samples)
 
-    def columns(self) -> dict[str, list[Any]]:
-        """The rows so far as columns, by the table's names."""
-        samples = self.samples
-        return {each.name: [getattr(sample, each.name) for sample in samples] for each in fields(Sample)}
+    def rows(self) -> list[list[Any]]:
+        """The rows so far, their values in the order of `SAMPLE`."""
+        return [_row(sample) for sample in self._samples]
 
     def __enter__(self) -> Self:
         self._running = self._executor.submit(self._run)
@@ -102,6 +119,8 @@ class Sampler:
     ) -> None:
         self._over.set()
         self._executor.shutdown()
+        if self._kept:
+            self._kept.close()
         for endpoint in self._endpoints.values():
             endpoint.close()
         if self._running is not None and error is None:
@@ -117,6 +136,13 @@ class Sampler:
                 return
 
     def _sample(self) -> None:
+        first = len(self._samples)
+        self._take()
+        if self._kept:
+            rows = (_row(sample) for sample in self._samples[first:])
+            self._kept.write("".join(f"{json.dumps(row)}\n" for row in rows).encode())
+
+    def _take(self) -> None:
         for metric, value, unit in self._machine.read():
             self._add(HOST, "", metric, value, unit)
         for component, process in list(self._processes.items()):

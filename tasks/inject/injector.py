@@ -138,6 +138,10 @@ class InterruptedLoadError(WorldError):
         self.lost = lost
 
 
+class _ToldError(WorldError):
+    """What the injector said itself, and then ended."""
+
+
 class OwnInjector:
     """The injector of this house, in a process of its own. `on_start` is told its process id before it connects.
 
@@ -185,23 +189,36 @@ def recovered(load: Load, folder: Path, summary: Mapping[str, Any] | None = None
 
 
 def _tell_gap(error: WorldError, load: Load, folder: Path) -> None:
-    """Raises `InterruptedLoadError`, which says which messages have no result, where any has one."""
+    """Raises `InterruptedLoadError`, which says which messages have no result.
+
+    Not where the injector said itself why it offered nothing at all: that is the target's fault, or this machine's.
+    """
     injection = recovered(load, folder)
     held = injection.columns["sequence"]
-    if not len(held):
+    if isinstance(error, _ToldError) and not len(held):
         return
-    is_lost = ~np.isin(load.sequence, held)
-    lost, due_us = load.sequence[is_lost], load.offset_us[is_lost]
-    gap = f"{len(lost)} of {len(load)} messages have no result: sequences {lost[0]} to {lost[-1]}" if len(lost) else ""
-    gap += f", due {due_us[0]} to {due_us[-1]} µs after the start" if len(lost) else "every message has its result"
-    raise InterruptedLoadError(f"{error}\n{gap}", injection=injection, lost=lost) from error
+    lost = load.sequence[~np.isin(load.sequence, held)]
+    told = gap(load.sequence, load.offset_us, held)
+    raise InterruptedLoadError(f"{error}\n{told}", injection=injection, lost=lost) from error
+
+
+def gap(sequence: Column, offset_us: Column, held: Column) -> str:
+    """Which messages of a load have no result, in words; `held` are the sequences that have one."""
+    is_lost = ~np.isin(sequence, held)
+    lost, due_us = sequence[is_lost], offset_us[is_lost]
+    if not len(lost):
+        return "every message has its result"
+    return (
+        f"{len(lost)} of {len(sequence)} messages have no result: sequences {lost[0]} to {lost[-1]}, "
+        f"due {due_us[0]} to {due_us[-1]} µs after the start"
+    )
 
 
 def _follow(process: ChildProcess, progress: Progress | None) -> dict[str, Any]:
     while True:
         document = process.read()
         if "error" in document:
-            raise WorldError(document["error"], remedy="Check that the system under test is up and listens there.")
+            raise _ToldError(document["error"], remedy="Check that the system under test is up and listens there.")
         if "summary" in document:
             summary: dict[str, Any] = document["summary"]
             return summary

@@ -1,6 +1,6 @@
 """The report's sections on what was done: tests and their runs, observations, reliance, deviations from the plan."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -69,10 +69,25 @@ def _run_figures(context: Context, run: Row) -> Iterator[tuple[str, Figure]]:
             yield figure(label, name.replace("_", "-"), document[name], unit)
     if "target" in document:
         yield figure("Messages due", "target", document["target"]["messages"], "count")
+    if "interrupted" in document:
+        yield from _interruption(document["interrupted"], figure)
     for label, metric in (("Taken up", "offered"), ("Lateness, p99", "lateness-p99"), ("Answered", "answered-share")):
         measured = context.measured(context.measurement(run["run"], metric))
         if measured:
             yield label, measured
+
+
+def _interruption(
+    lost: Row, figure: Callable[[str, str, int, str], tuple[str, Figure]]
+) -> Iterator[tuple[str, Figure]]:
+    """How many messages of an interrupted run have results, and which stretch of its last step is missing."""
+    yield figure("Messages with results", "kept", lost["results"], "count")
+    yield figure("Messages lost", "lost", lost["lost"], "count")
+    if lost["lost"]:
+        yield figure("Lost from sequence", "lost-first", lost["first"], "count")
+        yield figure("Lost to sequence", "lost-last", lost["last"], "count")
+        yield figure("Lost, due from", "lost-from", lost["from_us"], "us")
+        yield figure("Lost, due until", "lost-until", lost["until_us"], "us")
 
 
 # --- observations -----------------------------------------------------------------------------------------------------
@@ -215,7 +230,8 @@ def _why(run: Row, *, first: bool) -> str:
 
 
 def _reason(run: Row) -> str:
-    """What is recorded of a run's verdict or of its end; an interrupted run has nothing but its beginning."""
-    unreachable = (run["document"] or {}).get("unreachable", "")
-    interrupted = "It has a beginning and no end" if run["state"] == "interrupted" else ""
-    return str(run["reason"] or unreachable or interrupted)
+    """What is recorded of a run's verdict and of its end; a killed run of which nothing is left has its beginning."""
+    document = run["document"] or {}
+    nothing = "It has a beginning and no end" if run["state"] == "interrupted" else ""
+    interrupted = document.get("interrupted", {}).get("reason", nothing)
+    return ". ".join(filter(None, [str(run["reason"] or document.get("unreachable", "")), interrupted]))

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from catalog import underway
 from catalog.canonical import canonical, digest, document_digest
 from catalog.errors import EvidenceError
 from catalog.ledger import GENESIS, Actor, Draft, Kind, Record, Reference
@@ -480,6 +481,32 @@ def test_an_execution_without_its_start_is_named_and_a_start_without_its_end_not
     assert any("run 'r2' was interrupted" in note for note in outcome.notes)
     put(workspace, Kind.EXECUTED, "execute", [], run="r3")
     assert "executed run 'r3'" in fault_at(verify(workspace.home), "record 9 (executed execute)")
+
+
+def test_what_runs_have_left_behind_is_noted_and_no_fault(workspace: Workspace) -> None:
+    put(workspace, Kind.STARTED, "execute", [], run="a/b/1")
+    put(workspace, Kind.STARTED, "execute", [], run="a/b/2")
+    put(workspace, Kind.EXECUTED, "execute", [], run="a/b/2", state="interrupted", reason="killed\n3 of 9 are lost")
+    for run in ("a/b/1", "a/b/2", "../b/3"):
+        folder = underway.make(workspace.home, run) / "step-0" / "segments"
+        folder.mkdir(parents=True)
+        (folder / "000000000000.rows").write_bytes(bytes(64))
+    assert set(underway.left(workspace.home)) == {"a/b/1", "a/b/2", "../b/3"}
+    outcome = verify(workspace.home)
+    assert outcome.ok, outcome.faults
+    held = "64 bytes of results in 1 segments"
+    goes_on = "which goes on or was interrupted; the next `plimsoll run` records them"
+    assert {
+        f"incoming/a%2Fb%2F1: {held} of run 'a/b/1', {goes_on}",
+        f"incoming/a%2Fb%2F2: {held} of run 'a/b/2', whose end is recorded; they are needed no more",
+        f"incoming/%2E%2E%2Fb%2F3: {held} of no run that a record names",
+    } <= set(outcome.notes)
+    assert any(note.endswith("run 'a/b/2' was interrupted: 3 of 9 are lost") for note in outcome.notes)
+    with pytest.raises(EvidenceError, match="is there already"):
+        underway.make(workspace.home, "a/b/1")
+    for run in ("a/b/1", "a/b/2", "../b/3", "../b/3"):
+        underway.remove(workspace.home, run)
+    assert underway.left(workspace.home) == {}
 
 
 def test_an_interrupted_append_is_noted_and_stays_noted_once_set_aside(workspace: Workspace) -> None:

@@ -13,7 +13,9 @@ import pytest
 from phases import Bench, Ended
 
 from catalog.lineage import figures
+from catalog.underway import FOLDER, left
 from catalog.verification import verify
+from tasks.inject.files import ROW
 
 pytestmark = pytest.mark.end_to_end
 
@@ -184,23 +186,39 @@ def test_an_interrupted_run_goes_on_without_repeating_what_is_finished(shop: Ben
     for line in process.stderr:
         if "2 of 2" in line:
             break
-    wait_for_injector(process.pid)
+    wait_for_results(process.pid, shop.home)
     os.killpg(process.pid, blow)
-    process.communicate()
-    assert process.returncode == (-signal.SIGKILL if blow is signal.SIGKILL else 130)
+    _, stderr = process.communicate()
+    assert process.returncode == (-signal.SIGKILL if blow is signal.SIGKILL else 130), stderr
     held = verify(shop.home)
     assert held.ok, held.faults
     assert any("interrupted" in note for note in held.notes)
+    [folder] = left(shop.home).values()
+    kept = sum(file.stat().st_size for file in folder.rglob("*.rows")) // ROW.size
+    assert any(note.startswith(f"incoming/{folder.name}: {kept * ROW.size} bytes of results in") for note in held.notes)
     ended = shop.run("run", "pilot", "--json", "--types", "load")
     assert ended.answer["executed"] == 1, ended.stderr
     runs = {test["test"]: [run["state"] for run in test["runs"]] for test in shop.facts("pilot")["tests"]}
     assert runs["pilot.storefront.load"] == ["finished"]
     assert runs["pilot.orders.load"] == ["interrupted", "finished"]
-    assert verify(shop.home).ok
+    assert left(shop.home) == {}
+    held = verify(shop.home)
+    assert held.ok, held.faults
+    report = json.loads((shop.home / "reports" / "pilot" / "report.json").read_text())
+    test = next(test for test in report["tests"] if test["test"] == "pilot.orders.load")
+    told = {each["label"]: each["value"]["value"] for each in test["runs"][0]["figures"]}
+    assert told["Messages with results"] == kept > 0
+    assert told["Messages lost"] == told["Messages due"] - kept > 0
+    assert told["Lost, due from"] < told["Lost, due until"]
+    lost = f"{told['Messages lost']} of {told['Messages due']} messages have no result"
+    assert lost in test["runs"][0]["reason"]
+    assert any(lost in note for note in held.notes)
+    assert {each["what"] for each in test["runs"][0]["artefacts"]} == {"run", "arrivals", "results", "infrastructure"}
 
 
-def wait_for_injector(parent: int) -> None:
-    while not injectors(parent):
+def wait_for_results(parent: int, home: Path) -> None:
+    """Until the test that goes on has results on disk."""
+    while not list((home / FOLDER).rglob("*.rows")):
         assert psutil.pid_exists(parent)
 
 

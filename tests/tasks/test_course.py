@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from catalog.declarations import BaselineRuns, StressRamp, TestType
 from expectations.statistics import MILLION, Step
-from tasks.course import Part, Taken, highest, is_adaptive, longest, next_turn, rising
+from tasks.course import Part, Taken, has_turns, highest, longest, next_turn, rising
 
 RAMP = {"growth": "2", "most": "8", "width": "25 %", "latency": "250 ms", "answered": "99 %"}
 
@@ -39,7 +39,7 @@ def taken_by(profile, carries):
 def test_most_tests_are_one_turn(profiles):
     turns = taken_by(profiles[TestType.LOAD], lambda _: False)
     assert [(turn.part, turn.multiple) for turn in turns] == [(Part.WHOLE, 1)]
-    assert not is_adaptive(profiles[TestType.LOAD])
+    assert not has_turns(TestType.LOAD)
 
 
 @settings(derandomize=True, deadline=None)

@@ -116,6 +116,16 @@ def test_messages_that_were_not_offered_prove_and_refute_nothing(judge, subject)
     assert set(found.values()) == {("inconclusive", "load not offered: 1,500 of 1,501 messages")}
 
 
+def test_an_interrupted_run_proves_nothing_even_where_every_message_has_its_result(judge, subject):
+    lost = {"reason": "killed", "step": 1, "results": 1500, "lost": 0}
+    found = verdicts(observe([subject(run_document(interrupted=lost))], ALL, judge))
+    assert {verdict for verdict, _ in found.values()} == {"inconclusive"}
+    assert {reason.partition(":")[0] for _, reason in found.values()} == {"load not offered in time"}
+    rows = results().head(1200)
+    found = verdicts(observe([subject(run_document(interrupted=lost), rows=rows)], ALL, judge))
+    assert set(found.values()) == {("inconclusive", "load not offered: 1,200 of 1,500 messages")}
+
+
 def test_an_unreachable_system_is_inconclusive_throughout(judge):
     run = run_document(unreachable="connection refused")
     found = verdicts(observe([Subject(document=run, measurements=None)], ALL, judge))

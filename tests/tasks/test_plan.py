@@ -284,6 +284,17 @@ def test_an_interrupted_run_is_executed_anew_and_named(programme, runbook):
     assert (decided.decision, decided.why) == (Decision.EXECUTE, "interrupted: pilot/pilot.orders.load/1")
 
 
+def test_an_interrupted_run_whose_end_is_recorded_stands_until_one_finishes(programme, runbook):
+    torn = execute(runbook, planned(programme), state="interrupted")
+    assert standing(planned(programme), [torn], known(runbook)) == torn
+    decided = decide(programme, planned(programme), known(runbook))
+    assert (decided.decision, decided.why) == (Decision.EXECUTE, "repeated: interrupted")
+    finished = execute(runbook, planned(programme))
+    execute(runbook, planned(programme), state="interrupted")
+    decided = decide(programme, planned(programme), known(runbook, _1=("proved", "")))
+    assert (decided.decision, decided.stands) == (Decision.COMPLETE, finished)
+
+
 def test_of_two_finished_runs_the_newer_stands(programme, runbook):
     execute(runbook, planned(programme))
     newer = execute(runbook, planned(programme))

@@ -172,6 +172,25 @@ def test_interrupted_and_repeated_runs_are_deviations(facts: dict[str, Any]) -> 
     ]
 
 
+def test_an_interrupted_run_says_what_it_kept_and_which_stretch_is_missing(facts: dict[str, Any]) -> None:
+    run = facts["tests"][0]["runs"][0]
+    lost = {"results": 700, "lost": 500, "first": 690, "last": 1199, "from_us": 3_450_000, "until_us": 5_990_000}
+    run["document"]["interrupted"] = {"reason": "the injector ended", "step": 1, **lost}
+    run |= {"state": "interrupted", "verdict": "inconclusive", "reason": "load not offered"}
+    found = assemble_report(facts)["tests"][0]["runs"][0]
+    assert found["reason"] == "load not offered. the injector ended"
+    told = {each["label"]: each["value"] for each in found["figures"]}
+    assert {name: figure["text"] for name, figure in told.items() if "ost" in name or "results" in name} == {
+        "Messages with results": "700",
+        "Messages lost": "500",
+        "Lost from sequence": "690",
+        "Lost to sequence": "1,199",
+        "Lost, due from": "3.45 s",
+        "Lost, due until": "5.99 s",
+    }
+    assert all(figure["evidence"] == [run["digests"]["run"], run["record"]] for figure in list(told.values())[:4])
+
+
 def test_why_a_first_run_was_made_is_no_reason_for_another(facts: dict[str, Any]) -> None:
     facts["tests"][0]["runs"][0]["again"] = "there is no earlier evidence"
     report = assemble_report(facts)

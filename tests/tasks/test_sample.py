@@ -11,7 +11,7 @@ import psutil
 
 from tasks.emulate.spec import ComponentSpec
 from tasks.emulate.system import start_component
-from tasks.sample import HOST, Sample, Sampler, _handles
+from tasks.sample import HOST, SAMPLE, Sample, Sampler, _handles
 
 _INTERVAL_US = 50_000
 
@@ -35,7 +35,7 @@ def test_processes_host_and_messages_are_sampled_in_the_columns_of_the_table() -
             _until(lambda: len(_rows(sampler, "c", "messages_received")) >= 3)
             _until(lambda: len(_rows(sampler, "self", "cpu_permille")) >= 2)
         resident = psutil.Process(component.pid).memory_info().rss
-    columns = sampler.columns()
+    columns = dict(zip(SAMPLE, map(list, zip(*sampler.rows(), strict=True)), strict=True))
     assert list(columns) == ["at_us", "component", "sub_component", "host", "metric", "value", "unit"]
     assert columns["at_us"] == sorted(columns["at_us"])
     assert {type(value) for value in columns["value"]} == {int}
