@@ -12,10 +12,11 @@ import pandera.pandas as pa
 from catalog.declarations import Direction, MessageKind, Standing
 from catalog.errors import EvidenceError
 from catalog.quantities import Unit
+from expectations import metrics
 from expectations.verdicts import Outcome, Reliance, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _LARGEST = 2**53 - 1  # RFC 8785 numbers are IEEE 754 doubles: larger integers could not be recorded exactly
 _SHOWN_ROWS = 20
@@ -126,11 +127,11 @@ class Infrastructure(_Table):
     run: str = _text("test run")
     at_us: int = _number("when the sample was taken", "us", ge=0)
     component: str = _text("component, or 'injector'")
-    sub_component: str = _text("part of the component; empty for the whole of it")
+    sub_component: str = _text("part of the component, or a message path; empty for the whole of it")
     host: str = _text("host that it was taken on")
     metric: str = _text("what was sampled")
     value: int = _number("the sample, in the row's unit")
-    unit: str = _one_of("unit of the value", ("permille", "bytes", "count", "us"))
+    unit: str = _one_of("unit of the value", ("permille", "bytes", "bytes/s", "count", "us"))
 
     class Config(_Table.Config):
         """The grain, as a key."""
@@ -139,11 +140,11 @@ class Infrastructure(_Table):
 
 
 class Measurements(_Table):
-    """Grain: one run, component, scope (an SRV group, or all messages) and metric."""
+    """Grain: one run, component, scope (an SRV group, a stage of a message path, or all messages) and metric."""
 
     run: str = _text("test run")
-    component: str = _text("component under test")
-    scope: str = _text("SRV group, or 'all'")
+    component: str = _text("component under test; of a stage, the component that it is of")
+    scope: str = _text("SRV group, or 'all'; 'stage:' and a message path for what a component handles on it")
     metric: str = _text("what was measured; a service level names its target time in microseconds")
     value: int = _number("the measurement, in the row's unit")
     lower: pd.Int64Dtype = _number("lower end of the interval; null when no interval is known", nullable=True)
@@ -246,7 +247,17 @@ def ddl(name: str) -> str:
 
 def documentation() -> str:
     """All tables as one page of Markdown: docs/tables.md."""
-    return "\n".join([_HEAD, *(_section(name) for name in NAMES)])
+    named: dict[str, Iterable[tuple[str, tuple[str, str]]]] = {
+        "infrastructure": metrics.INFRASTRUCTURE.items(),
+        "measurements": metrics.STAGE.items(),
+    }
+    return "\n".join([_HEAD, *(_section(name) + _metrics(name, named.get(name, ())) for name in NAMES)])
+
+
+def _metrics(name: str, named: "Iterable[tuple[str, tuple[str, str]]]") -> str:
+    rows = [f"| {metric} | {unit} | {meaning} |" for metric, (unit, meaning) in named]
+    told = {"infrastructure": "Metrics", "measurements": "Metrics of a stage of a message path"}.get(name)
+    return "\n".join([f"\n{told}:\n", "| metric | unit | meaning |", "|---|---|---|", *rows, ""]) if told else ""
 
 
 _HEAD = """# Tables

@@ -232,6 +232,7 @@ class Conduct:
             system.pids if system else {},
             system.metrics_urls if system else {},
             interval_us=self._sampling_us,
+            paths_us=offered_us(self.environment, self._profile) // SAMPLES,
             keep=self._notes.samples if self._notes else None,
         )
 

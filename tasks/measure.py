@@ -13,6 +13,7 @@ from tasks.measures.catch_up import catch_up
 from tasks.measures.drift import growth
 from tasks.measures.messages import LATENESS, answering, offering, service_level
 from tasks.measures.negative_path import negative_path
+from tasks.measures.path_stages import stages
 from tasks.measures.ramp import ramp
 from tasks.measures.regression import compared
 from tasks.measures.resources import COVERAGE, resources
@@ -26,13 +27,13 @@ if TYPE_CHECKING:
 __all__ = ["ALL", "COVERAGE", "LATENESS", "measure", "service_level"]
 
 _MEASURES: dict[TestType, tuple[Measure, ...]] = {
-    TestType.LOAD: (offering, answering, resources),
-    TestType.CATCH_UP: (offering, answering, resources, catch_up),
-    TestType.STRESS: (offering, ramp),
-    TestType.SOAK: (offering, answering, resources, growth),
+    TestType.LOAD: (offering, stages, answering, resources),
+    TestType.CATCH_UP: (offering, stages, answering, resources, catch_up),
+    TestType.STRESS: (offering, stages, ramp),
+    TestType.SOAK: (offering, stages, answering, resources, growth),
     TestType.REGRESSION: (offering, compared),
-    TestType.SCALING: (offering, answering, resources, scaling),
-    TestType.NEGATIVE_PATH: (offering, answering, resources, negative_path),
+    TestType.SCALING: (offering, stages, answering, resources, scaling),
+    TestType.NEGATIVE_PATH: (offering, stages, answering, resources, negative_path),
 }
 """What is measured of each type of test. A run that mixes loads is measured step by step: of all its messages together
 only what was offered and how late it was."""

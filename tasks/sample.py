@@ -38,15 +38,28 @@ _EXPOSED = {
 }
 _LINE = re.compile(rb"^([a-z_]+)\{[^\n]*\} (\d+)$", re.MULTILINE)
 
+_EXPOSED_BY_PATH = {
+    ("received_total", ""): ("path_received", "count"),
+    ("served_total", ""): ("path_served", "count"),
+    ("served_us_total", ""): ("path_served_us", "us"),
+    ("forwarded_total", ""): ("path_forwarded", "count"),
+    ("returned_total", ""): ("path_returned", "count"),
+    ("ended_us_total", ""): ("path_ended_us", "us"),
+    ("ended_total", "answered"): ("path_answered", "count"),
+    ("ended_total", "invalid"): ("path_invalid", "count"),
+    ("ended_total", "failed"): ("path_failed", "count"),
+    ("ended_total", "rejected"): ("path_rejected", "count"),
+}
+_LINE_OF_PATH = re.compile(
+    r'^plimsoll_path_([a-z_]+)\{component="[^"]*",path="([^"]*)"(?:,ending="([a-z]+)")?\} (\d+)$', re.MULTILINE
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One sample of one metric. `sub_component` is `process`, `messages` or, for the host, empty.
+    """One sample of one metric. `sub_component` is `process`, `messages`, a message path or, for the host, empty.
 
-    Metrics: cpu_permille (of one core, since the sample before; the host's of all cores), memory_bytes (resident; the
-    host's in use), handles_count (open file descriptors), connections_count (open sockets, a listening one included),
-    threads_count; messages_received, _answered and _failed (so far), messages_in_flight, queue_length, busy_workers,
-    leaked_bytes.
+    `expectations.metrics.INFRASTRUCTURE` says what each metric is. Counts of an emulated component run from its start.
     """
 
     at_us: int
@@ -69,7 +82,9 @@ def _row(sample: Sample) -> list[Any]:
 class Sampler:
     """Samples at an interval, on an absolute clock, in a thread of its own, while it is entered.
 
-    `keep`: a file in which rows are written as they come, one JSON array each, for when this process does not live on.
+    `paths_us`: how far apart message paths are sampled at least, as nothing but their growth matters; the first and the
+    last sample have them. `keep`: a file in which rows are written as they come, one JSON array each, for when this
+    process does not live on.
     """
 
     def __init__(
@@ -78,8 +93,11 @@ class Sampler:
         endpoints: Mapping[str, str],
         *,
         interval_us: int = 250_000,
+        paths_us: int = 0,
         keep: Path | None = None,
     ) -> None:
+        self._paths_s = paths_us / 1_000_000
+        self._paths_due = 0.0
         self._kept = keep.open("ab", buffering=0) if keep else None
         self._interval_us = interval_us
         self._host = socket.gethostname()
@@ -132,6 +150,7 @@ class Sampler:
             self._sample()
             due = max(due + self._interval_us / 1_000_000, time.monotonic())
             if self._over.wait(due - time.monotonic()):
+                self._paths_due = 0.0
                 self._sample()  # the state that the load left behind
                 return
 
@@ -152,13 +171,19 @@ class Sampler:
                 continue
             for metric, value, unit in readings:
                 self._add(component, "process", metric, value, unit)
+        with_paths = time.monotonic() >= self._paths_due
+        if with_paths:
+            self._paths_due = time.monotonic() + self._paths_s
         for component, endpoint in self._endpoints.items():
-            for metric, value, unit in endpoint.read():
-                self._add(component, "messages", metric, value, unit)
+            counted, at_us = endpoint.read(with_paths=with_paths), time.time_ns() // 1000
+            for sub_component, metric, value, unit in counted:
+                self._add(component, sub_component, metric, value, unit, at_us)
 
-    def _add(self, component: str, sub_component: str, metric: str, value: int, unit: str) -> None:
+    def _add(
+        self, component: str, sub_component: str, metric: str, value: int, unit: str, at_us: int | None = None
+    ) -> None:
         sample = Sample(
-            at_us=time.time_ns() // 1000,
+            at_us=time.time_ns() // 1000 if at_us is None else at_us,
             component=component,
             sub_component=sub_component,
             host=self._host,
@@ -266,8 +291,8 @@ class _Endpoint:
         self._path = parts.path
         self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout_s)
 
-    def read(self) -> list[tuple[str, int, str]]:
-        """Its metrics; none when it does not answer in time."""
+    def read(self, *, with_paths: bool) -> list[tuple[str, str, int, str]]:
+        """Its metrics, each with the sub-component that it is of; none when it does not answer in time."""
         try:
             self._connection.request("GET", self._path)
             response = self._connection.getresponse()
@@ -277,11 +302,19 @@ class _Endpoint:
             return []
         if response.status != http.client.OK:
             return []
-        return [
-            (_EXPOSED[name][0], int(value), _EXPOSED[name][1])
+        alone = [
+            ("messages", _EXPOSED[name][0], int(value), _EXPOSED[name][1])
             for name, value in _LINE.findall(text)
             if name in _EXPOSED
         ]
+        return alone + (list(_of_paths(text.decode())) if with_paths else [])
 
     def close(self) -> None:
         self._connection.close()
+
+
+def _of_paths(text: str) -> Iterator[tuple[str, str, int, str]]:
+    for name, path, ending, value in _LINE_OF_PATH.findall(text):
+        if known := _EXPOSED_BY_PATH.get((name, ending)):
+            metric, unit = known
+            yield path, metric, int(value), unit

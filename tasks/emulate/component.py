@@ -94,8 +94,8 @@ class Component:
         """Its counters and gauges, in Prometheus' text format.
 
         Received is answered, failed, invalid, rejected and in flight together. `outage` is 1 during one. By path:
-        messages received, served here, sent on and ended, and how; the time from arrival to service done here, and to
-        the end, as sums in microseconds.
+        messages received, served here, sent on, answered by the next hop, and ended, and how; the time from arrival to
+        service done here, and to the end, as sums in microseconds.
         """
         return self._meter.exposition(
             {
@@ -161,6 +161,7 @@ class Component:
 
     def _returned(self, job: _Job, reply: Reply) -> None:
         """The next hop's answer, unless an outage has ended the matter."""
+        job.meter.returned += reply is Reply.DONE
         if job in self._beyond:
             del self._beyond[job]
             self._answer(job, reply)

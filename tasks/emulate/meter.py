@@ -20,10 +20,10 @@ class Ending(StrEnum):
 class PathMeter:
     """Counts of one message path. Times are sums, in microseconds from the message's arrival."""
 
-    __slots__ = ("answered_us", "ended", "forwarded", "received", "served", "served_us")
+    __slots__ = ("answered_us", "ended", "forwarded", "received", "returned", "served", "served_us")
 
     def __init__(self) -> None:
-        self.received = self.served = self.served_us = self.forwarded = self.answered_us = 0
+        self.received = self.served = self.served_us = self.forwarded = self.returned = self.answered_us = 0
         self.ended = dict.fromkeys(Ending, 0)
 
     def end(self, ending: Ending, taken_us: int) -> None:
@@ -59,6 +59,7 @@ class Meter:
             ("path_served_total", "served"),
             ("path_served_us_total", "served_us"),
             ("path_forwarded_total", "forwarded"),
+            ("path_returned_total", "returned"),
             ("path_ended_us_total", "answered_us"),
         ):
             yield f"# TYPE plimsoll_{metric} counter"

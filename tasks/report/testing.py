@@ -8,6 +8,7 @@ from typing import Any
 from catalog.declarations import METRICS, Metric
 from tasks.report.context import Context, Row, interval, quoted, shown
 from tasks.report.figures import Figure
+from tasks.report.path_stages import stages
 
 TARGET = "Target volume, offered in time"
 
@@ -30,6 +31,7 @@ def _test(context: Context, test: Row) -> dict[str, Any]:
         "verdict": worst(rows),
         "relied_on": test["relied_on"],
         "runs": [_run(context, run, first=not index) for index, run in enumerate(test["runs"])],
+        "stages": stages(context, test),
     }
 
 

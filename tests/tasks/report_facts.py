@@ -5,6 +5,7 @@ from typing import Any
 
 from catalog.canonical import digest
 from catalog.declarations import METRICS, Direction, Metric, Profile, Programme, Requirement, TestPlan, TestType
+from expectations.metrics import STAGE, StageMetric
 from tasks.volumes.model import model_phase
 from tasks.volumes.tables import a3, levels_tested, tabulate
 
@@ -82,6 +83,8 @@ class _Builder:
         role = self.programme.component(plan.component).role
         self._observe(test, run, role, plan.component, profile, "relied" if earlier else "executed")
         self.series[run] = self._series(run, profile)
+        for component, answered in ((plan.component, 1_190), ("stand-ins-plain", 1_195)):
+            self._stage(run, component, answered, is_rising=profile.type is TestType.STRESS)
         version = self.programme.component(plan.component).version
         compared = [
             {"input": f"components.{plan.component}.version", "old": version, "new": version, "same": True},
@@ -182,6 +185,20 @@ class _Builder:
         }
         self.measurements.append(row)
         return row
+
+    def _stage(self, run: str, component: str, answered: int, *, is_rising: bool) -> None:
+        """What a component counted on the first message path: every message came, and a few failed."""
+        path = self.programme.system.message_paths[0].id
+        values = dict.fromkeys(StageMetric, answered)
+        values |= {StageMetric.RECEIVED: 1_200, StageMetric.HANDOVER: 0, StageMetric.FAILED: 1_200 - answered}
+        values |= dict.fromkeys((StageMetric.INVALID, StageMetric.REJECTED), 0)
+        values |= {StageMetric.RATE_IN: 200_125, StageMetric.RATE_OUT: 199_000, StageMetric.SUCCESS: 991_667}
+        for metric, value in values.items():
+            if not (is_rising and metric.startswith("stage-rate")):
+                unit = str(STAGE[metric][0])
+                row = {"run": run, "component": component, "scope": f"stage:{path}", "metric": str(metric)}
+                row |= {**dict.fromkeys(("value", "lower", "upper"), value), "unit": unit, "samples": 1_200}
+                self.measurements.append({**row, "method": "counted", "digest": named(f"measurements {run}")})
 
     def _hold(
         self, test: str, requirement: str, measured: dict[str, Any], limit: int, direction: Direction, reliance: str

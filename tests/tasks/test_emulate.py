@@ -411,6 +411,15 @@ def test_a_load_may_hold_messages_with_flaws_whatever_else_it_holds() -> None:
     assert np.array_equal(outcomes == Outcome.ERROR, ~right)
 
 
+def test_a_message_that_the_next_hop_answers_comes_back() -> None:
+    specs = [ComponentSpec(component="a", routes={"p": "b"}), ComponentSpec(component="b", routes={"p": None})]
+    with start_system(specs) as system:
+        for _ in range(2):
+            _call(system["a"], "POST", "/paths/p", _PLAIN.encode(_REQUEST))
+        exposed = _exposed(system["a"])
+    assert exposed['path_forwarded_totalpath="p"'] == exposed['path_returned_totalpath="p"'] == 2
+
+
 def test_each_message_path_is_measured_in_and_out() -> None:
     specs = [
         ComponentSpec(component="a", workers=1, service_us=2000, routes={"p": "b", 'odd"': None}),

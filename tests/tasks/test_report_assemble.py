@@ -191,6 +191,29 @@ def test_an_interrupted_run_says_what_it_kept_and_which_stretch_is_missing(facts
     assert all(figure["evidence"] == [run["digests"]["run"], run["record"]] for figure in list(told.values())[:4])
 
 
+def test_stages_of_message_paths_are_shown_with_the_test_that_went_through_them(facts: dict[str, Any]) -> None:
+    report = assemble_report(facts)
+    for test in report["tests"]:
+        own, beyond = test["stages"]
+        assert (own["component"], own["beyond"]) == (test["component"], "")
+        assert (beyond["component"], beyond["beyond"]) == ("stand-ins-plain", "beyond the component under test")
+        assert (own["received"]["text"], own["handover"]["text"], own["failed"]["text"]) == ("1,200", "0", "10")
+        assert own["success"]["text"] == "99.1667 %"
+        assert own["received"]["evidence"] == [named(f"measurements {test['runs'][0]['run']}")]
+        if test["type"] == "stress":
+            assert own["rate_in"] is own["rate_out"] is None
+        else:
+            assert (own["rate_in"]["value"], own["rate_in"]["text"]) == (200_125, "200.1 a second")
+
+
+def test_a_test_whose_stages_nobody_counted_has_none(facts: dict[str, Any]) -> None:
+    rows = facts["measurements"]
+    facts["measurements"] = [row for row in rows if not row["scope"].startswith("stage:")]
+    assert {str(test["stages"]) for test in assemble_report(facts)["tests"]} == {"[]"}
+    facts["measurements"], facts["tests"][0]["runs"] = rows, []
+    assert assemble_report(facts)["tests"][0]["stages"] == []
+
+
 def test_why_a_first_run_was_made_is_no_reason_for_another(facts: dict[str, Any]) -> None:
     facts["tests"][0]["runs"][0]["again"] = "there is no earlier evidence"
     report = assemble_report(facts)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import psutil
 
+from expectations.metrics import INFRASTRUCTURE
 from tasks.emulate.spec import ComponentSpec
 from tasks.emulate.system import start_component
 from tasks.sample import HOST, SAMPLE, Sample, Sampler, _handles
@@ -41,7 +42,9 @@ def test_processes_host_and_messages_are_sampled_in_the_columns_of_the_table() -
     assert {type(value) for value in columns["value"]} == {int}
     assert min(columns["value"]) >= 0
     assert set(columns["host"]) == {socket.gethostname()}
-    metrics = {sample.metric for sample in sampler.samples if sample.component == "c"}
+    paths = {sample.metric for sample in sampler.samples if sample.sub_component == "p"}
+    assert paths == {name for name in INFRASTRUCTURE if name.startswith("path_")}
+    metrics = {sample.metric for sample in sampler.samples if sample.component == "c"} - paths
     assert metrics == {
         *("cpu_permille", "memory_bytes", "handles_count", "connections_count", "threads_count"),
         *("messages_received", "messages_answered", "messages_failed", "messages_in_flight"),
@@ -89,6 +92,15 @@ def test_a_process_that_never_was_is_absent() -> None:
     with Sampler({"none": 2**22 + 1}, {}, interval_us=_INTERVAL_US) as sampler:
         _until(lambda: len(_rows(sampler, HOST, "memory_bytes")) >= 2)
     assert {sample.component for sample in sampler.samples} == {HOST}
+
+
+def test_message_paths_are_sampled_as_seldom_as_is_asked_for_and_at_the_end() -> None:
+    with start_component(ComponentSpec(component="c", routes={"p": None})) as component:
+        sampler = Sampler({}, {"c": component.metrics_url}, interval_us=_INTERVAL_US, paths_us=60_000_000)
+        with sampler:
+            _until(lambda: len(_rows(sampler, "c", "messages_received")) >= 4)
+    assert len(_rows(sampler, "c", "path_received")) == 2
+    assert {sample.unit for sample in sampler.samples if sample.metric == "path_served_us"} == {"us"}
 
 
 def test_handles_and_sockets_are_counted() -> None:
