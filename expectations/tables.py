@@ -16,7 +16,7 @@ from expectations import metrics
 from expectations.verdicts import Outcome, Reliance, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 _LARGEST = 2**53 - 1  # RFC 8785 numbers are IEEE 754 doubles: larger integers could not be recorded exactly
 _SHOWN_ROWS = 20
@@ -140,11 +140,11 @@ class Infrastructure(_Table):
 
 
 class Measurements(_Table):
-    """Grain: one run, component, scope (an SRV group, a stage of a message path, or all messages) and metric."""
+    """Grain: one run, component, scope (SRV group, SRV, stage of a path, part of a run, or all messages) and metric."""
 
     run: str = _text("test run")
     component: str = _text("component under test; of a stage, the component that it is of")
-    scope: str = _text("SRV group, or 'all'; 'stage:' and a message path for what a component handles on it")
+    scope: str = _text("'all'; SRV group; 'srv:' and an SRV; 'stage:' and a message path; or a part of the run")
     metric: str = _text("what was measured; a service level names its target time in microseconds")
     value: int = _number("the measurement, in the row's unit")
     lower: pd.Int64Dtype = _number("lower end of the interval; null when no interval is known", nullable=True)
@@ -195,6 +195,12 @@ class Assumptions(_Table):
     date: str = _text("when it was taken up")
 
 
+_ROW_CHECKS = {
+    "latency_us_is_done_us_less_intended_us": "latency_us IS NOT DISTINCT FROM done_us - intended_us",
+    "service_us_is_done_us_less_sent_us": "service_us IS NOT DISTINCT FROM done_us - sent_us",
+}
+"""The checks of whole rows by name, as DuckDB says them."""
+
 _TABLES: dict[str, type[pa.DataFrameModel]] = {
     model.__name__.lower(): model
     for model in (Volumes, Arrivals, Results, Infrastructure, Measurements, Observations, Assumptions)
@@ -243,6 +249,44 @@ def ddl(name: str) -> str:
     comments = [f"COMMENT ON TABLE {name} IS {_quoted(_grain(name))};"]
     comments += [f'COMMENT ON COLUMN {name}."{column.name}" IS {_quoted(_meaning(column))};' for column in described]
     return "\n".join([f"CREATE TABLE {name} (\n{defined}\n);", *comments])
+
+
+def conditions(name: str) -> list[str]:
+    """What each row of a table must meet, as conditions of DuckDB; an unknown one (null) is met.
+
+    They are no laxer than the contract, so a table whose every row meets them, and whose `keys` are unique, keeps it.
+    Raises KeyError when a check of the contract has no counterpart in SQL.
+    """
+    described = contract(name)
+    of_columns = [
+        condition
+        for column in described.columns.values()
+        for condition in (
+            *([] if column.nullable else [f'"{column.name}" IS NOT NULL']),
+            *(_CONDITIONS[check.name](f'"{column.name}"', check.statistics) for check in column.checks),
+        )
+    ]
+    return of_columns + [_ROW_CHECKS[check.name] for check in described.checks]
+
+
+def keys(name: str) -> list[tuple[str, ...]]:
+    """The columns, or groups of them, whose values no two rows of a table share."""
+    described = contract(name)
+    unique = described.unique or ()
+    of_columns = [(column.name,) for column in described.columns.values() if column.unique]
+    return of_columns + ([tuple(unique)] if unique else [])
+
+
+_CONDITIONS: dict[str, "Callable[[str, dict[str, Any]], str]"] = {
+    "greater_than_or_equal_to": lambda column, wanted: f"{column} >= {wanted['min_value']:d}",
+    "less_than_or_equal_to": lambda column, wanted: f"{column} <= {wanted['max_value']:d}",
+    "isin": lambda column, wanted: (
+        f"({' OR '.join(f'{column} = {_quoted(value)}' for value in wanted['allowed_values'])})"
+    ),
+    "str_matches": lambda column, wanted: f"regexp_matches({column}, {_quoted(wanted['pattern'])})",
+}
+"""A column's checks in SQL. RE2 knows fewer digits than Python and no line end before the last character: it is
+stricter, never laxer."""
 
 
 def documentation() -> str:

@@ -32,7 +32,7 @@ from tasks.history import history
 from tasks.index import rebuild_index
 from tasks.measure import measure as measure_run
 from tasks.measuring import measurement_inputs, settings
-from tasks.parquet import RowsDigest, canonical_rows_digest, frame, read_table, table_bytes, write_table
+from tasks.parquet import RowsDigest, canonical_rows_digest, frame, hold, read_table, table_bytes, write_table
 from tasks.plan import Decided, Decision, History, PlannedTest, decide, offered_us, phases_needed, plan_tests, standing
 from tasks.report.assemble import assemble_report
 from tasks.report.render import render_report
@@ -279,6 +279,8 @@ def _measure(desk: Desk, run: TestRun) -> Record:
 
     def compute() -> dict[str, Artefact]:
         tables = store.path(inputs["results"]), store.path(inputs["infrastructure"])
+        for name, table in zip(("results", "infrastructure"), tables, strict=True):
+            hold(name, table)
         rows = measure_run(store.document(inputs["run"]), *tables, withins=wanted.withins, groups=wanted.groups)
         return {"measurements": _table("measurements", rows)}
 

@@ -74,11 +74,11 @@ _STRETCH = """
 """
 """The stretch of the run, from 0, that a time falls into; what is early or late falls into the first or the last."""
 
-_OF_SRV = f"""
+_OF_SRV = """
     CREATE TEMP TABLE of_srv AS
     WITH seen AS (
         SELECT srv, coalesce(name, '') AS of_group,
-               row_number() OVER (ORDER BY messages DESC, srv) <= {MOST_SRVS} AS apart
+               row_number() OVER (ORDER BY messages DESC, srv) <= $most AS apart
         FROM (
             SELECT srv, count(*) AS messages FROM read_parquet(getvariable('results'))
             WHERE run = getvariable('run') AND (kind = 'request' OR kind = 'alert') GROUP BY srv
@@ -87,7 +87,7 @@ _OF_SRV = f"""
     )
     SELECT srv, of_group, apart, dense_rank() OVER (ORDER BY of_group, CASE WHEN apart THEN srv END) - 1 AS part
     FROM seen
-"""  # noqa: S608 - made of constants only; what varies is bound
+"""
 """The group of each SRV, and its part of the messages: parts are numbered from 0, each of one SRV or, where SRVs are
 too many, of all the others of a group."""
 
@@ -131,7 +131,8 @@ def prepare(connection: "duckdb.DuckDBPyConnection", run: Run, tables: Tables) -
     for name, value in told.items():
         connection.execute(f"SET VARIABLE {name} = $value", {"value": value})
     connection.execute(_STRETCH)
-    connection.execute(_OF_SRV, {"srvs": list(tables.groups), "groups": list(tables.groups.values())})
+    groups = {"srvs": list(tables.groups), "groups": list(tables.groups.values())}
+    connection.execute(_OF_SRV, {**groups, "most": MOST_SRVS})
     for view in (_OFFERED, _SAMPLED, _DONE):
         connection.execute(view)
 

@@ -1,14 +1,20 @@
 """Measurements of runs made up so that every right answer is known."""
 
+from itertools import product
+
 import duckdb
 import numpy as np
 import pandas as pd
 import pytest
 from evidence import START, WINDOW, infrastructure, results, run_document, write
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from catalog import rules
+from expectations import statistics
 from expectations.verdicts import LATER
 from tasks.measure import measure
+from tasks.measures import subject
 from tasks.parquet import canonical_rows_digest
 
 GOLDEN = (2, "168fcd47f9c9e0aa", "3ad8cd3a5dec34d7")
@@ -250,6 +256,58 @@ def test_a_step_with_too_many_failures_is_not_carried(measured):
 def test_a_stress_run_mixes_loads_so_nothing_else_is_measured_of_it(measured):
     found = measured(*ramp((200, FAST, 9), (300, FAST, 9)))
     assert set(found) == {("all", "offered"), ("all", "lateness-p99"), ("all", "headroom"), ("all", "capacity")}
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(0, 2**32), st.sampled_from([3, 40_000, 9_000_000]), st.sampled_from([0, 0.2]), st.integers(1, 3))
+def test_percentiles_are_those_of_every_single_message(measured, seed, spread, failing, level_index):
+    """Latencies come in counts, by bins first: what comes out is what the messages themselves give."""
+    drawn = np.random.default_rng(seed)
+    slower = 1 + np.arange(1500) // 50 % drawn.integers(1, 8)
+    latency = drawn.integers(100, 100 + spread, 1500) * slower
+    outcome = np.where(drawn.random(1500) < failing, "error", "ok")
+    run = run_document(level_index=level_index)
+    found = measured(run, results(latency_us=latency, outcome=outcome))
+    ranked = np.where(outcome == "ok", latency, LATER)
+    of_srv, block = np.arange(1500) % 5, np.arange(1500) * 30 // 1500
+    level = statistics.judged_level(level_index)
+    scopes = {"all": of_srv < 5, "reads": of_srv < 2, "other": of_srv == 2, "srv:s4": of_srv == 4}
+    for (scope, own), (metric, permille) in product(scopes.items(), (("latency-p50", 500), ("latency-p95", 950))):
+        wanted = statistics.quantile_interval(ranked[own], block[own], permille, seed=7, level=level)
+        assert ends(found[scope, metric]) == (wanted.value, wanted.lower, wanted.upper)
+    assert found["reads", "latency-max"].value == ranked[of_srv < 2].max()
+    within = int((ranked <= 30 * SECOND).sum())
+    assert found["all", "service-level/30000000"].value == within * 1_000_000 // 1500
+
+
+def test_lateness_is_known_to_the_microsecond(measured):
+    late = np.random.default_rng(3).integers(-50, 3_000_000, 1500)
+    found = measured(rows=results(late_us=late))
+    assert found["all", "lateness-p99"].value == np.sort(late)[statistics.rank(990, 1500) - 1]
+
+
+def test_an_srv_is_measured_in_what_it_has_messages_enough_for(measured):
+    srv = ["rare"] * 7 + ["some"] * 250 + ["many"] * 1243
+    found = measured(rows=results(srv=srv))
+    told = {scope: {metric for each, metric in found if each == scope} for scope, _ in found}
+    assert told["srv:rare"] == {"offered"}
+    assert told["srv:some"] == told["srv:many"] - {"latency-p99"}
+    assert found["srv:rare", "offered"].samples == 7
+    assert "too few of them for answered-share (30), latency-p50 (30), latency-p95 (200)" in (
+        found["srv:rare", "offered"].method
+    )
+    assert found["srv:some", "offered"].method.endswith("too few of them for latency-p99 (1000)")
+    assert "too few" not in found["srv:many", "offered"].method
+
+
+def test_only_the_srvs_with_the_most_messages_are_told_apart(measured, monkeypatch):
+    whole = measured()
+    monkeypatch.setattr(subject, "MOST_SRVS", 2)
+    found = measured(rows=results(srv=["s0"] * 400 + ["s1", "s2"] * 300 + ["s4"] * 500))
+    assert {scope for scope, _ in found} == {"all", "reads", "other", "srv:s4", "srv:s0"}
+    assert found["reads", "offered"].samples == 700
+    assert found["other", "offered"].samples == 300
+    assert found["all", "latency-p95"] == whole["all", "latency-p95"]
 
 
 def test_measurements_change_only_with_the_version_of_their_rules(tmp_path):
