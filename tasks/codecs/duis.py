@@ -1,4 +1,7 @@
-"""DUIS-style XML: the Requests, Responses and Device Alerts of the DCC User Interface Specification, version 3.
+"""DUIS-style XML: the Requests, Responses and alerts of the DCC User Interface Specification, version 3.
+
+A RequestID is originator:target:counter; a Response, and the acknowledgement (I99) before it, repeat it. The elements
+that wrap the body of some responses are the declaration's to name: see `Wrapping`.
 
 Headers follow DCC's published schema and examples (duis-parser, dccboxed-signing-tool). What no emulated party looks
 at is present in size and shape only: the body names no SRV-specific element and signatures have no valid value.
@@ -13,7 +16,19 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import assert_never
 
-from tasks.codecs.message import DEFAULT_ORIGINATOR, Answer, Message, MessageError, MessageKind, Reply, Writer
+from tasks.codecs.message import (
+    DEFAULT_ORIGINATOR,
+    Answer,
+    Identity,
+    Message,
+    MessageError,
+    MessageKind,
+    Pushed,
+    PushedKind,
+    Reply,
+    Wrapping,
+    Writer,
+)
 
 _NAMESPACE = "http://www.dccinterface.co.uk/ServiceUserGateway"
 _SCHEMA_VERSION = "3.0"
@@ -24,6 +39,7 @@ _DONE, _ACKNOWLEDGED = "I0", "I99"
 # Listed in the schema without meaning: which is which is the emulation's choice.
 _FAILED, _UNAVAILABLE = "E30", "E20"
 _UNKNOWN_SRV, _UNAUTHORISED, _UNREACHABLE = "E1", "E4", "E21"
+_SYSTEM_ALERT = "N999"  # of the listed alert codes; which one an emulated system raises is the emulation's choice
 
 _SCANNED = 16_384  # bytes at the front of a document in which its header must lie
 _EUI64 = re.compile(r"[0-9A-F]{2}(?:-[0-9A-F]{2}){7}")
@@ -63,9 +79,15 @@ class Duis:
         """Its EUI-64."""
         return eui64(device).encode()
 
-    def writer(self, kind: MessageKind, srv: str, originator: str = DEFAULT_ORIGINATOR) -> Writer:
+    def party_name(self, name: str) -> str:
+        """Its EUI-64."""
+        return eui64(name)
+
+    def writer(
+        self, kind: MessageKind, srv: str, originator: str = DEFAULT_ORIGINATOR, wrapping: Wrapping = ()
+    ) -> Writer:
         """See `Codec`. A request goes from the originator to the device, an alert from the device to the originator."""
-        front, back = _template(kind, srv)
+        front, back = _template(kind, srv, wrapping)
         user = eui64(originator).encode()
         match kind:
             case MessageKind.REQUEST:
@@ -76,11 +98,11 @@ class Duis:
                 assert_never(kind)
         return lambda device, counter: b"%b%b%b%d%b" % (front, device, middle, counter, back)
 
-    def encode(self, message: Message) -> bytes:
+    def encode(self, message: Message, wrapping: Wrapping = ()) -> bytes:
         """A Request, or for an alert a Response with a DeviceAlertMessage, of 1 to 1.5 kB."""
         if not 0 <= message.counter < _COUNTER_LIMIT:
             raise MessageError(f"a DUIS counter lies in 0..2^64-1, not {message.counter}")
-        write = self.writer(message.kind, message.srv, message.originator)
+        write = self.writer(message.kind, message.srv, message.originator, wrapping)
         return write(self.device_name(message.device), message.counter)
 
     def read_message(self, body: bytes) -> Message:
@@ -90,18 +112,30 @@ class Duis:
         identity = _field(body, _RESPONSE_ID if is_alert else _REQUEST_ID)
         srv = _field(body, _ALERT_CODE if is_alert else _VARIANT)
         _escape(srv)  # a server must be able to repeat it
-        match = _IDENTITY.fullmatch(identity)
-        if match is None:
-            raise MessageError(f"expected EUI-64:EUI-64:counter, found {identity[:80]!r}")
-        first, second, counter = match[1], match[2], int(match[3])
+        first, second, counter = _parted(identity)
         device, originator = (first, second) if is_alert else (second, first)
         return Message(counter=counter, srv=srv, device=device, kind=kind, originator=originator)
 
-    def answer(self, message: Message, reply: Reply) -> tuple[int, bytes]:
+    def answer(self, message: Message, reply: Reply, wrapping: Wrapping = ()) -> tuple[int, bytes]:
         """A Response to a request; a delivered alert needs none and gets 204, as the published client answers."""
         if message.kind is MessageKind.ALERT and reply is Reply.DONE:
             return 204, b""
-        return 200, _response(message, _code(reply))
+        return 200, _response(message, _code(reply), wrapping)
+
+    def acknowledge(self, message: Message) -> tuple[int, bytes]:
+        """A Response with I99 and the request's id."""
+        return 200, _response(message, _ACKNOWLEDGED)
+
+    def response(self, message: Message, reply: Reply, wrapping: Wrapping = ()) -> bytes:
+        """A Response with the request's id."""
+        return _response(message, _code(reply), wrapping)
+
+    def system_alert(self, originator: str, counter: int) -> bytes:
+        """A Response with a DCCAlertMessage, from an EUI-64 that stands for the system."""
+        identity = f"{eui64('system')}:{eui64(originator)}:{counter}"
+        header = _element("Header", _element("ResponseID", identity) + _element("ResponseCode", _DONE))
+        alert = _element("DCCAlertMessage", _element("DCCAlertCode", _SYSTEM_ALERT))
+        return _document("Response", header + _element("Body", alert)).encode()
 
     def read_answer(self, status: int, body: bytes) -> Answer:
         """By ResponseCode: I0 is success, I99 acknowledges, all else is an error, as is any HTTP status but 2xx."""
@@ -122,6 +156,29 @@ class Duis:
         except MessageError:
             return Answer(ok=False, code="malformed")
 
+    def read_identity(self, body: bytes) -> Identity | None:
+        """By its RequestID."""
+        try:
+            return _identity(body)
+        except MessageError:
+            return None
+
+    def read_pushed(self, body: bytes) -> Pushed:
+        """A whole Response: an alert by what is in it, else the response to the request that it names."""
+        if _root(body) != b"Response":
+            raise MessageError("expected a Response, found a Request")
+        front = body[:_SCANNED]
+        for name, kind in _ALERTS:
+            if name in front:
+                return Pushed(kind=kind, request=None, answer=_answer(_DONE))
+        answer = self.read_answer(200, body)
+        if answer.code == "malformed":
+            raise MessageError("no ResponseCode in the document")
+        return Pushed(kind=PushedKind.RESPONSE, request=_identity(body), answer=answer)
+
+
+_ALERTS = ((b"DeviceAlertMessage", PushedKind.DEVICE_ALERT), (b"DCCAlertMessage", PushedKind.SYSTEM_ALERT))
+
 
 def _pattern(name: str) -> re.Pattern[bytes]:
     return re.compile(rb"<(?:[\w.-]{1,64}:)?%b\s*>([^<]{1,512})</" % name.encode())
@@ -133,7 +190,20 @@ _VARIANT, _ALERT_CODE, _RESPONSE_CODE = (
     _pattern("AlertCode"),
     _pattern("ResponseCode"),
 )
-_IDENTITY = re.compile(rf"({_EUI64.pattern}):({_EUI64.pattern}):([0-9]{{1,20}})")
+_IDENTITY = re.compile(rf"({_EUI64.pattern}):({_EUI64.pattern}):(0|[1-9][0-9]{{0,19}})")
+
+
+def _parted(identity: str) -> tuple[str, str, int]:
+    """The two parties and the counter; MessageError unless it is exactly EUI-64:EUI-64:counter."""
+    match = _IDENTITY.fullmatch(identity)
+    if match is None or int(match[3]) >= _COUNTER_LIMIT:
+        raise MessageError(f"expected EUI-64:EUI-64:counter, found {identity[:80]!r}")
+    return match[1], match[2], int(match[3])
+
+
+def _identity(body: bytes) -> Identity:
+    originator, target, counter = _parted(_field(body, _REQUEST_ID))
+    return Identity(originator=originator, target=target, counter=counter)
 
 
 def _field(body: bytes, pattern: re.Pattern[bytes]) -> str:
@@ -175,12 +245,17 @@ def _refuse_declarations(body: bytes) -> None:
         raise MessageError("documents with a DTD or entities are refused")
 
 
-def _kind(body: bytes) -> MessageKind:
+def _root(body: bytes) -> bytes:
+    """The root element's name in a whole document."""
     _refuse_declarations(body)
     root, end = _ROOT.match(body), _END.search(body, max(0, len(body) - 256))
     if root is None or end is None or root[1] != end[1]:
         raise MessageError("expected a whole DUIS Request or Response document")
-    if root[1] == b"Request":
+    return root[1]
+
+
+def _kind(body: bytes) -> MessageKind:
+    if _root(body) == b"Request":
         return MessageKind.REQUEST
     if b"DeviceAlertMessage" not in body[:_SCANNED]:
         raise MessageError("a Response that is offered must carry a DeviceAlertMessage")
@@ -228,8 +303,14 @@ def _document(root: str, content: str) -> str:
     )
 
 
+def _wrapped(content: str, wrapping: Wrapping) -> str:
+    for name in reversed(wrapping):
+        content = _element(name, content)
+    return content
+
+
 @lru_cache(maxsize=1024)
-def _template(kind: MessageKind, srv: str) -> tuple[bytes, bytes]:
+def _template(kind: MessageKind, srv: str, wrapping: Wrapping) -> tuple[bytes, bytes]:
     """What stands before and after the identity in a message of that kind and SRV."""
     match kind:
         case MessageKind.REQUEST:
@@ -239,14 +320,14 @@ def _template(kind: MessageKind, srv: str) -> tuple[bytes, bytes]:
         case MessageKind.ALERT:
             header = _element("Header", _element("ResponseID", "\0") + _element("ResponseCode", _DONE))
             alert = _element("DeviceAlertMessage", _element("AlertCode", _escape(srv)))
-            document = _document("Response", header + _element("Body", alert))
+            document = _document("Response", header + _element("Body", _wrapped(alert, wrapping)))
         case _:
             assert_never(kind)
     front, back = document.split("\0")
     return front.encode(), back.encode()
 
 
-def _response(message: Message, code: str) -> bytes:
+def _response(message: Message, code: str, wrapping: Wrapping = ()) -> bytes:
     device, originator = eui64(message.device), eui64(message.originator)
     header = (
         _element("RequestID", f"{originator}:{device}:{message.counter}")
@@ -254,7 +335,7 @@ def _response(message: Message, code: str) -> bytes:
         + _element("ResponseCode", code)
         + _element("ResponseDateTime", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
     )
-    body = _element("Body", _element("ResponseMessage", _service(message.srv)))
+    body = _element("Body", _wrapped(_element("ResponseMessage", _service(message.srv)), wrapping))
     return _document("Response", _element("Header", header) + body).encode()
 
 

@@ -123,6 +123,38 @@ class Answer:
     final: bool = True
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What a request is known by: who asked, whom it is for, and a counter that rises strictly for one originator.
+
+    Names are as the codec writes them: see `Codec.party_name`.
+    """
+
+    originator: str
+    target: str
+    counter: int
+
+
+class PushedKind(StrEnum):
+    """What a system sends to a user's receive service."""
+
+    RESPONSE = "response"
+    DEVICE_ALERT = "device alert"
+    SYSTEM_ALERT = "system alert"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pushed:
+    """What was sent to a receive service. Responses say which request they answer; alerts belong to none."""
+
+    kind: PushedKind
+    request: Identity | None
+    answer: Answer
+
+
+Wrapping = tuple[str, ...]
+"""Elements that a response's body stands in, outermost first, where a path's responses have a format of their own."""
+
 Writer = Callable[[bytes, int], bytes]
 """Takes a device as `Codec.device_name` gives it, and a counter; gives the body of a request."""
 
@@ -141,20 +173,41 @@ class Codec(Protocol):
     def device_name(self, device: str) -> bytes:
         """How messages write `device`; MessageError when they cannot."""
 
+    def party_name(self, name: str) -> str:
+        """How a message that was read names an originator, or a device, that is called `name`."""
+
     def writer(self, kind: MessageKind, srv: str, originator: str = DEFAULT_ORIGINATOR) -> Writer:
         """What writes many messages that differ in device and counter only, as `encode` would; MessageError as there.
 
         Nothing is checked any more when it is called.
         """
 
-    def encode(self, message: Message) -> bytes:
-        """The HTTP request body that carries `message`; MessageError when it cannot be written."""
+    def encode(self, message: Message, wrapping: Wrapping = ()) -> bytes:
+        """The HTTP request body that carries `message`; MessageError when it cannot be written.
+
+        `wrapping` is for what goes up to a user, an alert.
+        """
 
     def read_message(self, body: bytes) -> Message:
         """The message in a request body; MessageError when there is none."""
 
-    def answer(self, message: Message, reply: Reply) -> tuple[int, bytes]:
+    def answer(self, message: Message, reply: Reply, wrapping: Wrapping = ()) -> tuple[int, bytes]:
         """HTTP status and body with which a server answers `message`."""
+
+    def acknowledge(self, message: Message) -> tuple[int, bytes]:
+        """HTTP status and body with which a server says that it has `message`, and that its response comes later."""
+
+    def response(self, message: Message, reply: Reply, wrapping: Wrapping = ()) -> bytes:
+        """The response to an acknowledged request, as the body of a request to the user's receive service."""
+
+    def system_alert(self, originator: str, counter: int) -> bytes:
+        """An alert that a system raises itself, likewise; `originator` is the user, `counter` the system's own."""
 
     def read_answer(self, status: int, body: bytes) -> Answer:
         """What an HTTP response says about the message it answers; one without sense is an error, never raised."""
+
+    def read_identity(self, body: bytes) -> Identity | None:
+        """Which request an HTTP response says it answers; None where it does not say, or not in form."""
+
+    def read_pushed(self, body: bytes) -> Pushed:
+        """What came to a receive service; MessageError when that is nothing of the codec's."""

@@ -18,9 +18,9 @@ from pathlib import Path
 import uvloop
 
 from tasks.emulate.component import Component, Informer
-from tasks.emulate.server import ServerConnection
 from tasks.emulate.spec import ComponentSpec
 from tasks.wire.process import call_when_parent_ends
+from tasks.wire.server import ServerConnection
 
 _BACKLOG = 4096
 

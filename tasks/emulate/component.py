@@ -9,13 +9,14 @@ from http import HTTPStatus
 from typing import assert_never
 from urllib.parse import unquote_to_bytes
 
-from tasks.codecs import Message, MessageError, Reply, codec_named
+from tasks.codecs import Message, MessageError, MessageKind, Reply, codec_named
+from tasks.emulate.delivery import Delivery
 from tasks.emulate.hop import Forwarded, Hop
 from tasks.emulate.meter import Ending, Meter, PathMeter
-from tasks.emulate.server import NO_ANSWER, Respond
 from tasks.emulate.spec import ComponentSpec, OutageAnswer
 from tasks.emulate.station import Station
 from tasks.emulate.timetable import Stoppage
+from tasks.wire.server import NO_ANSWER, Respond
 
 _TEXT = "text/plain; charset=utf-8"
 _EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"  # Prometheus text exposition format
@@ -23,9 +24,9 @@ _PATHS = b"/paths/"
 
 
 class _Job:
-    """A message that this component has not yet answered."""
+    """A message that this component has not yet answered, but for an acknowledgement."""
 
-    __slots__ = ("came_ns", "message", "meter", "path", "respond")
+    __slots__ = ("came_ns", "is_acknowledged", "message", "meter", "path", "respond")
 
     def __init__(self, message: Message, path: str, respond: Respond, meter: PathMeter, came_ns: int) -> None:
         self.message = message
@@ -33,6 +34,7 @@ class _Job:
         self.respond = respond
         self.meter = meter
         self.came_ns = came_ns
+        self.is_acknowledged = False
 
     @property
     def age_us(self) -> int:
@@ -52,7 +54,10 @@ class Component:
         urls = {url for url in spec.routes.values() if url is not None}
         self._hops = {url: Hop(loop, url, limit=spec.hop_connections) for url in urls}
         self._beyond: dict[_Job, None] = {}
-        self._fails = _failures(spec)
+        self._delivery = Delivery(loop, spec, self._codec)
+        self._fails = _draws(spec, "errors", spec.error_permille)
+        self._alerts = _draws(spec, "alerts", spec.alert_permille)
+        self._alerts_raised = self._acknowledged = 0
         self._leaked: list[bytes] = []
         self._meter = Meter(spec.component, spec.routes)
         self._connections = self._turned_away = 0
@@ -95,7 +100,8 @@ class Component:
 
         Received is answered, failed, invalid, rejected and in flight together. `outage` is 1 during one. By path:
         messages received, served here, sent on, answered by the next hop, and ended, and how; the time from arrival to
-        service done here, and to the end, as sums in microseconds.
+        service done here, and to the end, as sums in microseconds. What goes to receive services is counted in
+        deliveries: those made, tries that were refused, those given up, and, as a gauge, those in hand.
         """
         return self._meter.exposition(
             {
@@ -106,12 +112,19 @@ class Component:
                 "connections": self._connections,
                 "connections_turned_away_total": self._turned_away,
                 "leaked_bytes": len(self._leaked) * self._spec.leak_bytes_per_message,
+                "messages_acknowledged_total": self._acknowledged,
+                "alerts_raised_total": self._alerts_raised,
+                "deliveries_total": self._delivery.delivered,
+                "deliveries_refused_total": self._delivery.refusals,
+                "deliveries_given_up_total": self._delivery.given_up,
+                "deliveries_in_hand": self._delivery.waiting,
             }
         )
 
     def close(self) -> None:
         """Do no more."""
         self._station.close()
+        self._delivery.close()
         for hop in self._hops.values():
             hop.close()
 
@@ -145,19 +158,47 @@ class Component:
     def _served(self, job: _Job) -> None:
         job.meter.served += 1
         job.meter.served_us += job.age_us
-        url, flaw = self._spec.routes[job.path], job.message.flaw
+        flaw = job.message.flaw
+        if self._alerts():
+            self._raise_alert(job.message.originator)
         if flaw is not None and flaw in self._spec.refuses:
             self._answer(job, Reply.to(flaw))
         elif self._fails():
             self._answer(job, Reply.FAILED)
-        elif url is None:
-            self._answer(job, Reply.DONE)
         else:
-            job.meter.forwarded += 1
-            self._beyond[job] = None
-            reply = partial(self._returned, job)
-            codec = self._next_codec[job.path]
-            self._hops[url].forward(Forwarded(message=job.message, path=job.path, codec=codec, reply=reply))
+            if job.path in self._spec.acknowledges:
+                self._acknowledge(job)
+            self._pass_on(job)
+
+    def _pass_on(self, job: _Job) -> None:
+        url = self._spec.routes[job.path]
+        if url is None:
+            self._answer(job, Reply.DONE)
+            return
+        job.meter.forwarded += 1
+        self._beyond[job] = None
+        forwarded = Forwarded(
+            message=job.message,
+            path=job.path,
+            codec=self._next_codec[job.path],
+            reply=partial(self._returned, job),
+            wrapping=self._spec.wrapping.get(job.path, ()),
+        )
+        self._hops[url].forward(forwarded)
+
+    def _raise_alert(self, originator: str) -> None:
+        """An alert of the component's own, to the receive service of whoever's message it is at."""
+        if self._delivery.reaches(originator):
+            self._alerts_raised += 1
+            self._delivery.send(originator, self._codec.system_alert(originator, self._alerts_raised))
+
+    def _acknowledge(self, job: _Job) -> None:
+        """Say that the request is here, where its response can come later; else that will be the answer."""
+        if job.message.kind is MessageKind.REQUEST and self._delivery.reaches(job.message.originator):
+            self._acknowledged += 1
+            job.is_acknowledged = True
+            status, body = self._codec.acknowledge(job.message)
+            job.respond(status, self._codec.content_type, body)
 
     def _returned(self, job: _Job, reply: Reply) -> None:
         """The next hop's answer, unless an outage has ended the matter."""
@@ -168,16 +209,21 @@ class Component:
 
     def _answer(self, job: _Job, reply: Reply) -> None:
         job.meter.end(_ending(reply), job.age_us)
-        status, body = self._codec.answer(job.message, reply)
+        wrapping = self._spec.wrapping.get(job.path, ())
+        if job.is_acknowledged:
+            self._delivery.send(job.message.originator, self._codec.response(job.message, reply, wrapping))
+            return
+        status, body = self._codec.answer(job.message, reply, wrapping)
         job.respond(status, self._codec.content_type, body)
 
     def _lost(self, outage: Stoppage, waiting: list[_Job]) -> None:
-        """An outage begins, and with it everything ends that is in hand here or beyond."""
+        """An outage begins, and with it everything ends that is in hand here or beyond; nobody answers it any more."""
         jobs = [*self._beyond, *waiting]
         self._beyond.clear()
         for job in jobs:
             job.meter.end(Ending.REJECTED, job.age_us)
-            self._turn_away(outage, job.respond)
+            if not job.is_acknowledged:
+                self._turn_away(outage, job.respond)
 
     def _turn_away(self, outage: Stoppage, respond: Respond) -> None:
         match outage.answers:
@@ -229,9 +275,9 @@ def _ending(reply: Reply) -> Ending:
             assert_never(reply)
 
 
-def _failures(spec: ComponentSpec) -> Callable[[], bool]:
-    """Draws whether the next message fails: the same sequence for the same seed, whatever the service times."""
-    if not spec.error_permille:
+def _draws(spec: ComponentSpec, what: str, permille: int) -> Callable[[], bool]:
+    """Draws whether it happens to the next message: the same sequence for the same seed, whatever the service times."""
+    if not permille:
         return lambda: False
-    draw = random.Random(f"{spec.seed}:errors")  # noqa: S311 - a simulation, not a secret
-    return lambda: draw.randrange(1000) < spec.error_permille
+    draw = random.Random(f"{spec.seed}:{what}")  # noqa: S311 - a simulation, not a secret
+    return lambda: draw.randrange(1000) < permille

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tasks.codecs import Codec, Message, MessageError, Reply
+from tasks.codecs import Codec, Message, MessageError, MessageKind, Reply, Wrapping
 from tasks.wire.client import Pool, post, post_head
 
 
@@ -16,6 +16,7 @@ class Forwarded:
     path: str
     codec: Codec
     reply: Callable[[Reply], None]
+    wrapping: Wrapping = ()
     request: bytes = b""
 
 
@@ -30,7 +31,9 @@ class Hop:
     def forward(self, forwarded: Forwarded) -> None:
         """Send it on. A message that the next hop's codec cannot write fails here."""
         try:
-            forwarded.request = post(self._head(forwarded), forwarded.codec.encode(forwarded.message))
+            message, codec = forwarded.message, forwarded.codec
+            wrapping = forwarded.wrapping if message.kind is MessageKind.ALERT else ()
+            forwarded.request = post(self._head(forwarded), codec.encode(message, wrapping))
         except MessageError:
             forwarded.reply(Reply.FAILED)
             return

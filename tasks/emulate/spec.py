@@ -12,6 +12,9 @@ from typing import Any, Self
 
 from tasks.codecs import Flaw, codec_named
 
+ANYBODY = ""
+"""In `receivers`: every originator that is not named."""
+
 _MILLION = 1_000_000
 _LONGEST_US = 366 * 86_400 * _MILLION
 
@@ -108,6 +111,14 @@ class ComponentSpec:
     are no limits. `refuses` are the flaws that it recognises. `routes` names, for each message path it takes part in,
     the next hop: a component id or a base URL; null where it is the last. `next_codec` is the codec spoken there.
     `port` 0 is any free one. `hop_connections` bounds the connections to one next hop.
+
+    `acknowledges` are the paths on which it acknowledges a request once it has served it, and sends the response later,
+    to the receive service of whoever asked. `receivers` names these: `http://` base URLs by originator (`ANYBODY`: of
+    all others). A request from one who has none is answered at once. `deliveries` bounds what is in hand,
+    `delivery_tries` how often each is tried, `delivery_us` how long a try may take. `alert_permille` of the messages
+    served make it raise an alert of its own to their originator. `wrapping` names the elements that responses on a
+    path, and alerts to a user, are wrapped in.
+
     Raises ValueError when the numbers make no sense.
     """
 
@@ -133,6 +144,13 @@ class ComponentSpec:
     routes: Mapping[str, str | None] = field(default_factory=dict)
     next_codec: Mapping[str, str] = field(default_factory=dict)
     hop_connections: int = 512
+    acknowledges: tuple[str, ...] = ()
+    receivers: Mapping[str, str] = field(default_factory=dict)
+    deliveries: int = 100_000
+    delivery_tries: int = 3
+    delivery_us: int = 10 * _MILLION
+    alert_permille: int = 0
+    wrapping: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         faults = [*self._out_of_range(), *self._impossible()]
@@ -143,7 +161,8 @@ class ComponentSpec:
 
     def as_json(self) -> dict[str, Any]:
         """The document that a component's process is started with."""
-        return asdict(self) | {"routes": dict(self.routes), "next_codec": dict(self.next_codec)}
+        mappings = {name: dict(getattr(self, name)) for name in ("routes", "next_codec", "receivers", "wrapping")}
+        return asdict(self) | mappings
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
@@ -163,6 +182,7 @@ class ComponentSpec:
             ("service_us", 3_600 * _MILLION),
             ("spread_us", 3_600 * _MILLION),
             ("error_permille", 1000),
+            ("alert_permille", 1000),
             ("max_connections", _MILLION),
             ("queue_limit", 1_000 * _MILLION),
         )
@@ -179,6 +199,18 @@ class ComponentSpec:
             (
                 self.leak_bytes_per_message < 0 or self.hop_connections < 1,
                 "leak_bytes_per_message must be at least 0, hop_connections at least 1",
+            ),
+            (
+                min(self.deliveries, self.delivery_tries, self.delivery_us) < 1,
+                "deliveries, delivery_tries and delivery_us must be at least 1",
+            ),
+            (
+                not {*self.acknowledges, *self.wrapping} <= self.routes.keys(),
+                "acknowledges and wrapping must name paths that it takes part in",
+            ),
+            (
+                not all(url.startswith("http://") for url in self.receivers.values()),
+                "receivers must be http:// URLs",
             ),
             (not self.component or not self.routes, "component must have a name, and routes at least one path"),
             (uniform and self.spread_us > self.service_us, "a uniform spread must not exceed the service time"),
@@ -210,6 +242,8 @@ def _read(document: Mapping[str, Any]) -> dict[str, Any]:
         "outages": lambda several: tuple(_outage(each) for each in several),
         "scaling": lambda several: tuple(Scaling(**each) for each in several),
         "refuses": lambda several: tuple(Flaw(each) for each in several),
+        "acknowledges": tuple,
+        "wrapping": lambda by_path: {path: tuple(names) for path, names in by_path.items()},
     }
     return {name: read(document[name]) for name, read in readers.items() if name in document}
 

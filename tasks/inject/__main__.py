@@ -11,6 +11,7 @@ import json
 import os
 import resource
 import signal
+import socket
 import sys
 import threading
 import time
@@ -71,14 +72,14 @@ def cpu_us() -> int:
     return int((usage.ru_utime + usage.ru_stime) * 1_000_000)
 
 
-async def _inject(spec: InjectionSpec) -> tuple[Engine, _Watch, Segments]:
+async def _inject(spec: InjectionSpec, listener: socket.socket | None) -> tuple[Engine, _Watch, Segments]:
     """Run the load. When this returns, its last results are still to be written."""
     loop = asyncio.get_running_loop()
     engine = Engine(loop, spec, read_columns(Path(spec.work), WORK, spec.count))
     loop.set_exception_handler(lambda _, context: engine.fail(context.get("exception") or RuntimeError(str(context))))
     try:
-        await engine.prepare()
-        watch, segments = _Watch(engine), Segments(Path(spec.segments), engine.log, lambda: engine.finished)
+        await engine.prepare(listener)
+        watch, segments = _Watch(engine), Segments(Path(spec.segments), engine.log, lambda: engine.rows)
         try:
             await engine.run()
         finally:
@@ -105,6 +106,7 @@ def main() -> int:
     """Run the injection; 3 when a target cannot be reached."""
     arguments = argparse.ArgumentParser(prog="python -m tasks.inject", description=__doc__)
     arguments.add_argument("spec", type=Path)
+    arguments.add_argument("--fd", type=int, help="the listening socket of the receive service")
     given = arguments.parse_args()
     call_when_parent_ends(lambda: os.kill(os.getpid(), signal.SIGTERM))
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -113,7 +115,8 @@ def main() -> int:
     spec = InjectionSpec.from_json(json.loads(given.spec.read_bytes()))
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            engine, watch, segments = runner.run(_inject(spec))
+            listener = socket.socket(fileno=given.fd) if given.fd is not None else None
+            engine, watch, segments = runner.run(_inject(spec, listener))
         _close(segments)
     except WorldError as error:
         _say({"error": str(error)})

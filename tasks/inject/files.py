@@ -1,7 +1,7 @@
 """What caller and injector process hand each other: a declaration, columns of work, rows of results.
 
 Columns of work are int64 in this machine's byte order, one after the other, each `count` long. Results are rows in
-segments: see `tasks.inject.segments`.
+segments: see `tasks.inject.segments`. A message has one row, and a row more if it was acknowledged.
 """
 
 from array import array
@@ -12,7 +12,9 @@ from pathlib import Path
 from struct import Struct
 from typing import Any, Self
 
-WORK = ("sequence", "offset_us", "path", "srv", "kind", "device")
+from tasks.codecs import DEFAULT_ORIGINATOR
+
+WORK = ("sequence", "offset_us", "path", "srv", "kind", "device", "after")
 RESULTS = ("sequence", "intended_us", "ready_us", "sent_us", "done_us", "status", "outcome", "bytes")
 ROW = Struct(f"={len(RESULTS)}q")
 """A row of results: these columns, one after the other."""
@@ -30,9 +32,19 @@ class Outcome(IntEnum):
     REFUSED = 3
 
 
+ACKNOWLEDGED = 4
+"""In place of an outcome: the row is of the message's acknowledgement."""
+
+NOBODY = -1
+"""In place of a message that another follows."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InjectionSpec:
-    """What the injector is to do. Codes in the work columns index `paths`, `srvs`, `kinds` and `devices`."""
+    """What the injector is to do. Codes in the work columns index `paths`, `srvs`, `kinds` and `devices`.
+
+    `receive`: where the certificates of its receive service are; None where it has none.
+    """
 
     work: str
     segments: str
@@ -48,6 +60,8 @@ class InjectionSpec:
     max_connections: int
     timeout_us: int
     tls: dict[str, str]
+    originator: str = DEFAULT_ORIGINATOR
+    receive: dict[str, str] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """As a JSON document."""

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog.errors import EvidenceError, WorldError
-from tasks.codecs import MessageKind, codec_named
-from tasks.inject.files import RESULTS, WORK, InjectionSpec, write_columns
+from tasks.codecs import DEFAULT_ORIGINATOR, MessageKind, codec_named
+from tasks.inject.files import ACKNOWLEDGED, NOBODY, RESULTS, WORK, InjectionSpec, write_columns
+from tasks.inject.receive import ReceivePort
 from tasks.inject.segments import SUFFIX
 from tasks.scratch import scratch
 from tasks.wire.client import address
@@ -21,6 +22,7 @@ SEGMENTS = "segments"
 """The folder of segments, in the folder of a load."""
 
 Column = NDArray[np.int64]
+_NO_ROWS: Column = np.empty((0, len(RESULTS)), dtype=np.int64)
 Progress = Callable[[int, int, int], object]
 """Called about once a second with messages done, offered and in all."""
 
@@ -29,8 +31,9 @@ Progress = Callable[[int, int, int], object]
 class Load:
     """Messages to offer, a row each: int64 columns of one length. `offset_us`, from the start, must not decrease.
 
-    `path`, `srv`, `kind` and `device` are codes: positions in `paths`, `srvs`, `kinds` and `devices`. Raises ValueError
-    when lengths differ, a code has no name, or rows are out of order.
+    `path`, `srv`, `kind` and `device` are codes: positions in `paths`, `srvs`, `kinds` and `devices`. `after` is the
+    row, one before its own, whose answer a message waits for; -1: it is due at its offset. Raises ValueError when
+    lengths differ, a code has no name, rows are out of order, or a message waits for one that comes after it.
     """
 
     sequence: Column
@@ -39,6 +42,7 @@ class Load:
     srv: Column
     kind: Column
     device: Column
+    after: Column
     paths: tuple[str, ...]
     srvs: tuple[str, ...]
     kinds: tuple[str, ...]
@@ -57,6 +61,8 @@ class Load:
             codes, names = getattr(self, name), getattr(self, f"{name}s")
             if codes.min() < 0 or codes.max() >= len(names):
                 raise ValueError(f"a {name} code of the load has no name")
+        if self.after.min() < NOBODY or np.any(self.after >= np.arange(len(self))):
+            raise ValueError("a message of a load waits for one that comes before it, or for none")
 
     @classmethod
     def of(
@@ -68,8 +74,11 @@ class Load:
         kind: Sequence[str],
         device: Sequence[str],
         sequence: Sequence[int] | Column | None = None,
+        after: Sequence[int] | Column | None = None,
     ) -> Self:
-        """A load from columns of names. Without `sequence`, messages are numbered from 0."""
+        """A load from columns of names. Messages are numbered from 0 unless `sequence` is given, and wait for none
+        unless `after` is.
+        """
         offsets = np.asarray(offset_us, dtype=np.int64)
         numbers = np.arange(len(offsets)) if sequence is None else sequence
         path_codes, paths = _encode(path)
@@ -83,6 +92,7 @@ class Load:
             srv=srv_codes,
             kind=kind_codes,
             device=device_codes,
+            after=np.full(len(offsets), NOBODY) if after is None else np.asarray(after, dtype=np.int64),
             paths=paths,
             srvs=srvs,
             kinds=kinds,
@@ -99,7 +109,8 @@ class Target:
 
     `connections` are opened before the start, to each base URL; the pool may grow to `max_connections` while the load
     runs. `timeout_us` counts from the instant a message was due. `tls` says where the certificates for `https://` are
-    to be found (see `tasks.wire.tls`).
+    to be found (see `tasks.wire.tls`). `receive` is where the system sends responses that it does not have at once, and
+    `originator` who asks: injectors that offer parts of a load side by side have an originator and a port each.
     """
 
     urls: Mapping[str, str]
@@ -108,6 +119,8 @@ class Target:
     max_connections: int = 512
     timeout_us: int = 30_000_000
     tls: Names = field(default_factory=dict)
+    originator: str = DEFAULT_ORIGINATOR
+    receive: ReceivePort | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,11 +128,14 @@ class Injection:
     """What came of a load. Every message offered has one row, in the load's order.
 
     `columns` are int64: sequence, intended_us, ready_us, sent_us, done_us (epoch µs; sent_us -1 if it never was),
-    status (HTTP, 0 if none), outcome (an `Outcome`), bytes (received). `summary` is the injector's word on itself.
+    status (HTTP, 0 if none), outcome (an `Outcome`), bytes (received). `acknowledgements` holds a row for each message
+    that was acknowledged, likewise: done_us, status and bytes are the acknowledgement's, the outcome is `ACKNOWLEDGED`,
+    the rest is as in the message's own row. `summary` is the injector's word on itself.
     """
 
     columns: Mapping[str, Column]
     summary: Mapping[str, Any]
+    acknowledgements: Mapping[str, Column] = field(default_factory=lambda: _columns(_NO_ROWS))
 
 
 class Injector(Protocol):
@@ -161,7 +177,8 @@ class OwnInjector:
             Path(spec.segments).mkdir()
             columns = (np.ascontiguousarray(getattr(load, name), dtype=np.int64) for name in WORK)
             write_columns(Path(spec.work), (column.data.cast("B") for column in columns))
-            with ChildProcess("tasks.inject", spec.as_json(), name="the injector") as process:
+            fds = [target.receive.listener.fileno()] if target.receive else []
+            with ChildProcess("tasks.inject", spec.as_json(), name="the injector", pass_fds=fds) as process:
                 if self._on_start is not None:
                     self._on_start(process.pid)
                 try:
@@ -179,13 +196,18 @@ def recovered(load: Load, folder: Path, summary: Mapping[str, Any] | None = None
     """What the segments in `folder` hold of `load`, in its order. EvidenceError when one does not belong to it."""
     files = sorted((folder / SEGMENTS).glob(f"*{SUFFIX}"))
     parts = [np.fromfile(file, dtype=np.int64).reshape(-1, len(RESULTS)) for file in files]
-    rows = np.concatenate(parts) if parts else np.empty((0, len(RESULTS)), dtype=np.int64)
+    rows = np.concatenate(parts) if parts else _NO_ROWS
     by_sequence = np.argsort(load.sequence, kind="stable")
     places = np.searchsorted(load.sequence, rows[:, 0], sorter=by_sequence)
     if np.any(places >= len(load)) or np.any(load.sequence[by_sequence[places]] != rows[:, 0]):
         raise EvidenceError(f"{folder / SEGMENTS} holds results of another load")
     rows = rows[np.argsort(by_sequence[places], kind="stable")]
-    return Injection(columns={name: rows[:, place].copy() for place, name in enumerate(RESULTS)}, summary=summary or {})
+    first = rows[:, RESULTS.index("outcome")] == ACKNOWLEDGED
+    return Injection(columns=_columns(rows[~first]), acknowledgements=_columns(rows[first]), summary=summary or {})
+
+
+def _columns(rows: Column) -> dict[str, Column]:
+    return {name: rows[:, place].copy() for place, name in enumerate(RESULTS)}
 
 
 def _tell_gap(error: WorldError, load: Load, folder: Path) -> None:
@@ -250,6 +272,8 @@ def _spec(load: Load, target: Target, folder: Path) -> InjectionSpec:
         max_connections=target.max_connections,
         timeout_us=target.timeout_us,
         tls=dict(target.tls),
+        originator=target.originator,
+        receive=dict(target.receive.tls) if target.receive else None,
     )
 
 

@@ -1,8 +1,9 @@
 """Results are written while the load runs: about once a second, what has ended since becomes a segment.
 
-A segment is a file of whole rows, in the order in which messages ended, named by the number of the first. It is written
-under another name, synced and renamed, so that what a crash leaves is complete as far as it goes. The thread that
-writes holds the interpreter's lock for some microseconds only: rows are taken from the log as they lie there.
+A segment is a file of whole rows, in the order in which messages were acknowledged or ended, named by the number of
+the first. It is written under another name, synced and renamed, so that what a crash leaves is complete as far as it
+goes. The thread that writes holds the interpreter's lock for some microseconds only: rows are taken from the log as
+they lie there.
 """
 
 import errno
@@ -20,13 +21,13 @@ SUFFIX = ".rows"
 
 
 class Segments:
-    """Writes segments of a log of rows into `folder`; `ended` tells how many rows the log holds by now."""
+    """Writes segments of a log of rows into `folder`; `held` tells how many rows the log holds by now."""
 
-    def __init__(self, folder: Path, log: mmap | None, ended: Callable[[], int]) -> None:
+    def __init__(self, folder: Path, log: mmap | None, held: Callable[[], int]) -> None:
         self.error: OSError | None = None
         self._folder = folder
         self._log = log
-        self._ended = ended
+        self._held = held
         self._written = 0
         self._directory = os.open(folder, os.O_RDONLY)
         self._over = threading.Event()
@@ -51,7 +52,7 @@ class Segments:
             self.error = error
 
     def _write(self) -> None:
-        first, last = self._written, self._ended()
+        first, last = self._written, self._held()
         if self._log is None or first == last:
             return
         final = self._folder / f"{first:012d}{SUFFIX}"

@@ -3,10 +3,13 @@
 import os
 import resource
 from array import array
+from itertools import compress
 from typing import Any
 
+from tasks.codecs import PushedKind
+from tasks.inject.correlate import Claim
 from tasks.inject.engine import Engine
-from tasks.inject.files import NEVER, Outcome
+from tasks.inject.files import ACKNOWLEDGED, NEVER, Outcome
 from tasks.wire.client import is_tls
 
 
@@ -14,9 +17,12 @@ def summary(engine: Engine, *, cpu_us: int, cpu_peak_permille: int) -> dict[str,
     """Counts and microseconds, all integers. Lateness is ready - intended; quantiles are by nearest rank.
 
     `thwarted` messages were never offered, for want of a descriptor, port or memory here. `loop_lag` is how long an
-    alarm, and so at most an answer, waited for the loop; its quantile is rounded up to a power of two.
+    alarm, and so at most an answer, waited for the loop; its quantile is rounded up to a power of two. Of what came to
+    the receive service, late responses were to messages that had been given up.
     """
-    columns, pools = engine.columns, engine.pools.values()
+    rows, pools = engine.columns, engine.pools.values()
+    final = [outcome != ACKNOWLEDGED for outcome in rows["outcome"]]
+    columns = {name: array("q", compress(column, final)) for name, column in rows.items()}
     lateness = sorted(
         ready - intended
         for ready, intended in zip(columns["ready_us"], columns["intended_us"], strict=True)
@@ -30,8 +36,8 @@ def summary(engine: Engine, *, cpu_us: int, cpu_peak_permille: int) -> dict[str,
         **{outcome.name.lower(): outcomes.count(outcome) for outcome in Outcome},
         "never_sent": columns["sent_us"].count(NEVER),
         "codes": dict(sorted(engine.codes.items())),
-        "first_intended_us": _end(columns["intended_us"], first=True),
-        "last_intended_us": _end(columns["intended_us"], first=False),
+        "first_intended_us": min(columns["intended_us"], default=NEVER),
+        "last_intended_us": max(columns["intended_us"], default=NEVER),
         "last_done_us": max(columns["done_us"], default=NEVER),
         "lateness_p50_us": _nearest_rank(lateness, 500),
         "lateness_p99_us": _nearest_rank(lateness, 990),
@@ -40,6 +46,7 @@ def summary(engine: Engine, *, cpu_us: int, cpu_peak_permille: int) -> dict[str,
         "loop_lag_max_us": engine.lag_max_us,
         "answers_in_a_round_peak": engine.answers_peak,
         "thwarted": engine.thwarted_count,
+        **_received(engine),
         "cpu_us": cpu_us,
         "cpu_peak_permille": cpu_peak_permille,
         "descriptors_limit": resource.getrlimit(resource.RLIMIT_NOFILE)[0],
@@ -53,14 +60,21 @@ def summary(engine: Engine, *, cpu_us: int, cpu_peak_permille: int) -> dict[str,
         "in_flight_peak": engine.in_flight_peak,
         "queue_peak": engine.queue_peak,
         "bytes_sent": engine.bytes_sent,
-        "bytes_received": sum(columns["bytes"]),
+        "bytes_received": sum(rows["bytes"]),
     }
 
 
-def _end(instants: "array[int]", *, first: bool) -> int:
-    if not instants:
-        return NEVER
-    return instants[0] if first else instants[-1]
+def _received(engine: Engine) -> dict[str, int]:
+    """What was acknowledged, and what came to the receive service."""
+    return {
+        "acknowledged": engine.acknowledged,
+        "acknowledged_another": engine.mismatched,
+        **{f"responses_{claim.value}": engine.claims[claim] for claim in Claim if claim is not Claim.RESPONSE},
+        "responses_malformed": engine.malformed,
+        "responses_received": engine.claims[Claim.RESPONSE],
+        "device_alerts_received": engine.alerts[PushedKind.DEVICE_ALERT],
+        "system_alerts_received": engine.alerts[PushedKind.SYSTEM_ALERT],
+    }
 
 
 def _nearest_rank(ordered: list[int], permille: int) -> int:

@@ -1,4 +1,4 @@
-"""TLS from the client's side: certificates and keys are read at run time from where a declaration names them.
+"""TLS, mostly from the client's side: certificates and keys are read at run time from where a declaration names them.
 
 A name is an environment variable's (capitals, digits, underscores) or a file's. A variable holds PEM text, or the path
 of a file. What they hold goes to the TLS library and nowhere else; a certificate's fingerprint is all that is recorded.
@@ -36,6 +36,20 @@ def client_context(names: Names) -> ssl.SSLContext:
         context.load_default_certs()
     if names.get("certificate"):
         _load_identity(context, names)
+    return context
+
+
+def server_context(names: Names) -> ssl.SSLContext:
+    """What a server needs to speak TLS 1.2 or later; with `ca` it wants clients that this has signed. As above."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if names.get("ca"):
+        context.verify_mode = ssl.CERT_REQUIRED
+        try:
+            context.load_verify_locations(cadata=_text("ca", names))
+        except ssl.SSLError as error:
+            raise _unusable("ca", names) from error
+    _load_identity(context, names)
     return context
 
 

@@ -11,9 +11,11 @@ from tasks.codecs import (
     Answer,
     Codec,
     Flaw,
+    Identity,
     Message,
     MessageError,
     MessageKind,
+    PushedKind,
     Reply,
     codec_named,
     unauthorised_device,
@@ -212,3 +214,102 @@ def test_a_writer_writes_what_encode_writes_and_the_server_reads(codec: str, kin
 )
 def test_the_response_code_is_found_wherever_it_stands(body: bytes, code: str) -> None:
     assert codec_named("duis").read_answer(200, body).code == code
+
+
+# --- what comes later -------------------------------------------------------------------------------------------------
+
+
+@given(_MESSAGES, st.sampled_from(Reply), st.sampled_from(sorted(CODECS)))
+@settings(derandomize=True, deadline=None)
+def test_a_response_and_its_acknowledgement_name_the_request_that_they_are_to(
+    message: Message, reply: Reply, name: str
+) -> None:
+    codec = codec_named(name)
+    read = codec.read_message(codec.encode(message))
+    identity = Identity(
+        originator=codec.party_name(message.originator),
+        target=codec.party_name(message.device),
+        counter=message.counter,
+    )
+    status, acknowledgement = codec.acknowledge(read)
+    answer = codec.read_answer(status, acknowledgement)
+    assert (answer.ok, answer.final) == (True, False)
+    assert codec.read_identity(acknowledgement) == identity
+    pushed = codec.read_pushed(codec.response(read, reply))
+    assert (pushed.kind, pushed.request) == (PushedKind.RESPONSE, identity)
+    assert pushed.answer == codec.read_answer(*codec.answer(read, reply))
+
+
+@pytest.mark.parametrize("name", sorted(CODECS))
+def test_alerts_that_are_pushed_are_told_from_responses(name: str) -> None:
+    codec = codec_named(name)
+    alert = Message(counter=7, srv="8F36", device="d", kind=MessageKind.ALERT)
+    assert codec.read_pushed(codec.encode(alert)).kind is PushedKind.DEVICE_ALERT
+    assert codec.read_pushed(codec.encode(alert, ("Outer", "Inner"))).kind is PushedKind.DEVICE_ALERT
+    assert codec.read_pushed(codec.system_alert("user", 7)).kind is PushedKind.SYSTEM_ALERT
+    with pytest.raises(MessageError):
+        codec.read_pushed(codec.encode(_MESSAGE))
+
+
+def test_a_duis_response_repeats_the_request_s_id_and_stands_in_the_elements_declared() -> None:
+    wrapped = _DUIS.response(_MESSAGE, Reply.DONE, ("Outer", "Inner")).decode()
+    assert "<sr:RequestID>90-B3-D5-1F-30-01-00-00:00-DB-12-34-56-78-90-A3:9001</sr:RequestID>" in wrapped
+    assert "<sr:Body><sr:Outer><sr:Inner><sr:ResponseMessage>" in wrapped
+    assert "</sr:ResponseMessage></sr:Inner></sr:Outer></sr:Body>" in wrapped
+    assert b"<sr:ResponseCode>I99</sr:ResponseCode>" in _DUIS.acknowledge(_MESSAGE)[1]
+    assert _DUIS.answer(_MESSAGE, Reply.DONE, ("Outer",))[1].count(b"sr:Outer") == 2
+
+
+@pytest.mark.parametrize(
+    "identity",
+    [
+        "90-B3-D5-1F-30-01-00-00:00-DB-12-34-56-78-90-A3",
+        "90-B3-D5-1F-30-01-00-00:00-DB-12-34-56-78-90-A3:",
+        "90-B3-D5-1F-30-01-00-00:00-DB-12-34-56-78-90-A3:01",
+        "90-B3-D5-1F-30-01-00-00:00-DB-12-34-56-78-90-A3:-1",
+        f"90-B3-D5-1F-30-01-00-00:00-DB-12-34-56-78-90-A3:{2**64}",
+        "90-b3-d5-1f-30-01-00-00:00-DB-12-34-56-78-90-A3:1",
+        "90-B3-D5-1F-30-01-00-00:00-DB-12-34-56-78-90-A3:1:2",
+        " 90-B3-D5-1F-30-01-00-00:00-DB-12-34-56-78-90-A3:1",
+    ],
+)
+def test_a_request_id_is_exactly_originator_target_counter(identity: str) -> None:
+    own = "90-B3-D5-1F-30-01-00-00:00-DB-12-34-56-78-90-A3:9001"
+    request = _WHOLE.replace(own.encode(), identity.encode())
+    response = _DUIS.response(_MESSAGE, Reply.DONE).replace(own.encode(), identity.encode())
+    assert request != _WHOLE
+    with pytest.raises(MessageError):
+        _DUIS.read_message(request)
+    with pytest.raises(MessageError):
+        _DUIS.read_pushed(response)
+    assert _DUIS.read_identity(response) is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<R/>",
+        _DUIS.response(_MESSAGE, Reply.DONE)[:-10],
+        _DUIS.response(_MESSAGE, Reply.DONE).replace(b"ResponseCode", b"Code"),
+        _DUIS.response(_MESSAGE, Reply.DONE).replace(b"?><", b"?><!DOCTYPE x><", 1),
+    ],
+)
+def test_what_is_no_duis_response_is_refused(body: bytes) -> None:
+    with pytest.raises(MessageError):
+        _DUIS.read_pushed(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"response 200 1 d",
+        b"response 2000 1 d u",
+        b"response " + b"9" * 5000 + b" 1 d u",
+        b"response 200 -1 d u",
+        b"acknowledged 202 1 d u",
+    ],
+)
+def test_what_is_no_plain_response_is_refused(body: bytes) -> None:
+    with pytest.raises(MessageError):
+        _PLAIN.read_pushed(body)

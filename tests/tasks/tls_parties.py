@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tasks.emulate.server import Respond, ServerConnection
+from tasks.wire.server import Respond, ServerConnection
 
 
 class Authority:

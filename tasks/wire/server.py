@@ -1,4 +1,4 @@
-"""The HTTP/1.1 server of an emulated component: keep-alive, pipelining in order, bounded heads and bodies."""
+"""A small HTTP/1.1 server, of emulated components and receive services: keep-alive, pipelining, bounded messages."""
 
 import asyncio
 from collections import deque
@@ -13,7 +13,7 @@ MAX_HEAD = 65_536
 _MAX_PIPELINED = 64  # requests of one connection that may wait for their answers before it is read no further
 _LINGER_S = 1.0
 
-# See tasks.wire.client: reads of one loop do not overlap.
+# See `tasks.wire.client`: reads of one loop do not overlap.
 _BUFFER = memoryview(bytearray(262_144))
 
 NO_ANSWER = 0
