@@ -6,6 +6,7 @@ Facts for the eye, in whole numbers; no verdict rests on them (measurements do t
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from catalog.declarations import TestType
 from expectations.verdicts import LATER, Outcome
 
 if TYPE_CHECKING:
@@ -14,17 +15,17 @@ if TYPE_CHECKING:
 BUCKETS = 48
 """Equal stretches that a run is cut into: enough to see a trend, few enough for a chart of a hand's width."""
 
-Row = dict[str, int | None]
+Row = dict[str, Any]
 
 _OFFERED = f"""
-    SELECT sequence,
+    SELECT sequence, path || '|' || srv || '|' || kind AS label,
            coalesce(intended_us, ready_us, sent_us) - $start AS at_us,
-           outcome = '{Outcome.OK}' AS answered,
-           CASE WHEN outcome = '{Outcome.OK}' THEN latency_us ELSE {LATER} END AS latency_us
+           outcome = expect AS answered,
+           CASE WHEN outcome = expect THEN latency_us ELSE {LATER} END AS latency_us
     FROM read_parquet($results)
     WHERE run = $run AND kind IN ('request', 'alert')
 """  # noqa: S608 - made of constants only; what varies is bound
-"""Every message offered; one that failed ranks later than any that was answered."""
+"""Every message offered; one that did not end as it should ranks later than any that did."""
 
 _RANKED = """
     count(*) AS count, count(*) FILTER (NOT answered) AS failed,
@@ -37,7 +38,27 @@ _LATENCY = f"""
 """  # noqa: S608 - made of constants only; what varies is bound
 
 _STEP = f"""
-    SELECT {_RANKED} FROM ({_OFFERED}) WHERE sequence BETWEEN $first AND $last
+    SELECT {_RANKED} FROM ({_OFFERED})
+    WHERE sequence BETWEEN $first AND $last
+      AND (len($compared::VARCHAR[]) = 0 OR label IN (SELECT unnest($compared::VARCHAR[])))
+"""  # noqa: S608 - made of constants only; what varies is bound
+
+_FLOW = f"""
+    WITH offered AS ({_OFFERED}), messages AS (
+        SELECT at_us, answered, CASE WHEN latency_us < {LATER} THEN at_us + latency_us END AS done_us FROM offered
+    ), edges AS (SELECT unnest(range($width, $end + $width, $width)) AS until_us)
+    SELECT until_us - $width AS at_us,
+           (SELECT count(*) FROM messages WHERE at_us < until_us AND (done_us IS NULL OR done_us >= until_us))
+               AS standing,
+           (SELECT count(*) FROM messages WHERE done_us < until_us AND done_us >= until_us - $width) AS answered
+    FROM edges ORDER BY at_us
+"""  # noqa: S608 - made of constants only; what varies is bound
+"""By stretch: messages due and not answered at its end, and messages answered in it."""
+
+_OUTCOMES = f"""
+    SELECT traffic, expect, outcome, status, count(*) AS count FROM read_parquet($results)
+    WHERE run = $run AND kind IN ('request', 'alert') AND $start >= 0
+    GROUP BY ALL ORDER BY expect DESC, traffic, outcome, status
 """  # noqa: S608 - made of constants only; what varies is bound
 
 _RESOURCES = """
@@ -59,18 +80,35 @@ def series(run: dict[str, Any], results: Path, infrastructure: Path) -> dict[str
     `latency`: `at_us` (start of the stretch, from the run's start), `count` offered, `failed`, `p50` and `p95` (µs from
     intended time; None where the rank falls among messages that were not answered, or latency is unknown). Messages
     count where they were due. `resources`: the largest sample of the component under test in each stretch,
-    `cpu_permille` (of one core, its parts together) and `memory_bytes`. `steps`, of a stress test only: for each step
-    `multiple_ppm`, `count`, `failed`, `p50`, `p95`. Exact integers throughout, ordered: the same tables give the same
+    `cpu_permille` (of one core, its parts together) and `memory_bytes`. `steps`, of a test of several turns: for each
+    `part`, `multiple_ppm`, `count`, `failed`, `p50`, `p95`; of a regression over the messages that are compared.
+    `flow`, of a catch-up or scaling test: messages `standing` (due and not answered) at the end of each stretch, and
+    `answered` in it. `outcomes`, of a test of the negative path: messages by `traffic` (an invalid one's is its flaw),
+    `expect`, `outcome` and HTTP `status`. Exact integers throughout, ordered: the same tables give the same
     series.
     """
     import duckdb
 
+    kind = TestType(run["type"])
     with duckdb.connect(config={"threads": 1}) as connection:
         return {
             "latency": _over_time(connection, run, results),
             "resources": _resources(connection, run, infrastructure),
             "steps": _steps(connection, run, results),
+            **({"flow": _flow(connection, run, results)} if kind in _FLOWING else {}),
+            **({"outcomes": _outcomes(connection, run, results)} if kind is TestType.NEGATIVE_PATH else {}),
         }
+
+
+_FLOWING = (TestType.CATCH_UP, TestType.SCALING)
+
+
+def _flow(connection: "duckdb.DuckDBPyConnection", run: dict[str, Any], results: Path) -> list[Row]:
+    return _rows(connection, _FLOW, _of(run, results) | {"width": _width(run), "end": _length_us(run)})
+
+
+def _outcomes(connection: "duckdb.DuckDBPyConnection", run: dict[str, Any], results: Path) -> list[Row]:
+    return _rows(connection, _OUTCOMES, _of(run, results))
 
 
 def _over_time(connection: "duckdb.DuckDBPyConnection", run: dict[str, Any], results: Path) -> list[Row]:
@@ -79,10 +117,14 @@ def _over_time(connection: "duckdb.DuckDBPyConnection", run: dict[str, Any], res
 
 def _steps(connection: "duckdb.DuckDBPyConnection", run: dict[str, Any], results: Path) -> list[Row]:
     return [
-        {"multiple_ppm": int(step["multiple_ppm"]), **row}
+        {"part": step["part"], "multiple_ppm": int(step["multiple_ppm"]), **row}
         for step in run.get("steps", ())
-        for row in _rows(connection, _STEP, _of(run, results) | {"first": step["first"], "last": step["last"]})
+        for row in _rows(connection, _STEP, _of(run, results) | _between(run, step))
     ]
+
+
+def _between(run: dict[str, Any], step: dict[str, Any]) -> dict[str, Any]:
+    return {"first": step["first"], "last": step["last"], "compared": list(run.get("compared", ()))}
 
 
 def _resources(connection: "duckdb.DuckDBPyConnection", run: dict[str, Any], infrastructure: Path) -> list[Row]:

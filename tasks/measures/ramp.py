@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from catalog.declarations import Metric
@@ -87,10 +88,15 @@ def _step(connection: "duckdb.DuckDBPyConnection", step: Mapping[str, Any], limi
 
 def _headroom(found: capacity.Knee, rising: Sequence[_Offered]) -> Row:
     estimate = found.carried()
-    told = ", ".join(f"{step.came.multiple_ppm} ppm {_told(step.came)}" for step in rising)
+    told = ", ".join(f"{times(step.came.multiple_ppm)} {_told(step.came)}" for step in rising)
     ended = "; nothing bounds it: every step was carried" if estimate.upper == LATER else ""
     samples = sum(len(step.columns["good"]) for step in rising) if estimate.lower is not None else 0
     return row(ALL, Metric.HEADROOM, estimate, Unit.PARTS_PER_MILLION, samples, f"steps: {told}{ended}")
+
+
+def times(multiple_ppm: int) -> str:
+    """A multiple in words, exact."""
+    return f"{(Decimal(multiple_ppm) / MILLION).normalize():f} times"
 
 
 def _told(step: Step) -> str:
@@ -138,7 +144,7 @@ def _recovery(run: Run, limits: Limits, after: Sequence[_Offered]) -> Iterator[R
         totals = np.bincount(block, minlength=blocks)
         estimate = statistics.share_interval(within.tolist(), totals.tolist(), seed=run["seed"], level=run.level)
         method = (
-            f"answered within {limits.latency_us} us, of all offered, at {step.came.multiple_ppm} ppm of the target"
+            f"answered within {limits.latency_us} us, of all offered, at {times(step.came.multiple_ppm)} the target"
         )
         yield row(ALL, Metric.RECOVERED_SHARE, estimate, Unit.PARTS_PER_MILLION, len(block), f"{method} once more")
 

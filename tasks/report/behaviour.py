@@ -3,17 +3,20 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from catalog.declarations import Metric
+from catalog.declarations import Metric, TestType
 from tasks.report.context import Context, Row, shown, standing_run
 from tasks.report.declared import limit
 from tasks.report.figures import Figure, show
 
 _LATENCY = ("at_us", "p50", "p95", "count", "failed")
-_STEPS = ("multiple_ppm", "p50", "p95", "count", "failed", "carried")
+_STEPS = ("multiple_ppm", "part", "p50", "p95", "count", "failed", "carried")
+_TURNS = ("part", "p50", "p95", "count", "failed")
+_FLOW = ("at_us", "standing", "answered")
+_OUTCOMES = ("traffic", "expect", "outcome", "status", "count")
 
 
 def behaviour(context: Context) -> list[dict[str, Any]]:
-    """A panel per test and quantity: latency over time; memory and CPU of a soak; a stress test step by step."""
+    """A panel per test and quantity: latency over time; what a type of test shows beside it, or in place of it."""
     return [panel for test in context.tests for panel in _panels(context, test)]
 
 
@@ -22,13 +25,26 @@ def _panels(context: Context, test: Row) -> Iterator[dict[str, Any]]:
     series = context.facts["series"].get(run)
     if series is None:
         return
-    if test["type"] == "stress":
-        yield from _stress(context, test, run, series)
-        return
-    yield from _latency(context, test, run, series)
-    if test["type"] == "soak":
-        yield from _resource(context, test, run, series, ("memory", "memory_bytes", Metric.MEMORY_P95))
-        yield from _resource(context, test, run, series, ("cpu", "cpu_permille", Metric.CPU_P95))
+    match TestType(test["type"]):
+        case TestType.STRESS:
+            yield from _stress(context, test, run, series)
+        case TestType.REGRESSION:
+            yield from _turns(context, test, run, series)
+        case TestType.SOAK:
+            yield from _latency(context, test, run, series)
+            yield from _resource(context, test, run, series, ("memory", "memory_bytes", Metric.MEMORY_P95))
+            yield from _resource(context, test, run, series, ("cpu", "cpu_permille", Metric.CPU_P95))
+        case TestType.CATCH_UP:
+            yield from _flow(context, test, run, series, "standing", "Messages due and not answered")
+            yield from _latency(context, test, run, series)
+        case TestType.SCALING:
+            yield from _flow(context, test, run, series, "answered", "Messages answered in each stretch")
+            yield from _latency(context, test, run, series)
+        case TestType.NEGATIVE_PATH:
+            yield from _outcomes(context, test, run, series)
+            yield from _latency(context, test, run, series)
+        case _:
+            yield from _latency(context, test, run, series)
 
 
 def _latency(context: Context, test: Row, run: str, series: Row) -> Iterator[dict[str, Any]]:
@@ -65,6 +81,35 @@ def _stress(context: Context, test: Row, run: str, series: Row) -> Iterator[dict
         )
         figure = _figure(context, run, "steps", series, rows, _STEPS, f"{alt}.")
         yield _panel(test, "steps", _step_limit(context, test), figure) | {"headroom": context.measured(headroom)}
+
+
+def _turns(context: Context, test: Row, run: str, series: Row) -> Iterator[dict[str, Any]]:
+    rows = series.get("steps", ())
+    if rows:
+        medians = {
+            part: [show(row["p50"], "us") for row in rows if row["part"] == part and row["p50"] is not None]
+            for part in ("baseline", "candidate")
+        }
+        told = "; ".join(f"{part} {', '.join(each) or 'none'}" for part, each in medians.items())
+        alt = f"Median latency of each run of {test['test']}, in turns: {told}."
+        yield _panel(test, "turns", None, _figure(context, run, "turns", series, rows, _TURNS, alt))
+
+
+def _flow(context: Context, test: Row, run: str, series: Row, column: str, what: str) -> Iterator[dict[str, Any]]:
+    rows = series.get("flow", ())
+    if rows:
+        alt = f"{what} of {test['test']} over time: {_span(rows, column, 'count', 'from stretch to stretch')}."
+        figure = _figure(context, run, "flow", series, rows, _FLOW, alt)
+        yield _panel(test, column, None, figure)
+
+
+def _outcomes(context: Context, test: Row, run: str, series: Row) -> Iterator[dict[str, Any]]:
+    """How many messages of each kind ended how: right ones and invalid ones apart."""
+    rows = series.get("outcomes", ())
+    if rows:
+        told = ", ".join(f"{row['count']:,} {row['traffic']} {row['outcome']}" for row in rows)
+        figure = _figure(context, run, "outcomes", series, rows, _OUTCOMES, f"Outcomes of {test['test']}: {told}.")
+        yield _panel(test, "outcomes", None, figure)
 
 
 def _carried(multiple_ppm: int, headroom: Row | None) -> str:

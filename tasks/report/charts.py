@@ -65,6 +65,14 @@ def _draw(panel: Mapping[str, Any], latency: tuple[float, float]) -> str:
             return _latency(panel, latency)
         case "steps":
             return _steps(panel, latency)
+        case "turns":
+            return _turns(panel, latency)
+        case "standing":
+            return _counted(panel, "standing", "messages due, not answered")
+        case "answered":
+            return _counted(panel, "answered", "messages answered a stretch")
+        case "outcomes":
+            return _outcomes(panel)
         case "memory":
             return _resource(panel, "memory_bytes", lambda value: value / 1024**2, "resident memory (MiB)")
         case "cpu":
@@ -116,6 +124,65 @@ def _steps(panel: Mapping[str, Any], ends: tuple[float, float]) -> str:
         color=alt.Color("carried:N", scale=alt.Scale(domain=states, range=[_STRONG, _LIMIT, _MUTED]), legend=_legend()),
     )
     return svg(alt.layer(base.mark_line(color=_WEAK), *_limit_line(panel, 1 / 1000), points), **_PANEL)
+
+
+def _turns(panel: Mapping[str, Any], ends: tuple[float, float]) -> str:
+    """Each run's median and 95th percentile, side by side in the order in which they were taken."""
+    names = ("baseline", "today")
+    rows = [
+        {"run": number, "ms": (row["p50"] or 0) / 1000, "side": names[row["part"] == "candidate"]}
+        for number, row in enumerate(_rows(panel["series"]), 1)
+        if row["p50"] is not None
+    ]
+    middles = [row["p50"] / 1000 for row in _rows(panel["series"]) if row["p50"] is not None] or [1.0]
+    lowest, highest = min(middles), max(middles)
+    y = alt.Y("ms:Q", title="median latency (ms)", scale=alt.Scale(domain=[lowest * 0.9, highest * 1.1], nice=True))
+    shape = alt.Shape("side:N", scale=alt.Scale(domain=list(names), range=["circle", "square"]), legend=_legend())
+    points = (
+        alt.Chart(data(rows))
+        .mark_point(size=70, strokeWidth=2, filled=False)
+        .encode(
+            x=alt.X("run:O", title="run, in the order taken", axis=alt.Axis(labelAngle=0)),
+            y=y,
+            shape=shape,
+            color=_colour("side", names),
+        )
+    )
+    return svg(points, **_PANEL)
+
+
+def _counted(panel: Mapping[str, Any], column: str, title: str) -> str:
+    rows, x = _timed(panel)
+    points = [{"t": row["t"], "value": row[column]} for row in rows]
+    area = (
+        alt.Chart(data(points))
+        .mark_area(line={"color": _STRONG}, color=_WEAK, opacity=0.35, interpolate="step-after")
+        .encode(x=x, y=alt.Y("value:Q", title=title))
+    )
+    return svg(area, **_PANEL)
+
+
+def _outcomes(panel: Mapping[str, Any]) -> str:
+    """Bars of how messages of each traffic ended, as shares: a right message should be ok, an invalid one an error."""
+    rows = _rows(panel["series"])
+    order = list(dict.fromkeys(row["traffic"] for row in rows))
+    states = ["as expected", "not as expected"]
+    bars = [
+        {"traffic": row["traffic"], "count": row["count"], "ended": states[row["outcome"] != row["expect"]]}
+        for row in rows
+    ]
+    chart = (
+        alt.Chart(data(bars))
+        .mark_bar(stroke="white", strokeWidth=1)
+        .encode(
+            y=alt.Y("traffic:N", sort=order, title=None),
+            x=alt.X("sum(count):Q", stack="normalize", title="share of messages", axis=alt.Axis(format="%")),
+            color=alt.Color(
+                "ended:N", scale=alt.Scale(domain=states, range=[_STRONG, _LIMIT]), legend=_legend(), sort=states
+            ),
+        )
+    )
+    return svg(chart, width=_PANEL["width"] - 60, height=max(60, 22 * len(order)))
 
 
 def _resource(panel: Mapping[str, Any], column: str, scaled: Callable[[float], float], title: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from catalog.canonical import canonical, digest
 from catalog.declarations import Environment, Metric, Phase, Profile, Programme, Requirement
+from expectations.verdicts import LATER
 from tasks.report.figures import Figure, Figures, show
 
 _LONGEST = 240
@@ -113,10 +114,23 @@ def interval(row: Row) -> dict[str, Any]:
 
 
 def shown(value: int | None, unit: str, metric: str) -> str:
-    """A measured value as a reader sees it; headroom, held in ppm, is a multiple."""
+    """A measured value as a reader sees it."""
     if value is None:
         return "not measured"
-    return show(Decimal(value) / 1_000_000, "times") if metric == Metric.HEADROOM else show(value, unit)
+    return show(Decimal(value) / 1_000_000, "times") if metric in _MULTIPLES and value < LATER else show(value, unit)
+
+
+_MULTIPLES = {
+    Metric.HEADROOM,
+    Metric.CAPACITY,
+    Metric.SCALING_GAIN,
+    Metric.LATENCY_P50_RATIO,
+    Metric.LATENCY_P95_RATIO,
+    Metric.LATENCY_P99_RATIO,
+    Metric.ANSWERED_SHARE_RATIO,
+    "throughput",
+}
+"""What is held in parts per million, and read as a multiple."""
 
 
 def quoted(value: Any) -> str:

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
-from catalog.declarations import METRICS, Metric
+from catalog.declarations import MEASURED_BY, METRICS, Flaw, Metric
 from tasks.report.context import Context, Row, interval, quoted, shown
-from tasks.report.figures import Figure
+from tasks.report.figures import Figure, show
 from tasks.report.path_stages import stages
 
 TARGET = "Target volume, offered in time"
@@ -48,6 +49,7 @@ def _run(context: Context, run: Row, *, first: bool) -> dict[str, Any]:
         "again": "" if first else run["again"] or "",
         "stands": run["judged"],
         "figures": [{"label": label, "value": figure} for label, figure in _run_figures(context, run)],
+        "findings": list(_findings(context, run)),
         "artefacts": [{"what": what, "digest": each} for what, each in sorted(run["digests"].items()) if each],
     }
 
@@ -90,6 +92,66 @@ def _interruption(
         yield figure("Lost to sequence", "lost-last", lost["last"], "count")
         yield figure("Lost, due from", "lost-from", lost["from_us"], "us")
         yield figure("Lost, due until", "lost-until", lost["until_us"], "us")
+
+
+def _findings(context: Context, run: Row) -> Iterator[dict[str, Any]]:
+    """What this type of test alone measures: each with its interval and how it was computed."""
+    for row in context.facts["measurements"]:
+        metric = row["metric"]
+        if row["run"] == run["run"] and (metric in MEASURED_BY or row["scope"] in _PARTS):
+            meaning = METRICS[Metric(metric)][2] if metric in METRICS else _MEANINGS[metric]
+            yield {
+                "meaning": meaning,
+                "scope": "" if row["scope"] == "all" else _PARTS.get(row["scope"], row["scope"]),
+                "measured": context.measured(row),
+            }
+    yield from _horizon(context, run)
+
+
+_PARTS = {
+    "overload": "in the steps that were not carried",
+    "scalability": "over all steps",
+    "queued": "of the queued messages",
+    "recovery": "of new messages, while the queue drains",
+    "before": "before capacity is added",
+    "added": "with capacity added",
+    "removed": "after capacity was removed",
+    "valid": "of the messages that are right",
+    **{flaw.value: flaw.value.replace("-", " ") for flaw in Flaw},
+}
+"""The parts of a run that are measured apart, in words."""
+
+_MEANINGS = {
+    "throughput": "messages answered a second, over the target's",
+    "contention": "contention, the share of work that cannot be done side by side (Universal Scalability Law)",
+}
+
+
+def _horizon(context: Context, run: Row) -> Iterator[dict[str, Any]]:
+    """How long memory that grows would last until its limit, at the target's rate and in uncompressed time."""
+    growth, level = (context.measurement(run["run"], metric) for metric in (Metric.MEMORY_GROWTH, Metric.MEMORY_P95))
+    limits = [each.limit.value for each in context.programme.requirements if each.metric is Metric.MEMORY_P95]
+    document = run["document"] or {}
+    if growth is None or level is None or not limits or not document.get("window_us"):
+        return
+    if growth["lower"] is None or growth["lower"] <= 0:  # nothing drifts, as far as this run can tell
+        return
+    left = max(0, min(limits) - level["value"])
+    factor = Fraction(document["window_us"]) * Fraction(document["rate"]) / document["target"]["messages"]
+    us = {name: int(left * factor / growth[name]) for name in ("value", "lower", "upper")}
+    yield {
+        "meaning": "time until resident memory would reach its limit at the target's rate, if it went on so",
+        "scope": "",
+        "measured": context.figures.figure(
+            f"run/{run['run']}/memory-horizon",
+            us["value"],
+            "us",
+            [growth["digest"], context.facts["programme_digest"]],
+            interval=f"{show(us['upper'], 'us')} to {show(us['lower'], 'us')}",
+            samples=growth["samples"],
+            method="what is left to the limit, over what a message keeps, over the target's messages in that time",
+        ),
+    }
 
 
 # --- observations -----------------------------------------------------------------------------------------------------

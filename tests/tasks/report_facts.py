@@ -238,6 +238,7 @@ class _Builder:
         ]
         steps = [
             {
+                "part": "ramp",
                 "multiple_ppm": int(step * 1_000_000),
                 "count": int(300 * step),
                 "failed": 0,

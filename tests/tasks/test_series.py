@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tasks.series import BUCKETS, series
 
 START_US = 1_800_000_000_000_000
-RUN = {"run": "r/1", "component": "shop", "start_us": START_US, "window_us": 4_800_000, "steps": []}
+RUN = {"run": "r/1", "component": "shop", "start_us": START_US, "window_us": 4_800_000, "steps": [], "type": "load"}
 
 
 def write_results(
@@ -22,12 +22,15 @@ def write_results(
     with duckdb.connect() as connection:
         connection.execute(
             "CREATE TABLE r (run VARCHAR, sequence BIGINT, kind VARCHAR, intended_us BIGINT, ready_us BIGINT,"
-            " sent_us BIGINT, latency_us BIGINT, outcome VARCHAR)"
+            " sent_us BIGINT, latency_us BIGINT, outcome VARCHAR, path VARCHAR DEFAULT 'p', srv VARCHAR DEFAULT 's',"
+            " traffic VARCHAR DEFAULT 't', expect VARCHAR DEFAULT 'ok', status BIGINT DEFAULT 0)"
         )
         for sequence, offset, latency, outcome in rows:
             due = None if offset is None else START_US + offset
             connection.execute(
-                "INSERT INTO r VALUES ('r/1',?,?,?,?,?,?,?)", [sequence, kind, due, due, due, latency, outcome]
+                "INSERT INTO r (run, sequence, kind, intended_us, ready_us, sent_us, latency_us, outcome)"
+                " VALUES ('r/1',?,?,?,?,?,?,?)",
+                [sequence, kind, due, due, due, latency, outcome],
             )
         connection.table("r").order("sequence DESC").write_parquet(str(path))
     return path
@@ -103,17 +106,42 @@ def test_resources_are_the_largest_sample_of_the_component_its_parts_together(tm
 
 def test_a_stress_test_is_told_step_by_step(tmp_path: Path, idle: Path) -> None:
     steps = [
-        {"multiple_ppm": 1_000_000, "first": 1, "last": 2, "start_us": START_US, "window_us": 100},
-        {"multiple_ppm": 1_500_000, "first": 3, "last": 4, "start_us": START_US + 500, "window_us": 100},
+        {"part": "ramp", "multiple_ppm": 1_000_000, "first": 1, "last": 2, "start_us": START_US, "window_us": 100},
+        {
+            "part": "ramp",
+            "multiple_ppm": 1_500_000,
+            "first": 3,
+            "last": 4,
+            "start_us": START_US + 500,
+            "window_us": 100,
+        },
     ]
     rows = [(1, 0, 10, "ok"), (2, 50, 20, "ok"), (3, 500, 30, "ok"), (4, 550, 1, "timeout")]
     run = {**RUN, "steps": steps, "window_us": 100}
     found = series(run, write_results(tmp_path / "results.parquet", rows), idle)
     assert found["steps"] == [
-        {"multiple_ppm": 1_000_000, "count": 2, "failed": 0, "p50": 10, "p95": 20},
-        {"multiple_ppm": 1_500_000, "count": 2, "failed": 1, "p50": 30, "p95": None},
+        {"part": "ramp", "multiple_ppm": 1_000_000, "count": 2, "failed": 0, "p50": 10, "p95": 20},
+        {"part": "ramp", "multiple_ppm": 1_500_000, "count": 2, "failed": 1, "p50": 30, "p95": None},
     ]
     assert sum(row["count"] or 0 for row in found["latency"]) == 4
+
+
+def test_what_waits_and_what_is_answered_is_told_stretch_by_stretch(tmp_path: Path, idle: Path) -> None:
+    rows = [(1, 0, 150_000, "ok"), (2, 0, 250_000, "ok"), (3, 100_000, 1, "timeout")]
+    found = series({**RUN, "type": "catch-up"}, write_results(tmp_path / "results.parquet", rows), idle)["flow"]
+    assert [row["standing"] for row in found[:4]] == [2, 2, 1, 1]  # the last is never answered
+    assert [row["answered"] for row in found[:4]] == [0, 1, 1, 0]
+    assert len(found) == 48
+
+
+def test_a_test_of_the_negative_path_is_told_by_outcome(tmp_path: Path, idle: Path) -> None:
+    rows = [(1, 0, 10, "ok"), (2, 0, 10, "ok"), (3, 5, 10, "error")]
+    found = series({**RUN, "type": "negative-path"}, write_results(tmp_path / "results.parquet", rows), idle)
+    assert [(row["expect"], row["outcome"], row["count"]) for row in found["outcomes"]] == [
+        ("ok", "error", 1),
+        ("ok", "ok", 2),
+    ]
+    assert "flow" not in found
 
 
 def test_a_run_of_another_name_in_the_same_table_does_not_count(tmp_path: Path, idle: Path) -> None:
