@@ -8,6 +8,7 @@ from decimal import Decimal
 from enum import Enum, StrEnum
 from functools import cached_property
 from typing import Annotated, Any, assert_never
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -1081,7 +1082,72 @@ class Tls(Declared):
 
 
 Entry = Annotated[str, Field(pattern=r"^https?://[^\s/]+(/[^\s]*)?$")]
-"""The URL of a real system's first interface."""
+"""The URL of something real: a system's first interface, or a source of metrics."""
+
+
+class Sampled(StrEnum):
+    """What is sampled of a component or a host beside every test; its unit is the last part of the name."""
+
+    CPU = "cpu_permille"
+    MEMORY = "memory_bytes"
+    CONNECTIONS = "connections_count"
+    HANDLES = "handles_count"
+    THREADS = "threads_count"
+    DISK_READ = "disk_read_bytes_per_second"
+    DISK_WRITTEN = "disk_written_bytes_per_second"
+    DISK_FREE = "disk_free_bytes"
+    NETWORK_RECEIVED = "network_received_bytes_per_second"
+    NETWORK_SENT = "network_sent_bytes_per_second"
+
+
+class Series(Declared):
+    """What a metric of ours is made of: a `series` as it is exposed, or a `query` in PromQL.
+
+    Of a series, those samples count whose labels match all of `labels` and none of `without` (regular expressions, of
+    the whole value); they are summed. `counter`: it only grows, so that its growth in a second is the figure. `factor`
+    makes our unit of theirs: 1000 of seconds of CPU in a second is permille.
+    """
+
+    series: Annotated[str, Field(pattern=r"^[a-zA-Z_:][a-zA-Z0-9_:]*$", max_length=256)] | None = None
+    labels: dict[str, str] = {}
+    without: dict[str, str] = {}
+    query: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+    counter: bool = False
+    factor: Exact = Decimal(1)
+
+
+class Describes(StrEnum):
+    """Whether samples are of the component, and held against its requirements, or of the host that it runs on."""
+
+    COMPONENT = "component"
+    HOST = "host"
+
+
+class PrometheusSource(Declared):
+    """Where infrastructure metrics come from: `url` is scraped while a test runs, a `server` asked after it.
+
+    `every`: how far apart samples are. `host`: the name that they stand under, the URL's own where it is empty; `part`:
+    the part of the component that they are of. `token`: the environment variable that holds a bearer token.
+    """
+
+    url: Entry | None = None
+    server: Entry | None = None
+    describes: Describes = Describes.COMPONENT
+    part: Identifier = "prometheus"
+    host: Annotated[str, Field(pattern=r"^[^\s]*$", max_length=253)] = ""
+    every: Duration = 1_000_000
+    token: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$", max_length=256)] | None = None
+    metrics: Annotated[dict[Sampled, Series], Field(min_length=1)]
+
+    @property
+    def host_name(self) -> str:
+        """The host that its samples stand under; empty where its URL has none."""
+        if self.host:
+            return self.host
+        try:
+            return urlsplit(self.url or self.server or "").hostname or ""
+        except ValueError:
+            return ""
 
 
 class Environment(Declared):
@@ -1091,8 +1157,9 @@ class Environment(Declared):
     component, the factor on the target rate ('default' for the rest). `entries`: per component, the URL of a real
     system's first interface.
     `baselines`, `baseline_entries`: likewise, the baseline that regression tests compare with.
-    `tls`: where the certificates for those are found. `estate`: how many devices messages belong to; each is asked
-    again only after a test's timeout.
+    `tls`: where the certificates for those are found. `prometheus`: per component, where infrastructure metrics come
+    from that cannot be seen on this machine. `estate`: how many devices messages belong to; each is asked again only
+    after a test's timeout.
     """
 
     id: Identifier
@@ -1112,6 +1179,13 @@ class Environment(Declared):
     entries: dict[Identifier, Entry] = {}
     baseline_entries: dict[Identifier, Entry] = {}
     tls: Tls | None = None
+    prometheus: dict[Identifier, tuple[PrometheusSource, ...]] = {}
+
+    @model_serializer(mode="wrap", when_used="json")
+    def _recorded(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What a record holds: sources of metrics only where some are declared, so keys stand without them."""
+        document: dict[str, Any] = whole(self)
+        return {name: value for name, value in document.items() if name != "prometheus" or value}
 
     @property
     def tls_names(self) -> dict[str, str]:

@@ -32,6 +32,7 @@ from tasks.inject.injector import Injection, InterruptedLoadError, Load, OwnInje
 from tasks.labels import flaw_of, parted
 from tasks.notebook import Notebook
 from tasks.plan import PlannedTest, offered_us
+from tasks.prometheus import Watch
 from tasks.sample import SAMPLE, Sampler
 from tasks.stand_up import entry_codec, scaled, specs_for_test
 from tasks.volumes.model import traffic_labels
@@ -121,6 +122,8 @@ class Conduct:
         """
         steps: list[Step] = []
         sampler: Sampler | None = None
+        watch: Watch | None = None
+        told: list[list[Any]] = []
         state, reason = RunState.FINISHED, ""
         document = self._document()
         if self._notes:
@@ -128,15 +131,22 @@ class Conduct:
         try:
             with ExitStack() as stack:
                 system, baseline = self._stand_up(stack), self._stand_up_baseline(stack)
-                sampler = stack.enter_context(self._sampler(system))
+                watch = stack.enter_context(self._watch())
+                stack.push(partial(_ask_after, watch, steps, told))
+                sampler = stack.enter_context(self._sampler(system, watch))
                 for step in self._offer(self._urls(system, baseline), sampler):
                     steps.append(step)  # noqa: PERF402  # extend() promises nothing of what came before an error
         except InterruptedLoadError as error:
             state, reason = RunState.INTERRUPTED, str(error)
         except WorldError as error:
             state, reason = RunState.UNREACHABLE, str(error)
-        samples = sampler.rows() if sampler else []
+        samples = [*(sampler.rows() if sampler else ()), *told]
+        document |= watch.as_json() if watch else {}
         return conducted(self.programme, document, steps, samples=samples, state=state, reason=reason)
+
+    def _watch(self) -> Watch:
+        sources = self.environment.prometheus.get(self.planned.component.id, ())
+        return Watch(self.planned.component.id, sources, self.environment.tls_names)
 
     @property
     def _notes(self) -> Notebook | None:
@@ -227,12 +237,13 @@ class Conduct:
             load, target, progress=lambda done, offered, total: self.progress(index, done, offered, total)
         )
 
-    def _sampler(self, system: RunningSystem | None) -> Sampler:
+    def _sampler(self, system: RunningSystem | None, watch: Watch) -> Sampler:
         return Sampler(
             system.pids if system else {},
             system.metrics_urls if system else {},
             interval_us=self._sampling_us,
             paths_us=offered_us(self.environment, self._profile) // SAMPLES,
+            sources=list(watch.scrapes.values()),
             keep=self._notes.samples if self._notes else None,
         )
 
@@ -263,6 +274,14 @@ class Conduct:
             "compared": list(planned.key["inputs"].get("baseline", {}).get("messages", ())),
             "injector": {"kind": planned.key["inputs"]["injector"]},
         }
+
+
+def _ask_after(
+    watch: Watch, steps: Sequence[Step], told: list[list[Any]], kind: type[BaseException] | None, *_: object
+) -> None:
+    """Asks the servers of metrics once the load is over, however it ended, unless somebody wants to leave at once."""
+    if steps and steps[0].start_us and (kind is None or issubclass(kind, WorldError)):
+        told += watch.ask(steps[0].start_us, max(step.start_us + step.arrivals.window_us for step in steps))
 
 
 def conducted(

@@ -284,6 +284,7 @@ def execution_key(
                 "entry": environment.entries.get(component.id),
                 "connections": environment.connections,
                 "max_connections": environment.max_connections,
+                **_sources(environment, component),
             },
             "offered_us": offered_us(environment, profile),
             "factors": {
@@ -329,6 +330,15 @@ def _compared(
             "messages": sorted(label for label in target if traffic[parted(label)[:2]] <= names),
         }
     }
+
+
+def _sources(environment: Environment, component: Component) -> dict[str, Any]:
+    """Where infrastructure metrics come from, as it decides what is measured; absent where nothing is declared.
+
+    The name of a token decides nothing, as those of certificates do not.
+    """
+    declared = environment.prometheus.get(component.id, ())
+    return {"prometheus": [each.model_dump(mode="json", exclude={"token"}) for each in declared]} if declared else {}
 
 
 def _components(programme: Programme, phase: str, component: Component) -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""Samples what processes and their host use, and what emulated components count, while a load runs.
+"""Samples what processes and their host use, and what components say of themselves, while a load runs.
 
-The rows are those of the `infrastructure` table, without its `run` column. A process that has ended has no more rows,
-and one that does not answer in time no rows of messages: gaps are evidence too, so nothing is filled in.
+Of disks, a process tells what it reads and writes; of the network nothing: the system counts that by interface, and so
+for the host alone. The rows are those of the `infrastructure` table, without its `run` column. A process that has ended
+has no more rows, and one that does not answer in time no rows of messages: gaps are evidence too, nothing is filled in.
 """
 
 import http.client
@@ -12,9 +13,10 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields
+from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -22,8 +24,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
-HOST = "host"
-"""The component under which the host's own figures stand."""
+from tasks.prometheus import HOST, Source
 
 _SHORTEST_S = 0.05
 
@@ -83,8 +84,9 @@ class Sampler:
     """Samples at an interval, on an absolute clock, in a thread of its own, while it is entered.
 
     `paths_us`: how far apart message paths are sampled at least, as nothing but their growth matters; the first and the
-    last sample have them. `keep`: a file in which rows are written as they come, one JSON array each, for when this
-    process does not live on.
+    last sample have them. `sources`: what else is sampled, each in a thread of its own. `keep`: a file in which rows
+    are written as they come, one JSON array each, for when this process does not live on; how much is free on its disk
+    is sampled, else on that of the working directory.
     """
 
     def __init__(
@@ -94,6 +96,7 @@ class Sampler:
         *,
         interval_us: int = 250_000,
         paths_us: int = 0,
+        sources: Sequence[Source] = (),
         keep: Path | None = None,
     ) -> None:
         self._paths_s = paths_us / 1_000_000
@@ -102,10 +105,12 @@ class Sampler:
         self._interval_us = interval_us
         self._host = socket.gethostname()
         self._over = threading.Event()
-        self._executor = ThreadPoolExecutor(1, "sampler")
-        self._running: Future[None] | None = None
+        self._executor = ThreadPoolExecutor(1 + len(sources), "sampler")
+        self._running: list[Future[None]] = []
+        self._sources = sources
+        self._storing = threading.Lock()
         self._samples: list[Sample] = []
-        self._machine = _Machine()
+        self._machine = _Machine(keep.parent if keep else Path.cwd())
         self._processes: dict[str, _Process] = {}
         for component, pid in processes.items():
             self.watch(component, pid)
@@ -122,14 +127,15 @@ class Sampler:
     @property
     def samples(self) -> list[Sample]:
         """The rows so far, in order of time."""
-        return list(self._samples)
+        return sorted(self._samples, key=lambda sample: sample.at_us)
 
     def rows(self) -> list[list[Any]]:
         """The rows so far, their values in the order of `SAMPLE`."""
-        return [_row(sample) for sample in self._samples]
+        return [_row(sample) for sample in self.samples]
 
     def __enter__(self) -> Self:
-        self._running = self._executor.submit(self._run)
+        self._running = [self._executor.submit(self._run)]
+        self._running += [self._executor.submit(self._follow, source) for source in self._sources]
         return self
 
     def __exit__(
@@ -141,8 +147,8 @@ class Sampler:
             self._kept.close()
         for endpoint in self._endpoints.values():
             endpoint.close()
-        if self._running is not None and error is None:
-            self._running.result()  # a sampler that broke must not look like one that found nothing
+        for running in self._running if error is None else ():
+            running.result()  # a sampler that broke must not look like one that found nothing
 
     def _run(self) -> None:
         due = time.monotonic()
@@ -154,44 +160,61 @@ class Sampler:
                 self._sample()  # the state that the load left behind
                 return
 
-    def _sample(self) -> None:
-        first = len(self._samples)
-        self._take()
-        if self._kept:
-            rows = (_row(sample) for sample in self._samples[first:])
-            self._kept.write("".join(f"{json.dumps(row)}\n" for row in rows).encode())
+    def _follow(self, source: Source) -> None:
+        """Samples a source at the multiples of its interval since the epoch, so that all of a component's agree."""
+        while True:
+            now_us = time.time_ns() // 1000
+            at_us = (now_us // source.every_us + 1) * source.every_us
+            if self._over.wait((at_us - now_us) / 1_000_000):
+                return
+            self._store(
+                self._at(at_us, source.component, source.sub_component, *reading, host=source.host)
+                for reading in source.read()
+            )
 
-    def _take(self) -> None:
+    def _sample(self) -> None:
+        self._store(self._take())
+
+    def _store(self, samples: Iterable[Sample]) -> None:
+        taken = list(samples)
+        with self._storing:
+            self._samples += taken
+            if self._kept:
+                self._kept.write("".join(f"{json.dumps(_row(sample))}\n" for sample in taken).encode())
+
+    def _take(self) -> Iterator[Sample]:
         for metric, value, unit in self._machine.read():
-            self._add(HOST, "", metric, value, unit)
+            yield self._now(HOST, "", metric, value, unit)
         for component, process in list(self._processes.items()):
             try:
                 readings = list(process.read())
             except (psutil.Error, OSError):  # it has ended, or is ending
                 continue
             for metric, value, unit in readings:
-                self._add(component, "process", metric, value, unit)
+                yield self._now(component, "process", metric, value, unit)
         with_paths = time.monotonic() >= self._paths_due
         if with_paths:
             self._paths_due = time.monotonic() + self._paths_s
         for component, endpoint in self._endpoints.items():
             counted, at_us = endpoint.read(with_paths=with_paths), time.time_ns() // 1000
             for sub_component, metric, value, unit in counted:
-                self._add(component, sub_component, metric, value, unit, at_us)
+                yield self._at(at_us, component, sub_component, metric, value, unit)
 
-    def _add(
-        self, component: str, sub_component: str, metric: str, value: int, unit: str, at_us: int | None = None
-    ) -> None:
-        sample = Sample(
-            at_us=time.time_ns() // 1000 if at_us is None else at_us,
+    def _now(self, component: str, sub_component: str, metric: str, value: int, unit: str) -> Sample:
+        return self._at(time.time_ns() // 1000, component, sub_component, metric, value, unit)
+
+    def _at(
+        self, at_us: int, component: str, sub_component: str, metric: str, value: int, unit: str, *, host: str = ""
+    ) -> Sample:
+        return Sample(
+            at_us=at_us,
             component=component,
             sub_component=sub_component,
-            host=self._host,
+            host=host or self._host,
             metric=metric,
             value=value,
             unit=unit,
         )
-        self._samples.append(sample)
 
 
 class _Share:
@@ -213,11 +236,38 @@ class _Share:
             yield "cpu_permille", round((cpu_s - before) * 1000 / ((now - at) * self._cores)), "permille"
 
 
-class _Machine:
-    """The host."""
+class _Rates:
+    """Turns running totals of bytes into bytes a second since the sample before; one that fell was set back."""
 
-    def __init__(self) -> None:
+    def __init__(self, totals: Mapping[str, int]) -> None:
+        self._before = dict(totals), time.monotonic_ns()
+
+    def read(self, totals: Mapping[str, int]) -> Iterator[tuple[str, int, str]]:
+        now_ns = time.monotonic_ns()
+        before, at_ns = self._before
+        if now_ns - at_ns < _SHORTEST_S * 1_000_000_000:
+            return
+        self._before = dict(totals), now_ns
+        for name, total in totals.items():
+            if total >= before.get(name, total + 1):
+                yield name, round(Fraction((total - before[name]) * 1_000_000_000, now_ns - at_ns)), "bytes/s"
+
+
+def _moved() -> dict[str, int]:
+    """Bytes that all disks and interfaces of this host have moved, where it says so."""
+    disks, network = psutil.disk_io_counters(), psutil.net_io_counters()
+    found = {"disk_read": disks.read_bytes, "disk_written": disks.write_bytes} if disks else {}
+    found |= {"network_received": network.bytes_recv, "network_sent": network.bytes_sent} if network else {}
+    return {f"{name}_bytes_per_second": total for name, total in found.items()}
+
+
+class _Machine:
+    """The host. `disk`: a path on the file system that must not run full."""
+
+    def __init__(self, disk: Path) -> None:
+        self._disk = disk
         self._share = _Share(self._busy_s(), psutil.cpu_count() or 1)
+        self._rates = _Rates(_moved())
 
     @staticmethod
     def _busy_s() -> float:
@@ -230,6 +280,8 @@ class _Machine:
         yield from self._share.read(self._busy_s())
         memory = psutil.virtual_memory()
         yield "memory_bytes", memory.total - memory.available, "bytes"
+        yield "disk_free_bytes", psutil.disk_usage(str(self._disk)).free, "bytes"
+        yield from self._rates.read(_moved())
 
 
 class _Process:
@@ -238,6 +290,18 @@ class _Process:
     def __init__(self, pid: int) -> None:
         self._process = psutil.Process(pid)
         self._share = _Share(self._used_s())
+        self._rates = _Rates(self._moved())
+
+    def _moved(self) -> dict[str, int]:
+        """Bytes that it has moved from and to disks, where the system counts that and lets us see it."""
+        try:
+            counters = self._process.io_counters()
+        except (AttributeError, psutil.AccessDenied):
+            return {}
+        return {
+            "disk_read_bytes_per_second": counters.read_bytes,
+            "disk_written_bytes_per_second": counters.write_bytes,
+        }
 
     def _used_s(self) -> float:
         if sys.platform == "linux":
@@ -253,6 +317,7 @@ class _Process:
             yield from self._share.read(self._used_s())
             yield "memory_bytes", self._process.memory_info().rss, "bytes"
             yield "threads_count", self._process.num_threads(), "count"
+            yield from self._rates.read(self._moved())
         handles, sockets = _handles(self._process)
         yield "handles_count", handles, "count"
         yield "connections_count", sockets, "count"

@@ -1,10 +1,10 @@
 """Environments: what they extend exists, and each can carry out every planned test."""
 
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 from catalog.agreement.emulation import EmulationFault, emulation_faults
 from catalog.agreement.material import Declarations, Disagreement, unknown
+from catalog.agreement.prometheus import prometheus_faults, url_faults
 from catalog.declarations import ComponentScope, Emulated, Environment, EnvironmentKind, TestType
 from catalog.places import Address
 from catalog.variants import filled_in
@@ -23,6 +23,8 @@ def environment_disagreements(declared: Declarations) -> Iterator[Disagreement]:
         yield from _component_names(declared, position, environment)
         yield from _durations(declared, position, environment)
         yield from _entries(position, environment)
+        for address, code, message, hint in prometheus_faults(environment.prometheus):
+            yield _at((position, "prometheus", *address), code, message, hint)
         yield from _numbers(position, environment, full.get(environment.id, environment))
         for field, name, fault in _emulation_faults(environment, full):
             stands = fault.field in getattr(environment, field)[name].model_fields_set
@@ -59,6 +61,7 @@ def _component_names(declared: Declarations, position: int, environment: Environ
         ("entries", environment.entries.keys()),
         ("baselines", environment.baselines.keys()),
         ("baseline_entries", environment.baseline_entries.keys()),
+        ("prometheus", environment.prometheus.keys()),
     ):
         for name in sorted(names):
             address = ("environments", position, field, name)
@@ -79,18 +82,8 @@ def _entries(position: int, environment: Environment) -> Iterator[Disagreement]:
     """Entries that no connection can be opened to, or that hold a secret."""
     entries = [("entries", *each) for each in environment.entries.items()]
     for field, name, url in [*entries, *(("baseline_entries", *each) for each in environment.baseline_entries.items())]:
-        place = (position, field, name)
-        try:
-            parts = urlsplit(url)
-            host, port, secret = parts.hostname, parts.port, "@" in parts.netloc
-        except ValueError:
-            host, port, secret = None, 0, False
-        if secret:
-            message = "the URL holds credentials, and declarations are recorded for everybody who reads the evidence"
-            yield _at(place, "entry-credentials", message, "take out what stands before the @, and change the password")
-        elif not host or port == 0:
-            message = f"expected a URL with a host and, if any, a port from 1 to 65535; found '{url[:60]}'"
-            yield _at(place, "entry-impossible", message, "such as http://host:8080/ or http://[::1]:8080/")
+        for code, message, hint in url_faults(url):
+            yield _at((position, field, name), code, message, hint)
 
 
 def _numbers(position: int, environment: Environment, full: Environment) -> Iterator[Disagreement]:

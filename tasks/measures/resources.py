@@ -1,6 +1,7 @@
 """CPU, memory and connections of the component, and how many of the samples expected are there."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from catalog.declarations import METRICS, Metric
@@ -33,8 +34,7 @@ _RESOURCES: dict[str, tuple[Metric, Metric | None, int]] = {
 def resources(connection: "duckdb.DuckDBPyConnection", run: Run, _tables: Tables) -> Iterator[Row]:
     """The 95th percentile and the maximum of each resource that was sampled, and the coverage of all."""
     samples = samples_of(connection)
-    expected = max(1, run["window_us"] // run["sampling_interval_us"])
-    present = min((len(at_us) for at_us, _ in samples.values()), default=0)
+    present, expected = _coverage(run, {name: len(at_us) for name, (at_us, _) in samples.items()})
     covered = exact(min(statistics.MILLION, present * statistics.MILLION // expected))
     yield row(ALL, COVERAGE, covered, Unit.PARTS_PER_MILLION, present, f"of {expected} samples expected")
     for name, (metric, largest, factor) in _RESOURCES.items():
@@ -43,6 +43,21 @@ def resources(connection: "duckdb.DuckDBPyConnection", run: Run, _tables: Tables
             yield _sampled(run, metric, at_us, values * factor)
             if largest is not None:
                 yield maximum(run, ALL, largest, int(values.max()), len(values))
+
+
+def _coverage(run: Run, present: Mapping[str, int]) -> tuple[int, int]:
+    """Samples that are there and that were expected, of the metric with the fewest of those that are there or declared.
+
+    Samples of a declared metric are as far apart as is declared, others as the run says.
+    """
+
+    def expected(name: str) -> int:
+        every_us = run.declared.get(name, {}).get("every_us", run["sampling_interval_us"])
+        return max(1, int(run["window_us"] // every_us))
+
+    names = sorted(present.keys() | (run.declared.keys() & _RESOURCES.keys()))
+    counts = [(present.get(name, 0), expected(name)) for name in names]
+    return min(counts, key=lambda each: Fraction(*each), default=(0, expected("")))
 
 
 def samples_of(connection: "duckdb.DuckDBPyConnection") -> "Samples":

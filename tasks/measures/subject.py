@@ -43,6 +43,12 @@ class Run:
         steps: Sequence[Mapping[str, Any]] = self.document.get("injector", {}).get("steps", ())
         return steps
 
+    @property
+    def declared(self) -> Mapping[str, Mapping[str, Any]]:
+        """Of each metric that is declared to come from somewhere: `parts`, and `every_us`."""
+        found: Mapping[str, Mapping[str, Any]] = self.document.get("sampling", {})
+        return found
+
     def stretches(self, at_us: "Integers") -> "Integers":
         """The stretch of the run, from 0, that each time falls into."""
         placed: Integers = (at_us - self["start_us"]) * self["blocks"] // self["window_us"]
@@ -102,14 +108,28 @@ _OFFERED = f"""
 """  # noqa: S608 - made of constants only; what varies is bound
 """What was offered. Whatever did not end as expected ranks later than any answer; -1: answered, latency unknown."""
 
+_DECLARED = """
+    CREATE TEMP TABLE declared AS
+    SELECT *, count(*) OVER (PARTITION BY metric) AS parts FROM (
+        SELECT unnest($metrics::VARCHAR[]) AS metric, unnest($parts::VARCHAR[]) AS sub_component,
+               unnest($hosts::VARCHAR[]) AS host
+    )
+"""
+"""The parts of the component that are declared to tell a metric, and how many they are."""
+
 _SAMPLED = """
     CREATE TEMP VIEW sampled AS
-    SELECT metric, at_us, sum(value)::BIGINT AS value FROM read_parquet(getvariable('infrastructure'))
+    SELECT metric, at_us, sum(value)::BIGINT AS value
+    FROM read_parquet(getvariable('infrastructure')) LEFT JOIN declared USING (metric, sub_component, host)
     WHERE run = getvariable('run') AND component = getvariable('component')
       AND at_us >= getvariable('start_us') AND at_us < getvariable('start_us') + getvariable('window_us')
-    GROUP BY metric, at_us
+      AND (parts IS NOT NULL OR metric NOT IN (SELECT metric FROM declared))
+    GROUP BY metric, at_us HAVING count(*) >= coalesce(max(parts), 1)
 """
-"""Infrastructure samples of the component within the window, its parts together."""
+"""Infrastructure samples of the component within the window, its parts together.
+
+Where parts are declared for a metric, they alone count, and only those instants at which all of them told it.
+"""
 
 _DONE = """
     CREATE TEMP VIEW done AS
@@ -121,7 +141,7 @@ _DONE = """
 def prepare(connection: "duckdb.DuckDBPyConnection", run: Run, tables: Tables) -> None:
     """Makes the views `offered` (a row per message), `sampled` (per metric and time) and `done` in the connection.
 
-    Beside them the table `of_srv`, and the macro `stretch(at_us)`.
+    Beside them the tables `of_srv` and `declared`, and the macro `stretch(at_us)`.
     """
     told = {
         "results": str(tables.results),
@@ -133,6 +153,9 @@ def prepare(connection: "duckdb.DuckDBPyConnection", run: Run, tables: Tables) -
     connection.execute(_STRETCH)
     groups = {"srvs": list(tables.groups), "groups": list(tables.groups.values())}
     connection.execute(_OF_SRV, {**groups, "most": MOST_SRVS})
+    parts = [(metric, part["part"], part["host"]) for metric, of in run.declared.items() for part in of["parts"]]
+    columns = {name: [each[place] for each in parts] for place, name in enumerate(("metrics", "parts", "hosts"))}
+    connection.execute(_DECLARED, columns)
     for view in (_OFFERED, _SAMPLED, _DONE):
         connection.execute(view)
 

@@ -41,6 +41,11 @@ def scaling(plan: str) -> Edit:
     return conducted(f"id: more\n    type: scaling\n    scaling: {{load: 1.5, {plan}}}")
 
 
+def sources(listed: str, component: str = "orders") -> Edit:
+    """A rehearsal whose order service tells metrics in other ways too."""
+    return ("environments.yaml", "    seed: ", f"    prometheus: {{{component}: [{listed}]}}\n    seed: ")
+
+
 def assumed(name: str, value: str, unit: str = "times") -> Edit:
     """One more assumption."""
     more = f"- {{id: {name}, title: X, value: {value}, unit: {unit}, {SOURCED}}}\n  - id: evening-share"
@@ -736,6 +741,36 @@ CASES: list[tuple[str, list[Edit]]] = [
     ("entry-impossible", [entry("http://host:0/x")]),
     ("entry-credentials", [entry("http://user:pw@host/x")]),
     ("entry-credentials", [entry("https://token@host")]),
+    ("entry-impossible", [sources("{url: ▶'http://:1/m', metrics: {handles_count: {series: fds}}}")]),
+    ("entry-credentials", [sources("{server: ▶'https://a:b@host', metrics: {handles_count: {query: fds}}}")]),
+    ("unknown-component", [sources("{url: 'http://h/m', metrics: {handles_count: {series: fds}}}", "▶nobody")]),
+    ("prometheus-kind", [sources("▶{metrics: {handles_count: {series: fds}}}")]),
+    ("prometheus-kind", [sources("▶{url: 'http://h/m', server: 'http://h', metrics: {handles_count: {query: x}}}")]),
+    ("prometheus-series", [sources("{url: 'http://h/m', metrics: {handles_count: ▶{query: fds}}}")]),
+    ("prometheus-series", [sources("{url: 'http://h/m', metrics: {handles_count: ▶{series: fds, query: fds}}}")]),
+    ("prometheus-series", [sources("{server: 'http://h', metrics: {handles_count: ▶{query: x, labels: {a: b}}}}")]),
+    ("prometheus-series", [sources("{server: 'http://h', metrics: {handles_count: ▶{counter: true}}}")]),
+    ("prometheus-factor", [sources("{url: 'http://h/m', metrics: {handles_count: ▶{series: fds, factor: 0}}}")]),
+    ("prometheus-pattern", [sources("{url: 'http://h/m', metrics: {handles_count: ▶{series: f, labels: {a: '('}}}}")]),
+    ("prometheus-pattern", [sources("{url: 'http://h/m', metrics: {handles_count: ▶{series: f, without: {a: '['}}}}")]),
+    (
+        "prometheus-twice",
+        [
+            sources(
+                "{url: 'http://h/m', metrics: {handles_count: {series: fds}}}, "
+                "{server: 'https://h', metrics: {handles_count: ▶{query: fds}}}"
+            )
+        ],
+    ),
+    (
+        "prometheus-uneven",
+        [
+            sources(
+                "{url: 'http://h/m', metrics: {handles_count: {series: fds}}}, "
+                "{url: 'http://i/m', every: 5 s, metrics: {handles_count: ▶{series: fds}}}"
+            )
+        ],
+    ),
     ("connections-limit", [("environments.yaml", "connections: 16", "connections: ▶300")]),
     (
         "duration-missing",
@@ -824,6 +859,14 @@ def test_every_check_has_an_example() -> None:
     codes = {text for text in texts if isinstance(text, str) and re.fullmatch(r"[a-z]+(-[a-z]+)+", text)}
     assert len(codes) > 30
     assert codes <= {code for code, _ in CASES}
+
+
+def test_parts_and_hosts_of_a_component_may_tell_the_same(tmp_path: Path) -> None:
+    here = "metrics: {handles_count: {series: fds}}"
+    listed = [f"{{url: 'http://h/m', {here}}}", f"{{url: 'http://h/n', part: two, {here}}}"]
+    listed += [f"{{url: 'http://h/m', host: i, {here}}}", f"{{url: 'http://h/m', describes: host, every: 9 s, {here}}}"]
+    edited(tmp_path / "shop", sources(", ".join(listed)))
+    assert faults_of(tmp_path / "shop") == []
 
 
 def test_an_unknown_name_comes_with_the_nearest_known_one(tmp_path: Path) -> None:

@@ -6,13 +6,15 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import psutil
+import pytest
 
 from expectations.metrics import INFRASTRUCTURE
 from tasks.emulate.spec import ComponentSpec
 from tasks.emulate.system import start_component
-from tasks.sample import HOST, SAMPLE, Sample, Sampler, _handles
+from tasks.sample import HOST, SAMPLE, Sample, Sampler, _handles, _Process, _Rates
 
 _INTERVAL_US = 50_000
 
@@ -47,11 +49,16 @@ def test_processes_host_and_messages_are_sampled_in_the_columns_of_the_table() -
     metrics = {sample.metric for sample in sampler.samples if sample.component == "c"} - paths
     assert metrics == {
         *("cpu_permille", "memory_bytes", "handles_count", "connections_count", "threads_count"),
+        *("disk_read_bytes_per_second", "disk_written_bytes_per_second"),
         *("messages_received", "messages_answered", "messages_failed", "messages_in_flight"),
         *("queue_length", "busy_workers", "leaked_bytes"),
     }
     assert abs(_rows(sampler, "c", "memory_bytes")[-1].value - resident) < 5_000_000
-    assert {sample.metric for sample in sampler.samples if sample.component == HOST} == {"cpu_permille", "memory_bytes"}
+    machine = {sample.metric for sample in sampler.samples if sample.component == HOST}
+    assert {"cpu_permille", "memory_bytes", "disk_free_bytes"} <= machine
+    assert {"network_received_bytes_per_second", "network_sent_bytes_per_second"} <= machine
+    assert {sample.unit for sample in sampler.samples} <= {unit for unit, _ in INFRASTRUCTURE.values()}
+    assert all(sample.unit == INFRASTRUCTURE[sample.metric][0] for sample in sampler.samples)
 
 
 def test_cpu_is_told_more_finely_than_in_ticks() -> None:
@@ -101,6 +108,42 @@ def test_message_paths_are_sampled_as_seldom_as_is_asked_for_and_at_the_end() ->
             _until(lambda: len(_rows(sampler, "c", "messages_received")) >= 4)
     assert len(_rows(sampler, "c", "path_received")) == 2
     assert {sample.unit for sample in sampler.samples if sample.metric == "path_served_us"} == {"us"}
+
+
+def test_what_a_process_moves_from_and_to_disks_is_what_the_system_says(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("wb") as file:
+        file.write(bytes(1_000_000))
+        file.flush()
+        os.fsync(file.fileno())
+    counted = psutil.Process().io_counters()
+    assert _Process(os.getpid())._moved() == {
+        "disk_read_bytes_per_second": counted.read_bytes,
+        "disk_written_bytes_per_second": counted.write_bytes,
+    }
+
+
+def test_what_passes_through_interfaces_is_seen() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
+        other, _ = server.accept()
+        with other, Sampler({}, {}, interval_us=_INTERVAL_US) as sampler:
+
+            def heard() -> bool:
+                client.sendall(bytes(100_000))
+                while len(other.recv(65_536)) == 65_536:
+                    pass
+                return any(each.value > 50_000 for each in _rows(sampler, HOST, "network_received_bytes_per_second"))
+
+            _until(heard)
+
+
+def test_a_total_that_was_set_back_has_no_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = iter([0, 10**9, 2 * 10**9, 2 * 10**9 + 1, 3 * 10**9])
+    monkeypatch.setattr(time, "monotonic_ns", lambda: next(at))
+    rates = _Rates({"a": 100, "b": 0})
+    assert list(rates.read({"a": 105, "b": 7})) == [("a", 5, "bytes/s"), ("b", 7, "bytes/s")]
+    assert list(rates.read({"a": 4, "b": 7, "c": 9})) == [("b", 0, "bytes/s")]
+    assert list(rates.read({"a": 9, "b": 9})) == []  # too soon to say anything
+    assert list(rates.read({"a": 5, "b": 8})) == [("a", 1, "bytes/s"), ("b", 1, "bytes/s")]
 
 
 def test_handles_and_sockets_are_counted() -> None:

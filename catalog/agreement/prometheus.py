@@ -1,0 +1,82 @@
+"""Sources of infrastructure metrics: each is one of two kinds, says what the other cannot, and tells nothing twice."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from urllib.parse import urlsplit
+
+from catalog.declarations import Describes, PrometheusSource, Sampled, Series
+from catalog.places import Address
+
+Fault = tuple[Address, str, str, str]
+"""Where it stands below `prometheus`, its code, message and hint."""
+
+
+def prometheus_faults(declared: Mapping[str, Sequence[PrometheusSource]]) -> Iterator[Fault]:
+    """Everything that is wrong with the sources of an environment's components."""
+    for component, sources in declared.items():
+        for position, source in enumerate(sources):
+            for address, code, message, hint in _faults(source):
+                yield (component, position, *address), code, message, hint
+        for position, metric, code, message in _together(sources):
+            yield (component, position, "metrics", metric.value), code, message, ""
+
+
+def url_faults(url: str) -> Iterator[tuple[str, str, str]]:
+    """Why no connection can be opened to a URL, or that it holds a secret: code, message and hint."""
+    try:
+        parts = urlsplit(url)
+        host, port, secret = parts.hostname, parts.port, "@" in parts.netloc
+    except ValueError:
+        host, port, secret = None, 0, False
+    if secret:
+        message = "the URL holds credentials, and declarations are recorded for everybody who reads the evidence"
+        yield "entry-credentials", message, "take out what stands before the @, and change the password"
+    elif not host or port == 0:
+        message = f"expected a URL with a host and, if any, a port from 1 to 65535; found '{url[:60]}'"
+        yield "entry-impossible", message, "such as http://host:8080/ or http://[::1]:8080/"
+
+
+def _faults(source: PrometheusSource) -> Iterator[Fault]:
+    if (source.url is None) == (source.server is None):
+        message = "expected either 'url', which is scraped while a test runs, or 'server', which is asked after it"
+        yield (), "prometheus-kind", message, "declare two sources where there are both"
+        return
+    field, url = ("url", source.url) if source.url is not None else ("server", source.server)
+    for code, message, hint in url_faults(url or ""):
+        yield (field,), code, message, hint
+    for metric, series in source.metrics.items():
+        for code, message, hint in _series(series, is_scraped=source.url is not None):
+            yield ("metrics", metric.value), code, message, hint
+
+
+def _series(series: Series, *, is_scraped: bool) -> Iterator[tuple[str, str, str]]:
+    asked = {"series": series.series, "labels": series.labels, "without": series.without, "query": series.query}
+    wanted, others = ("series", ("query",)) if is_scraped else ("query", ("series", "labels", "without"))
+    if not asked[wanted] or any(asked[other] for other in others):
+        kind = "a URL that is scraped exposes a 'series'" if is_scraped else "a server is asked a 'query'"
+        yield "prometheus-series", f"{kind}, and takes nothing else to find it", f"give '{wanted}' alone"
+    if not series.factor:
+        yield "prometheus-factor", "a factor of nothing makes nothing of every figure", "leave it out, or give another"
+    for label, pattern in (series.labels | series.without).items():
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            yield "prometheus-pattern", f"label '{label}': '{pattern[:60]}' is no regular expression: {error}", ""
+
+
+def _together(sources: Sequence[PrometheusSource]) -> Iterator[tuple[int, Sampled, str, str]]:
+    """What parts of a component tell is summed, instant by instant: each once, and all as far apart."""
+    known: dict[Sampled, list[PrometheusSource]] = defaultdict(list)
+    for position, source in enumerate(sources):
+        for metric in source.metrics:
+            alike = [each for each in known[metric] if each.describes is source.describes]
+            if any((each.part, each.host_name) == (source.part, source.host_name) for each in alike):
+                message = (
+                    f"'{metric}' of part '{source.part}' on host '{source.host_name}' comes from another source too"
+                )
+                yield position, metric, "prometheus-twice", message
+            elif source.describes is Describes.COMPONENT and any(each.every != source.every for each in alike):
+                message = f"'{metric}' of another part is sampled {alike[0].every} µs apart, and this {source.every}"
+                yield position, metric, "prometheus-uneven", message
+            known[metric].append(source)
