@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from catalog.declarations import TestType
 from expectations.metrics import STAGE, StageMetric
 from expectations.statistics import MILLION
+from tasks.course import Part
 from tasks.measures.rows import Row
 from tasks.measures.subject import Run, Tables
 
@@ -35,8 +35,13 @@ _COUNTED = f"""
 
 _SENT = """
     SELECT path, count(*) FROM read_parquet(getvariable('results'))
-    WHERE run = getvariable('run') AND sent_us IS NOT NULL AND kind IN ('request', 'alert') GROUP BY path ORDER BY path
+    WHERE run = getvariable('run') AND sent_us IS NOT NULL AND kind IN ('request', 'alert') AND NOT EXISTS (
+        FROM (SELECT unnest($firsts::BIGINT[]) AS first, unnest($lasts::BIGINT[]) AS last)
+        WHERE sequence BETWEEN first AND last
+    )
+    GROUP BY path ORDER BY path
 """
+"""What was sent to the component under test; what its baseline got in its turns is not of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +61,9 @@ class _Stage:
 
 def stages(connection: "duckdb.DuckDBPyConnection", run: Run, _tables: Tables) -> Iterator[Row]:
     """Rows of the measurements table, each with its component, for every stage that was counted in this run."""
-    sent = dict(connection.execute(_SENT).fetchall())
+    elsewhere = [step for step in run["steps"] if step.get("part") == Part.BASELINE]
+    bounds = {f"{end}s": [step[end] for step in elsewhere] for end in ("first", "last")}
+    sent = dict(connection.execute(_SENT, bounds).fetchall())
     found = list(_stages(connection, run))
     forwarded = {stage.path: stage.whole["forwarded"] for stage in found if stage.component == run["component"]}
     for stage in found:
@@ -65,7 +72,7 @@ def stages(connection: "duckdb.DuckDBPyConnection", run: Run, _tables: Tables) -
         yield from _counts(stage, handed, "the injector sent" if is_first else f"{run['component']} sent on")
         if stage.whole["received"]:
             yield from _averages(stage)
-        if run["type"] != TestType.STRESS and stage.within_us:
+        if not run["steps"] and stage.within_us:
             yield from _rates(stage)
 
 

@@ -123,12 +123,11 @@ def test_a_stage_that_nothing_came_to_has_counts_and_no_averages(stages):
     assert found["dsp", "bau", "received"].value == 0
 
 
-def test_a_rising_test_has_no_rate(stages):
-    steps = [{"part": "ramp", "multiple_ppm": 10**6, "first": 0, "last": 1499, "start_us": START, "window_us": WINDOW}]
-    ramp = {"latency": 250_000, "answered": {"value": 990_000, "unit": "ppm"}}
-    run = run_document(type="stress", steps=steps, definition={"ramp": ramp})
-    found = stages(looks("dsp", "bau", (WINDOW, WHOLE)), run=run)
-    assert found["dsp", "bau", "received"].value == 1500
+def test_a_test_of_several_turns_has_no_rate_and_what_its_baseline_got_is_not_missed(stages):
+    turns = [("current", 0, 499), ("baseline", 500, 999), ("current", 1000, 1499)]
+    steps = [{"part": part, "first": first, "last": last} for part, first, last in turns]
+    found = stages(looks("dsp", "bau", (WINDOW, {**WHOLE, "received": 1000})), run=run_document(steps=steps))
+    assert (found["dsp", "bau", "received"].value, found["dsp", "bau", "handover"].value) == (1000, 0)
     assert not [metric for _, _, metric in found if metric.startswith("rate")]
 
 
