@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from catalog.declarations import TestType
-from expectations.verdicts import LATER, Outcome
+from expectations.verdicts import LATER
 
 if TYPE_CHECKING:
     import duckdb
@@ -55,11 +55,11 @@ _FLOW = f"""
 """  # noqa: S608 - made of constants only; what varies is bound
 """By stretch: messages due and not answered at its end, and messages answered in it."""
 
-_OUTCOMES = f"""
+_OUTCOMES = """
     SELECT traffic, expect, outcome, status, count(*) AS count FROM read_parquet($results)
     WHERE run = $run AND kind IN ('request', 'alert') AND $start >= 0
     GROUP BY ALL ORDER BY expect DESC, traffic, outcome, status
-"""  # noqa: S608 - made of constants only; what varies is bound
+"""
 
 _RESOURCES = """
     WITH samples AS (

@@ -66,7 +66,7 @@ def _draw(panel: Mapping[str, Any], latency: tuple[float, float]) -> str:
         case "steps":
             return _steps(panel, latency)
         case "turns":
-            return _turns(panel, latency)
+            return _turns(panel)
         case "standing":
             return _counted(panel, "standing", "messages due, not answered")
         case "answered":
@@ -126,7 +126,7 @@ def _steps(panel: Mapping[str, Any], ends: tuple[float, float]) -> str:
     return svg(alt.layer(base.mark_line(color=_WEAK), *_limit_line(panel, 1 / 1000), points), **_PANEL)
 
 
-def _turns(panel: Mapping[str, Any], ends: tuple[float, float]) -> str:
+def _turns(panel: Mapping[str, Any]) -> str:
     """Each run's median and 95th percentile, side by side in the order in which they were taken."""
     names = ("baseline", "today")
     rows = [
