@@ -15,7 +15,7 @@ stretch, nominal 95 % intervals held the truth in 92 to 98 % of runs; without th
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,7 @@ FEWEST_BLOCKS = 30
 RESAMPLES = 2_000
 MILLION = 1_000_000
 _STRONGEST = 0.95  # autocorrelation taken for stronger would leave no information at all
+_ALONE = 2**18  # multiplications of a product of matrices that OpenBLAS does in one thread
 _SETTLED = 12  # significant digits of a float before it is rounded outward: beyond them machines may differ
 
 
@@ -61,7 +62,7 @@ def quantile(ordered: "Integers", permille: int) -> int:
     return int(ordered[rank(permille, len(ordered)) - 1])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Counts:
     """How often each value was seen in each stretch of time that holds any.
 
@@ -88,7 +89,12 @@ class Counts:
         return cls(known, np.cumsum(seen.reshape(shape), axis=1, dtype=np.float64))
 
     def __len__(self) -> int:
-        return int(self.at_most[:, -1].sum())
+        return int(self._totals[-1])
+
+    @cached_property
+    def _totals(self) -> "NDArray[np.float64]":
+        totals: NDArray[np.float64] = self.at_most.sum(axis=0)
+        return totals
 
     @property
     def stretches(self) -> int:
@@ -97,7 +103,7 @@ class Counts:
 
     def ranked(self, rank: int) -> int:
         """Where in `values` the value of a rank (from 1) stands."""
-        return int(np.searchsorted(self.at_most.sum(axis=0), rank, side="left"))
+        return int(np.searchsorted(self._totals, rank, side="left"))
 
     def quantile(self, permille: int) -> int:
         """The discrete quantile (nearest rank) of all values."""
@@ -274,18 +280,26 @@ def _resampled_places(counts: Counts, permille: int, seed: int) -> "Integers":
     totals = (drawn @ counts.at_most[:, -1]).astype(np.int64)
     wanted = np.maximum(1, -(-permille * totals // 1000)).astype(np.float64)[:, None]
     stride = max(1, math.isqrt(len(counts.values)))
-    passed = ((drawn @ _packed(counts.at_most[:, stride - 1 : -1 : stride])) < wanted).sum(axis=1)
+    passed = _short(drawn, counts.at_most[:, stride - 1 : -1 : stride], wanted)
     places: Integers = passed * stride
     for each in np.unique(passed):
         own = passed == each
-        between = _packed(counts.at_most[:, each * stride : (each + 1) * stride])
-        places[own] += ((drawn[own] @ between) < wanted[own]).sum(axis=1)
+        between = counts.at_most[:, each * stride : (each + 1) * stride]
+        places[own] += _short(drawn[own], between, wanted[own])
     return places
 
 
-def _packed(columns: "NDArray[np.float64]") -> "NDArray[np.float64]":
-    """The same numbers side by side: otherwise they are multiplied one by one."""
-    return np.ascontiguousarray(columns)
+def _short(drawn: "NDArray[np.float64]", at_most: "NDArray[np.float64]", wanted: "NDArray[np.float64]") -> "Integers":
+    """In each resample, how many of the values have fewer messages at or below them than wanted.
+
+    Multiplied side by side and in portions that OpenBLAS gives to no second thread: such small products would mostly
+    wait for it.
+    """
+    columns = np.ascontiguousarray(at_most)
+    rows = max(1, _ALONE // max(1, columns.size))
+    portions = range(0, len(drawn), rows)
+    short = [(drawn[each : each + rows] @ columns < wanted[each : each + rows]).sum(axis=1) for each in portions]
+    return np.concatenate(short)
 
 
 @lru_cache(maxsize=64)

@@ -19,7 +19,7 @@ from tasks.measures.regression import compared
 from tasks.measures.resources import COVERAGE, resources
 from tasks.measures.rows import ALL
 from tasks.measures.scaling import scaling
-from tasks.measures.subject import Measure, Run, Tables, prepare
+from tasks.measures.subject import Measure, Run, Tables, database, prepare
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,13 +48,11 @@ def measure(
     service levels, in microseconds. `groups`: SRV to the SRV group that it belongs to. What cannot be measured has no
     row. Of an interrupted run, only what was offered is measured: without lateness nothing can be held against it.
     """
-    import duckdb
-
     from tasks.parquet import frame
 
     subject = Run(run)
     tables = Tables(results=results, infrastructure=infrastructure, withins=withins, groups=groups)
-    with duckdb.connect() as connection:
+    with database() as connection:
         prepare(connection, subject, tables)
         if "interrupted" in run:  # whatever else it has is of a part that nobody chose
             rows = [row for row in offering(connection, subject, tables) if row["metric"] == Metric.OFFERED]

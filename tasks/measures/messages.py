@@ -29,11 +29,11 @@ _BIN = "(sqrt(sqrt(greatest(lateness_us, 0))) * 1024)::INTEGER"
 _LATE = f"""
     SELECT {_BIN} AS bin, lateness_us < {LATER} AS known, min(lateness_us) AS least, max(lateness_us) AS largest,
            count(*) AS messages, count(*) FILTER (taken_up) AS taken_up
-    FROM offered GROUP BY bin, known ORDER BY bin, known
+    FROM compact GROUP BY bin, known ORDER BY bin, known
 """  # noqa: S608 - made of constants only
 
 _LATE_WITHIN = f"""
-    SELECT lateness_us, count(*) AS messages FROM offered
+    SELECT lateness_us, count(*) AS messages FROM compact
     WHERE lateness_us < {LATER} AND {_BIN} = $bin GROUP BY lateness_us ORDER BY lateness_us
 """  # noqa: S608 - made of constants only
 
@@ -56,7 +56,7 @@ def answering(connection: "duckdb.DuckDBPyConnection", run: Run, tables: Tables)
     scopes = [scope for scope in scopes_of(connection, run, tables) if len(scope)]
     for scope in scopes:
         if scope.name != ALL:
-            yield _offered(scope.name, int(scope.cells.taken_up.sum()), len(scope), _lacking(scope))
+            yield _offered(scope.name, int(scope.stretches["taken_up"].sum()), len(scope), _lacking(scope))
         yield from _shares(run, scope, tables.withins)
     timed = [scope for scope in scopes if scope.timed]
     for scope, latencies in zip(timed, _closer(connection, run, timed), strict=True):
@@ -66,7 +66,7 @@ def answering(connection: "duckdb.DuckDBPyConnection", run: Run, tables: Tables)
             method = bootstrapped(run, latencies.counts.stretches, estimate, what)
             yield row(scope.name, metric, estimate, Unit.MICROSECONDS, len(scope), method)
         if _enough(scope, Metric.LATENCY_MAX):
-            yield maximum(run, scope.name, Metric.LATENCY_MAX, int(scope.cells.largest.max()), len(scope))
+            yield maximum(run, scope.name, Metric.LATENCY_MAX, int(scope.stretches["largest"].max()), len(scope))
 
 
 def service_level(within_us: int) -> str:
@@ -100,14 +100,14 @@ def _lateness(run: Run, value: int, samples: int) -> Row:
 
 def _shares(run: Run, scope: Scope, withins: tuple[int, ...]) -> Iterator[Row]:
     if _enough(scope, Metric.ANSWERED_SHARE):
-        yield _share(run, scope, Metric.ANSWERED_SHARE, scope.cells.good)
+        yield _share(run, scope, Metric.ANSWERED_SHARE, "good")
     if scope.timed and _enough(scope, Metric.SERVICE_LEVEL):
-        for within, answered in zip(withins, scope.cells.within, strict=True):
-            yield _share(run, scope, service_level(within), answered)
+        for within in withins:
+            yield _share(run, scope, service_level(within), str(within))
 
 
-def _share(run: Run, scope: Scope, metric: str, good: "Integers") -> Row:
-    successes, totals = scope.by_block(run, good), scope.by_block(run, scope.cells.messages)
+def _share(run: Run, scope: Scope, metric: str, good: str) -> Row:
+    successes, totals = scope.by_block(run, good), scope.by_block(run, "messages")
     estimate = statistics.share_interval(successes, totals, seed=run["seed"], level=run.level)
     held = sum(each > 0 for each in totals)
     method = bootstrapped(run, held, estimate, "share of all messages offered, Clopper-Pearson")

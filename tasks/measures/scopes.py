@@ -4,7 +4,7 @@ First every latency is counted in bins, about a hundredth of it wide or less; th
 statistics ask for, by the microsecond. What comes out is exact: see `statistics.deciding`.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -26,40 +26,48 @@ SRV = "srv:"
 _BIN = "(sqrt(sqrt(greatest(latency_us, 0))) * 64)::INTEGER"
 """The bin of a latency. Square roots and rounding keep the order of values, on every machine: IEEE 754 says so."""
 
-_PLACES, _BITS = "part * getvariable('blocks') + stretch(due_us)", 20  # LATER is in bin 623,488
+_BITS = 20  # LATER is in bin 623,488
 
 _CELLS = f"""
-    SELECT (({_PLACES}) << {_BITS}) | {_BIN} AS cell, count(*) AS messages, min(latency_us) AS least,
-           max(latency_us) AS largest, count(*) FILTER (taken_up) AS taken_up, count(*) FILTER (good) AS good
-           {{withins}}
-    FROM offered GROUP BY cell ORDER BY cell
-"""  # noqa: S608 - made of constants and numbers only
+    SELECT (place::BIGINT << {_BITS}) | {_BIN} AS cell, count(*) AS messages, min(latency_us) AS least,
+           max(latency_us) AS largest
+    FROM compact GROUP BY cell ORDER BY cell
+"""  # noqa: S608 - made of constants only
+
+_PLACES = """
+    SELECT place, count(*) AS messages, count(*) FILTER (taken_up) AS taken_up, count(*) FILTER (good) AS good,
+           min(latency_us) AS least, max(latency_us) AS largest {withins}
+    FROM compact GROUP BY place ORDER BY place
+"""
 
 _FINE = f"""
-    SELECT scope, stretch(due_us) AS block, latency_us, count(*) AS messages
-    FROM (SELECT (part << {_BITS}) | {_BIN} AS place, due_us, latency_us FROM offered) JOIN wanted USING (place)
-    GROUP BY ALL ORDER BY ALL
+    SELECT scope, place % getvariable('blocks') AS block, latency_us, count(*) AS messages
+    FROM (
+        SELECT place, latency_us, ((place // getvariable('blocks'))::BIGINT << {_BITS}) | {_BIN} AS bin FROM compact
+    )
+    JOIN wanted USING (bin) GROUP BY ALL ORDER BY ALL
 """  # noqa: S608 - made of constants only
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cells:
-    """Messages of each part, stretch and bin; columns of equal length. `within`: a column for each target time."""
+@dataclass(frozen=True, kw_only=True)
+class Counted:
+    """Columns of equal length, by name: messages of each part and stretch (`block`), or of each bin of these as well.
 
-    part: "Integers"
-    block: "Integers"
-    bin: "Integers"
-    messages: "Integers"
-    least: "Integers"
-    largest: "Integers"
-    taken_up: "Integers"
-    good: "Integers"
-    within: "tuple[Integers, ...]"
+    `messages`, `least` and `largest` (latency) in both; of stretches `taken_up`, `good`, and each target time in
+    microseconds: how many were answered within it.
+    """
 
-    def where(self, chosen: "NDArray[np.bool_]") -> "Cells":
-        """Those that are chosen."""
-        kept = {name: getattr(self, name)[chosen] for name in self.__slots__ if name != "within"}
-        return Cells(**kept, within=tuple(each[chosen] for each in self.within))
+    columns: "Mapping[str, Integers]"
+
+    def __getitem__(self, name: str) -> "Integers":
+        return self.columns[name]
+
+    def of(self, parts: Sequence[int]) -> "Counted":
+        """Those of some parts."""
+        import numpy as np
+
+        chosen = np.isin(self["part"], parts)
+        return Counted(columns={name: column[chosen] for name, column in self.columns.items()})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,48 +113,46 @@ class Latencies:
 
 @dataclass(frozen=True, kw_only=True)
 class Scope:
-    """A scope, the parts that it is made of, and their messages."""
+    """A scope, the parts that it is made of, and their messages by stretch and by bin."""
 
     name: str
     parts: tuple[int, ...]
-    cells: Cells
+    stretches: Counted
+    bins: Counted
 
     def __len__(self) -> int:
-        return int(self.cells.messages.sum())
+        return int(self.stretches["messages"].sum())
 
     @property
     def timed(self) -> bool:
         """Whether the latency of every message is known: of one that was answered nobody may know when it was due."""
-        return int(self.cells.least.min()) >= 0
+        return int(self.stretches["least"].min()) >= 0
 
     @property
     def latencies(self) -> Latencies:
         """Counted by bins."""
         import numpy as np
 
-        bins, column = np.unique(self.cells.bin, return_inverse=True)
-        blocks, row = np.unique(self.cells.block, return_inverse=True)
-        shape = len(blocks), len(bins)
-        seen = np.zeros(shape)
-        np.add.at(seen, (row, column), self.cells.messages)
+        bins, column = np.unique(self.bins["bin"], return_inverse=True)
+        blocks, row = np.unique(self.bins["block"], return_inverse=True)
+        seen = np.zeros((len(blocks), len(bins)))
+        np.add.at(seen, (row, column), self.bins["messages"])
         least, largest = np.full(len(bins), 2**62), np.full(len(bins), -1)
-        np.minimum.at(least, column, self.cells.least)
-        np.maximum.at(largest, column, self.cells.largest)
+        np.minimum.at(least, column, self.bins["least"])
+        np.maximum.at(largest, column, self.bins["largest"])
         return Latencies(bins=bins, values=least, exact=least == largest, blocks=blocks, seen=seen)
 
-    def by_block(self, run: Run, column: "Integers") -> list[int]:
-        """A column of the cells, added up for each stretch of the run."""
+    def by_block(self, run: Run, name: str) -> list[int]:
+        """A column, added up for each stretch of the run."""
         import numpy as np
 
-        added = np.bincount(self.cells.block, weights=column, minlength=run["blocks"])
+        added = np.bincount(self.stretches["block"], weights=self.stretches[name], minlength=run["blocks"])
         return [int(each) for each in added]
 
 
 def scopes_of(connection: "duckdb.DuckDBPyConnection", run: Run, tables: Tables) -> list[Scope]:
     """All messages; then those of each SRV group, and of each SRV, that has any, in order."""
-    import numpy as np
-
-    cells = _cells(connection, run, tables)
+    stretches, bins = _stretches(connection, run, tables), _bins(connection, run)
     found = connection.execute(
         "SELECT part, of_group, CASE WHEN apart THEN srv END FROM of_srv GROUP BY ALL ORDER BY ALL"
     ).fetchall()
@@ -155,21 +161,28 @@ def scopes_of(connection: "duckdb.DuckDBPyConnection", run: Run, tables: Tables)
         if of_group:
             grouped.setdefault(of_group, []).append(part)
     apart = {f"{SRV}{srv}": [part] for part, _, srv in found if srv is not None}
-    everything = Scope(name=ALL, parts=tuple(part for part, _, _ in found), cells=cells)
+    everything = Scope(name=ALL, parts=tuple(part for part, _, _ in found), stretches=stretches, bins=bins)
     return [everything] + [
-        Scope(name=name, parts=tuple(parts), cells=cells.where(np.isin(cells.part, parts)))
+        Scope(name=name, parts=tuple(parts), stretches=stretches.of(parts), bins=bins.of(parts))
         for name, parts in (*grouped.items(), *apart.items())
     ]
 
 
-def _cells(connection: "duckdb.DuckDBPyConnection", run: Run, tables: Tables) -> Cells:
-    withins = [f", count(*) FILTER (latency_us <= {within:d}) AS within_{within:d}" for within in tables.withins]
-    found = fetched(connection.execute(_CELLS.format(withins="".join(withins))))
+def _stretches(connection: "duckdb.DuckDBPyConnection", run: Run, tables: Tables) -> Counted:
+    withins = [f', count(*) FILTER (latency_us <= {within:d}) AS "{within:d}"' for within in tables.withins]
+    found = fetched(connection.execute(_PLACES.format(withins="".join(withins))))
+    placed = _placed(found.pop("place"), run)
+    return Counted(columns={**placed, **found})
+
+
+def _bins(connection: "duckdb.DuckDBPyConnection", run: Run) -> Counted:
+    found = fetched(connection.execute(_CELLS))
     cell = found.pop("cell")
-    place = cell >> _BITS
-    within = tuple(found.pop(f"within_{each}") for each in tables.withins)
-    told = {"part": place // run["blocks"], "block": place % run["blocks"], "bin": cell & ((1 << _BITS) - 1)}
-    return Cells(**told, **found, within=within)
+    return Counted(columns={**_placed(cell >> _BITS, run), "bin": cell & ((1 << _BITS) - 1), **found})
+
+
+def _placed(place: "Integers", run: Run) -> "dict[str, Integers]":
+    return {"part": place // run["blocks"], "block": place % run["blocks"]}
 
 
 def look_closer(
@@ -188,7 +201,7 @@ def look_closer(
         for each in sorted(chosen)
         for part in scope.parts
     ]
-    connection.register("wanted", pd.DataFrame(wanted, columns=["scope", "place"]))
+    connection.register("wanted", pd.DataFrame(wanted, columns=["scope", "bin"]))
     found = fetched(connection.execute(_FINE))
     connection.unregister("wanted")
     ends = np.searchsorted(found["scope"], np.arange(len(scopes) + 1))

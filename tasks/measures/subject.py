@@ -1,6 +1,7 @@
 """The test run that is measured: its document, its tables, and the views of them that every measure asks."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from expectations import statistics
 from expectations.verdicts import LATER
 from tasks.measures.rows import Row
+from tasks.scratch import scratch
 
 if TYPE_CHECKING:
     import duckdb
@@ -74,6 +76,9 @@ Measure = Callable[["duckdb.DuckDBPyConnection", Run, Tables], Iterator[Row]]
 MOST_SRVS = 200
 """SRVs with a scope of their own: those with the most messages, so that a label for each message cannot fill memory."""
 
+MEMORY = "512MB"
+"""What DuckDB may take before it writes to disk."""
+
 _STRETCH = """
     CREATE TEMP MACRO stretch(at_us) AS greatest(0, least(getvariable('blocks') - 1,
         (at_us - getvariable('start_us')) * getvariable('blocks') // getvariable('window_us')))
@@ -102,7 +107,8 @@ _OFFERED = f"""
     SELECT sequence, srv, of_srv.of_group, of_srv.part, outcome = expect AS good, ready_us IS NOT NULL AS taken_up,
            coalesce(ready_us - intended_us, {LATER}) AS lateness_us,
            CASE WHEN outcome = expect THEN coalesce(latency_us, -1) ELSE {LATER} END AS latency_us,
-           coalesce(intended_us, ready_us, sent_us) AS due_us, intended_us, done_us, expect, traffic
+           coalesce(intended_us, ready_us, sent_us) AS due_us, stretch(due_us) AS block,
+           intended_us, done_us, expect, traffic
     FROM read_parquet(getvariable('results')) AS results JOIN of_srv USING (srv)
     WHERE run = getvariable('run') AND (kind = 'request' OR kind = 'alert')
 """  # noqa: S608 - made of constants only; what varies is bound
@@ -116,6 +122,12 @@ _DECLARED = """
     )
 """
 """The parts of the component that are declared to tell a metric, and how many they are."""
+_COMPACT = """
+    CREATE TABLE compact AS
+    SELECT (part * getvariable('blocks') + block)::INTEGER AS place, good, taken_up, lateness_us, latency_us
+    FROM offered
+"""
+"""What most measures need of each message, and can read again and again: `place` is its part and its stretch."""
 
 _SAMPLED = """
     CREATE TEMP VIEW sampled AS
@@ -139,9 +151,10 @@ _DONE = """
 
 
 def prepare(connection: "duckdb.DuckDBPyConnection", run: Run, tables: Tables) -> None:
-    """Makes the views `offered` (a row per message), `sampled` (per metric and time) and `done` in the connection.
+    """Makes the views `offered` (a row per message), `sampled` (per metric and time) and `done` in a new database.
 
-    Beside them the tables `of_srv` and `declared`, and the macro `stretch(at_us)`.
+    Beside them the tables `of_srv`, `declared` and `compact`, and the macro `stretch(at_us)`. The results are read for
+    `compact` once: text takes longer to read than all that is counted afterwards.
     """
     told = {
         "results": str(tables.results),
@@ -156,8 +169,20 @@ def prepare(connection: "duckdb.DuckDBPyConnection", run: Run, tables: Tables) -
     parts = [(metric, part["part"], part["host"]) for metric, of in run.declared.items() for part in of["parts"]]
     columns = {name: [each[place] for each in parts] for place, name in enumerate(("metrics", "parts", "hosts"))}
     connection.execute(_DECLARED, columns)
-    for view in (_OFFERED, _SAMPLED, _DONE):
+    for view in (_OFFERED, _COMPACT, _SAMPLED, _DONE):
         connection.execute(view)
+
+
+@contextmanager
+def database() -> "Iterator[duckdb.DuckDBPyConnection]":
+    """A new database on disk, for as long as it is used: however many the messages, they need not fit into memory."""
+    import duckdb
+
+    with scratch() as folder:
+        settings = f"SET memory_limit = '{MEMORY}'; SET preserve_insertion_order = false"
+        with duckdb.connect(Path(folder) / "measured.duckdb") as connection:
+            connection.execute(settings)
+            yield connection
 
 
 def fetched(query: "duckdb.DuckDBPyConnection") -> "dict[str, NDArray[Any]]":
