@@ -29,9 +29,8 @@ _BIN = "(sqrt(sqrt(greatest(latency_us, 0))) * 64)::INTEGER"
 _BITS = 20  # LATER is in bin 623,488
 
 _CELLS = f"""
-    SELECT (place::BIGINT << {_BITS}) | {_BIN} AS cell, count(*) AS messages, min(latency_us) AS least,
-           max(latency_us) AS largest
-    FROM compact GROUP BY cell ORDER BY cell
+    SELECT place, {_BIN} AS bin, count(*) AS messages, min(latency_us) AS least, max(latency_us) AS largest
+    FROM compact GROUP BY place, bin
 """  # noqa: S608 - made of constants only
 
 _PLACES = """
@@ -177,8 +176,7 @@ def _stretches(connection: "duckdb.DuckDBPyConnection", run: Run, tables: Tables
 
 def _bins(connection: "duckdb.DuckDBPyConnection", run: Run) -> Counted:
     found = fetched(connection.execute(_CELLS))
-    cell = found.pop("cell")
-    return Counted(columns={**_placed(cell >> _BITS, run), "bin": cell & ((1 << _BITS) - 1), **found})
+    return Counted(columns={**_placed(found.pop("place"), run), **found})
 
 
 def _placed(place: "Integers", run: Run) -> "dict[str, Integers]":
