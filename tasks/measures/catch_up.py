@@ -35,7 +35,7 @@ _BACKLOG = """
 """
 
 _RECOVERY = """
-    SELECT latency_us, stretch(due_us) AS block FROM offered
+    SELECT latency_us, block FROM offered
     WHERE sequence >= $released AND intended_us < getvariable('start_us') + $drained ORDER BY sequence
 """
 

@@ -24,7 +24,7 @@ _SAMPLED = {MEMORY: (Metric.MEMORY_GROWTH, 1), _HANDLES: (Metric.HANDLES_GROWTH,
 """Resources whose growth is measured: the metric, and over how many messages."""
 
 _BY_BLOCK = f"""
-    SELECT stretch(due_us) AS block, quantile_disc(latency_us, 0.5) AS median_us,
+    SELECT block, quantile_disc(latency_us, 0.5) AS median_us,
            count(*) FILTER (NOT good) * {MILLION} // count(*) AS failed_ppm
     FROM offered GROUP BY block ORDER BY block
 """  # noqa: S608 - made of constants only

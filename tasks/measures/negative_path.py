@@ -18,7 +18,7 @@ VALID = "valid"
 """The scope of the requests and alerts that are right."""
 
 _EXPECTED = f"""
-    SELECT CASE WHEN expect = '{Outcome.OK}' THEN '{VALID}' ELSE traffic END AS scope, stretch(due_us) AS block,
+    SELECT CASE WHEN expect = '{Outcome.OK}' THEN '{VALID}' ELSE traffic END AS scope, block,
            count(*) AS total, count(*) FILTER (good) AS right_ones
     FROM offered GROUP BY ALL ORDER BY ALL
 """  # noqa: S608 - made of constants only
