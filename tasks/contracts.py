@@ -73,8 +73,8 @@ def _faulty(name: str) -> str:
 def _unique(connection: "duckdb.DuckDBPyConnection", name: str, key: tuple[str, ...]) -> bool:
     """Whether no two rows share a key.
 
-    Of a whole number (not below 0) only a bit is kept, 64 numbers together; where that number is unique alone, the
-    other columns need not be read.
+    A whole number that rises from row to row says so at once. Otherwise only a bit of it is kept, 64 numbers together;
+    where that number is unique alone, the other columns need not be read.
     """
     types = tables.columns(name)
     number = next((column for column in key if types[column] == "int64"), None)
@@ -83,7 +83,15 @@ def _unique(connection: "duckdb.DuckDBPyConnection", name: str, key: tuple[str, 
         query = f"SELECT count(*) = count(DISTINCT ({listed},)) FROM checked"  # noqa: S608 - made of declarations
         return bool((connection.execute(query).fetchone() or (False,))[0])
     others = tuple(column for column in key if column != number)
-    return any(_unique_number(connection, number, beside) for beside in dict.fromkeys([(), others]))
+    return _rising(connection, number) or any(
+        _unique_number(connection, number, beside) for beside in dict.fromkeys([(), others])
+    )
+
+
+def _rising(connection: "duckdb.DuckDBPyConnection", number: str) -> bool:
+    before = f'SELECT "{number}" AS number, lag("{number}") OVER () AS before FROM checked'  # noqa: S608 - made of declarations
+    found = connection.execute(f"SELECT coalesce(bool_and(number > before), true) FROM ({before})").fetchone()  # noqa: S608 - made of declarations
+    return bool(found and found[0])
 
 
 def _unique_number(connection: "duckdb.DuckDBPyConnection", number: str, beside: tuple[str, ...]) -> bool:

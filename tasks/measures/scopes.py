@@ -132,8 +132,8 @@ class Scope:
         """Counted by bins."""
         import numpy as np
 
-        bins, column = np.unique(self.bins["bin"], return_inverse=True)
-        blocks, row = np.unique(self.bins["block"], return_inverse=True)
+        bins, column = _numbered(self.bins["bin"])
+        blocks, row = _numbered(self.bins["block"])
         seen = np.zeros((len(blocks), len(bins)))
         np.add.at(seen, (row, column), self.bins["messages"])
         least, largest = np.full(len(bins), 2**62), np.full(len(bins), -1)
@@ -147,6 +147,14 @@ class Scope:
 
         added = np.bincount(self.stretches["block"], weights=self.stretches[name], minlength=run["blocks"])
         return [int(each) for each in added]
+
+
+def _numbered(values: "Integers") -> "tuple[Integers, Integers]":
+    """As numpy's `unique` with its inverse, without sorting: the values are few, and none is below 0 or large."""
+    import numpy as np
+
+    seen = np.bincount(values) > 0
+    return np.flatnonzero(seen), (np.cumsum(seen) - 1)[values]
 
 
 def scopes_of(connection: "duckdb.DuckDBPyConnection", run: Run, tables: Tables) -> list[Scope]:
