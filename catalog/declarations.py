@@ -245,6 +245,15 @@ class MessageKind(StrEnum):
     ALERT = "alert"
 
 
+class RoundTrip(Declared):
+    """How soon what a path carries is to be answered, end to end, and the share of its messages that it holds for."""
+
+    within: Duration
+    share: Written
+    standing: Standing
+    source: Text
+
+
 class MessagePath(Declared):
     """The ordered steps that a kind of message passes: component ids, or `role:ROLE` for the one serving a cohort."""
 
@@ -256,6 +265,7 @@ class MessagePath(Declared):
     scheduled_by: Identifier | None = Field(
         default=None, description="the step that keeps schedules: scheduled messages start there"
     )
+    round_trip: RoundTrip | None = None
     standing: Standing
     source: Text
 

@@ -69,6 +69,11 @@ class Quantity(BaseModel):
     value: int
     unit: Unit
 
+    @property
+    def is_share(self) -> bool:
+        """Whether it is a share, above nothing and up to the whole."""
+        return self.unit is Unit.PARTS_PER_MILLION and 0 < self.value <= _FACTORS["times"][1]
+
     @model_serializer
     def as_document(self) -> dict[str, int | str]:
         """The recorded form: value and unit apart."""

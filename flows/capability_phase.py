@@ -10,6 +10,7 @@ from flows.desk import asked, open_desk, warm_judge
 from flows.recovery import recover
 from flows.stages import (
     choose,
+    compose,
     conduct,
     declare,
     derive_volumes,
@@ -57,7 +58,8 @@ def capability_phase(
         ended = endings(desk, decided, chosen)
         measured = measure(desk, ended)
         observed = observe(desk, declared, ended, measured)
-        evidence = gather(desk, declared, volumes, tabulated, planned, ended, measured, observed)
+        composed = compose(desk, declared, ended)
+        evidence = gather(desk, declared, volumes, tabulated, planned, ended, measured, observed, composed)
         reported = report(desk, evidence, asked(environment, types or [], tests or []))
         index(desk)
         return {"record": reported.digest, "executed": executed_now(ended, chosen)}

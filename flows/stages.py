@@ -16,6 +16,7 @@ from prefect.states import Completed
 
 from catalog import rules, underway
 from catalog.canonical import digest
+from catalog.declarations import TestType
 from catalog.errors import EvidenceError, WorldError
 from catalog.ledger import Kind, Record
 from catalog.runs import RunState, TestEnd, TestRun, next_run_id, test_runs
@@ -25,6 +26,7 @@ from flows.progress import current
 from tasks import declare as declaring
 from tasks import observe as observing
 from tasks.arrivals import Offer, offer_of, stream_arrivals
+from tasks.compose import Leg, compose_paths, routes_of
 from tasks.course import has_turns, longest, next_turn
 from tasks.execute import Conduct, Conducted, arrivals_frames
 from tasks.gather import Ended, Evidence, gather_facts
@@ -313,6 +315,44 @@ def observe(desk: Desk, declared: Record, ended: Sequence[Ended], measured: Mapp
     return record
 
 
+@task(name="compose", cache_policy=NO_CACHE, persist_result=False)
+def compose(desk: Desk, declared: Record, ended: Sequence[Ended]) -> Record:
+    """Infers the latency along each message path from the load tests of the components on it."""
+    runs = {each.decided.planned.component.id: each.stands for each in ended if _is_leg(each)}
+    results = {name: run.record.output("results") or "" for name, run in runs.items() if run}
+    routes = routes_of(desk.programme, desk.phase.id, sorted(results))
+    legs = {
+        name: Leg(component=name, run=run.run, results=desk.workspace.store.path(results[name]))
+        for name, run in runs.items()
+        if run
+    }
+    record = desk.recorder.derive(
+        "compose",
+        rules=rules.COMPOSE,
+        inputs={
+            "volume inputs": declared.output("volume inputs") or "",
+            **{f"results:{runs[name].run}": digest for name, digest in results.items()},  # type: ignore[union-attr]  # those with results
+        },
+        settings={
+            "routes": [{"path": each.path.model_dump(mode="json"), "components": each.components} for each in routes]
+        },
+        compute=lambda: {"end to end": document(compose_paths(routes, legs))},
+    )
+    current().say(f"composed      {len(routes)} ways along the message paths, end to end")
+    return record
+
+
+def _is_leg(ended: Ended) -> bool:
+    """Whether a path's latency may be inferred from the run that this test rests on."""
+    run = ended.stands
+    return (
+        ended.decided.planned.profile.type is TestType.LOAD
+        and run is not None
+        and run.state is RunState.FINISHED
+        and run.record.output("results") is not None
+    )
+
+
 @task(name="report", cache_policy=NO_CACHE, persist_result=False)
 def report(desk: Desk, evidence: Evidence, asked: dict[str, Any]) -> Record:
     """Assembles the completion report, publishes it and signs the ledger's head."""
@@ -338,6 +378,7 @@ def report(desk: Desk, evidence: Evidence, asked: dict[str, Any]) -> Record:
             "volume model": evidence.tabulated.output("volume model") or "",
             "plan": evidence.plan.output("plan") or "",
             "observations": evidence.observed.output("observations") or "",
+            "end to end": evidence.composed.output("end to end") or "",
             **{f"measurements:{run}": found.output("measurements") or "" for run, found in evidence.measured.items()},
             **{f"run:{run.run}": run.record.digest for each in evidence.ended for run in each.runs},
         },
@@ -371,6 +412,7 @@ def gather(
     ended: Sequence[Ended],
     measured: Mapping[str, Record],
     observed: Record,
+    composed: Record,
 ) -> Evidence:
     """All that the phase came to, read back from what is recorded."""
     store = desk.workspace.store
@@ -389,6 +431,7 @@ def gather(
         measured=measured,
         measurements=measurements,
         observed=observed,
+        composed=composed,
         observations=_rows("observations", store.path(observed.output("observations") or "")),
         verdicts={
             run.run: known.verdict(run)[0] for each in ended for run in each.runs if run.state is RunState.FINISHED

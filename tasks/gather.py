@@ -31,8 +31,8 @@ class Evidence:
 
     `volumes` maps each phase to the record of its volume model and its rows: the phase's own, and those that tests are
     planned at; `tabulated` is the record of its own tables. `measured` maps each standing run to the record of its
-    measurements; `verdicts` each finished run to its verdict under the requirements now in force, whether it stands or
-    not.
+    measurements; `composed` is the record of latencies along whole paths; `verdicts` maps each finished run to its
+    verdict under the requirements now in force, whether it stands or not.
     """
 
     declared: Record
@@ -43,6 +43,7 @@ class Evidence:
     measured: Mapping[str, Record]
     measurements: Sequence[Mapping[str, Any]]
     observed: Record
+    composed: Record
     observations: Sequence[Mapping[str, Any]]
     verdicts: Mapping[str, str]
 
@@ -78,6 +79,10 @@ def gather_facts(
             "rows": [dict(row) for row in evidence.observations],
             "suites": _output(evidence.observed, "suites"),
             "results": _output(evidence.observed, "validation results"),
+        },
+        "end_to_end": {
+            "digest": _output(evidence.composed, "end to end"),
+            "paths": store.document(_output(evidence.composed, "end to end")),
         },
         "series": {
             run.run: _series(run, store) for each in evidence.ended if (run := each.stands) and _has_results(run)

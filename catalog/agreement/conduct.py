@@ -5,10 +5,9 @@ from decimal import Decimal
 
 from catalog.agreement.bounds import STEPS
 from catalog.agreement.material import Declarations, Disagreement, unknown, unknown_any
-from catalog.agreement.requirements import WHOLE_PPM
 from catalog.declarations import CONDUCT, CapacityPlan, Profile, StressRamp, TestType
 from catalog.places import Address
-from catalog.quantities import Unit, Written
+from catalog.quantities import Written
 
 NARROWEST_PPM = 1_000
 """An interval of a ramp is no narrower, relatively: below, luck decides."""
@@ -60,7 +59,7 @@ def _ramp(address: Address, ramp: StressRamp, profile: Profile) -> Iterator[Disa
     if ramp.growth <= 1:
         message = "expected a factor above 1, by which a step exceeds the one before"
         yield _at((*address, "growth"), "ramp-flat", message, "such as 1.5")
-    if ramp.width.unit is not Unit.PARTS_PER_MILLION or not NARROWEST_PPM <= ramp.width.value <= WHOLE_PPM:
+    if not ramp.width.is_share or ramp.width.value < NARROWEST_PPM:
         message = "expected the relative width of an interval, from 0.1 % to 100 %"
         yield _at((*address, "width"), "share-impossible", message, "such as '10 %'")
     yield from _share((*address, "answered"), ramp.answered)
@@ -98,7 +97,7 @@ def _multiple(address: Address, found: Decimal) -> Iterator[Disagreement]:
 
 
 def _share(address: Address, share: Written) -> Iterator[Disagreement]:
-    if share.unit is not Unit.PARTS_PER_MILLION or not 0 < share.value <= WHOLE_PPM:
+    if not share.is_share:
         yield _at(address, "share-impossible", "expected a share above nothing and up to 100 %", "such as '99 %'")
 
 

@@ -15,6 +15,7 @@ def path_disagreements(declared: Declarations) -> Iterator[Disagreement]:
     roles = {component.id: component.role for component in declared.system.components}
     for position, path in enumerate(declared.system.message_paths):
         yield from _steps(position, path, roles)
+        yield from _round_trip(position, path)
         yield from _cycles(position, path, roles)
         yield from _acknowledgers(position, path, roles)
         if path.offers not in (MessageKind.REQUEST, MessageKind.ALERT):
@@ -27,6 +28,12 @@ def path_disagreements(declared: Declarations) -> Iterator[Disagreement]:
 def _at(position: int, below: tuple[str | int, ...], code: str, message: str, hint: str = "") -> Disagreement:
     address = ("message_paths", position, *below)
     return Disagreement(file="system.yaml", address=address, code=code, message=message, hint=hint)
+
+
+def _round_trip(position: int, path: MessagePath) -> Iterator[Disagreement]:
+    if path.round_trip is not None and not path.round_trip.share.is_share:
+        message = "expected a share above nothing and up to 100 %"
+        yield _at(position, ("round_trip", "share"), "share-impossible", message, "such as '99 %'")
 
 
 def _steps(position: int, path: MessagePath, roles: dict[str, str]) -> Iterator[Disagreement]:

@@ -10,6 +10,7 @@ from typing import Any
 from tasks.report import declared, summary, testing, volumes
 from tasks.report.behaviour import behaviour
 from tasks.report.context import Context
+from tasks.report.end_to_end import end_to_end
 
 
 def assemble_report(facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -32,6 +33,7 @@ def assemble_report(facts: Mapping[str, Any]) -> dict[str, Any]:
         "conduct": declared.conduct(context),
         "deviations": testing.deviations(context),
         "observations": testing.observations(context),
+        "end_to_end": end_to_end(context),
         "behaviour": behaviour(context),
         "volumes": volumes.volume_model(context),
         "assumptions": declared.assumption_register(context),
@@ -67,6 +69,7 @@ def _artefacts(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "the record of the observations", observed.get("record", "")
     yield "the suites that judged", observed.get("suites", "")
     yield "what the suites found", observed.get("results", "")
+    yield "latencies composed along the message paths", facts["end_to_end"]["digest"]
     yield "the newest record of the ledger", facts["ledger"]["head"]
     for test in facts["tests"]:
         for run in test["runs"]:

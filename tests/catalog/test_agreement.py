@@ -661,6 +661,7 @@ CASES: list[tuple[str, list[Edit]]] = [
     ("step-impossible", [("tests.yaml", "growth: 2", "first: ▶0.0000001, growth: 2")]),
     ("share-impossible", [("tests.yaml", "answered: 99 %", "answered: ▶100.5 %")]),
     ("share-impossible", [("tests.yaml", "answered: 99 %", "answered: ▶99 ms")]),
+    ("share-impossible", [("system.yaml", "within: 2 s, share: 95 %", "within: 2 s, share: ▶0 %")]),
     ("share-impossible", [("tests.yaml", "width: 25 %", "width: ▶0.01 %")]),
     (
         "baseline-missing",

@@ -5,7 +5,18 @@ from catalog import rules
 
 def test_every_stage_has_a_version_that_a_key_can_hold():
     versions = rules.versions()
-    stages = {"declare", "volumes", "volume_model", "arrivals", "execute", "measure", "observe", "rely", "report"}
+    stages = {
+        "declare",
+        "volumes",
+        "volume_model",
+        "arrivals",
+        "execute",
+        "measure",
+        "observe",
+        "compose",
+        "rely",
+        "report",
+    }
     assert set(versions) == stages
     assert all(type(version) is int and version >= 1 for version in versions.values())
 

@@ -9,6 +9,24 @@ from expectations.metrics import STAGE, StageMetric
 from tasks.volumes.model import model_phase
 from tasks.volumes.tables import a3, levels_tested, tabulate
 
+END_TO_END = {
+    "path": "purchase",
+    "components": [
+        {"component": "storefront", "run": "launch/launch.storefront.load/1", "messages": 900},
+        {"component": "orders", "run": "launch/launch.orders.load/1", "messages": 900},
+        {"component": "payments", "run": "", "messages": 0},
+    ],
+    "percentiles": [
+        {"permille": permille, "lower_us": 40_000 + permille, "upper_us": 140_000 + permille, "independent_us": 90_000}
+        for permille in (500, 950, 990)
+    ],
+    "round_trip": {
+        "permille": 990, "lower_us": 41_000, "upper_us": 141_000, "independent_us": 90_000, "limit_us": 2_000_000,
+        "verdict": "proved",
+    },
+}  # fmt: skip
+"""One way along a message path, as `tasks.compose` records it."""
+
 START_US = 1_800_000_000_000_000
 HEADROOM_PPM = 2_000_000
 
@@ -66,6 +84,7 @@ class _Builder:
                 "results": named("validation"),
                 "rows": self.observations,
             },
+            "end_to_end": {"digest": named("end to end"), "paths": [END_TO_END]},
             "series": self.series,
             "ledger": {"head": named("head"), "records": 71},
         }

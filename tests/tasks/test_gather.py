@@ -31,6 +31,7 @@ class Phase:
         table = Artefact(data=table_bytes("volumes", frame("volumes", columns)))
         self.volumes = self.recorder.record(Kind.DERIVED, "volumes", outputs={"volumes": table})
         model = document({"window": {"seconds": 14_400}})
+        self.composed = self.recorder.record(Kind.DERIVED, "compose", outputs={"end to end": document([])})
         self.tabulated = self.recorder.record(Kind.DERIVED, "volume-model", outputs={"volume model": model})
         self.environment = self.programme.environment("rehearsal")
         self.planned = {
@@ -103,6 +104,7 @@ class Phase:
         plan = self.recorder.record(Kind.DERIVED, "plan", outputs={"plan": document(["plan"])})
         evidence = Evidence(
             declared=self.declared, volumes={"launch": (self.volumes, self.rows)}, tabulated=self.tabulated,
+            composed=self.composed,
             plan=plan, ended=self.ended,
             measured=self.measured, measurements=self.measurements, observed=observed, observations=self.observations,
             verdicts=self.verdicts,
@@ -133,7 +135,7 @@ def test_facts_of_a_phase_hold_nothing_that_a_machine_could_round(phase):
     assert sum(row["day"] for row in rows) == sum(row.messages for row in phase.rows)
     assert sum(row["window"] for row in rows) == sum(row.messages for row in phase.rows if row.period == "evening")
     assert facts["volumes"]["model"] == phase.store.document(facts["volumes"]["model_digest"])
-    assert facts["ledger"] == {"head": phase.runbook.workspace.ledger.head().digest, "records": 8}
+    assert facts["ledger"] == {"head": phase.runbook.workspace.ledger.head().digest, "records": 9}
     assert facts["measurements"] == phase.measurements
     assert facts["observations"]["rows"] == phase.observations
     observed = phase.runbook.workspace.select(Kind.OBSERVED)[0]

@@ -122,7 +122,8 @@ def test_nothing_is_fetched_and_nothing_is_run(text: str, page: Page) -> None:
 
 
 def test_each_section_is_there_under_its_heading(page: Page) -> None:
-    wanted = ["outcome", "identity", "components", "exit-criteria", "tests", "deviations", "observations", "behaviour"]
+    wanted = ["outcome", "identity", "components", "exit-criteria", "tests", "deviations", "observations", "end-to-end"]
+    wanted += ["behaviour"]
     wanted += ["volumes", "assumptions", "requirements", "scope", "reliance", "checking", "evidence"]
     ids = page.values("id")
     assert [each for each in ids if each in wanted] == wanted
