@@ -705,6 +705,12 @@ class Metric(StrEnum):
     MEMORY_GROWTH = "memory-growth"
     CONNECTIONS_P95 = "connections-p95"
     CONNECTIONS_MAX = "connections-max"
+    HANDLES_P95 = "handles-p95"
+    HANDLES_MAX = "handles-max"
+    DISK_READ_P95 = "disk-read-p95"
+    DISK_WRITTEN_P95 = "disk-written-p95"
+    NETWORK_RECEIVED_P95 = "network-received-p95"
+    NETWORK_SENT_P95 = "network-sent-p95"
     HEADROOM = "headroom"
     CAPACITY = "capacity"
     RECOVERED_SHARE = "recovered-share"
@@ -743,6 +749,12 @@ METRICS: dict[Metric, tuple[Unit, Direction, str]] = {
     Metric.MEMORY_GROWTH: (Unit.BYTES, Direction.AT_MOST, "resident memory gained per message (trend)"),
     Metric.CONNECTIONS_P95: (Unit.COUNT, Direction.AT_MOST, "95th percentile of open network connections"),
     Metric.CONNECTIONS_MAX: (Unit.COUNT, Direction.AT_MOST, "most network connections open at once"),
+    Metric.HANDLES_P95: (Unit.COUNT, Direction.AT_MOST, "95th percentile of open file descriptors"),
+    Metric.HANDLES_MAX: (Unit.COUNT, Direction.AT_MOST, "most file descriptors open at once"),
+    Metric.DISK_READ_P95: (Unit.BYTES, Direction.AT_MOST, "95th percentile of what is read from disks in a second"),
+    Metric.DISK_WRITTEN_P95: (Unit.BYTES, Direction.AT_MOST, "95th percentile of what is written to disks in a second"),
+    Metric.NETWORK_RECEIVED_P95: (Unit.BYTES, Direction.AT_MOST, "95th percentile of what is received in a second"),
+    Metric.NETWORK_SENT_P95: (Unit.BYTES, Direction.AT_MOST, "95th percentile of what is sent in a second"),
     Metric.HEADROOM: (Unit.PARTS_PER_MILLION, Direction.AT_LEAST, "highest load carried, as a multiple of target"),
     Metric.CAPACITY: (Unit.PARTS_PER_MILLION, Direction.AT_LEAST, "what the servers can do at most, over the target"),
     Metric.RECOVERED_SHARE: (Unit.PARTS_PER_MILLION, Direction.AT_LEAST, "share answered in time after the overload"),

@@ -32,6 +32,12 @@ NEEDED_SAMPLES: dict[Metric, int] = {
     Metric.MEMORY_GROWTH: 30,
     Metric.CONNECTIONS_P95: 72,
     Metric.CONNECTIONS_MAX: 30,
+    Metric.HANDLES_P95: 72,
+    Metric.HANDLES_MAX: 30,
+    Metric.DISK_READ_P95: 72,
+    Metric.DISK_WRITTEN_P95: 72,
+    Metric.NETWORK_RECEIVED_P95: 72,
+    Metric.NETWORK_SENT_P95: 72,
     Metric.HEADROOM: 1,
     Metric.CAPACITY: 1,
     Metric.RECOVERED_SHARE: 30,
@@ -69,6 +75,12 @@ SAMPLED = frozenset(
         Metric.HANDLES_GROWTH,
         Metric.CONNECTIONS_P95,
         Metric.CONNECTIONS_MAX,
+        Metric.HANDLES_P95,
+        Metric.HANDLES_MAX,
+        Metric.DISK_READ_P95,
+        Metric.DISK_WRITTEN_P95,
+        Metric.NETWORK_RECEIVED_P95,
+        Metric.NETWORK_SENT_P95,
     }
 )
 """Metrics that come from infrastructure samples."""

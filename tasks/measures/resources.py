@@ -1,10 +1,10 @@
-"""CPU, memory and connections of the component, and how many of the samples expected are there."""
+"""CPU, memory, handles, disk and network of the component, and how many of the samples expected are there."""
 
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from catalog.declarations import METRICS, Metric
+from catalog.declarations import METRICS, Metric, Sampled
 from catalog.quantities import Unit
 from expectations import statistics
 from tasks.measures.rows import ALL, Row, bootstrapped, exact, maximum, row
@@ -21,12 +21,17 @@ if TYPE_CHECKING:
 COVERAGE = "coverage"
 """Infrastructure samples that are there, of those expected: of the metric with the fewest, parts per million."""
 
-CPU, MEMORY, CONNECTIONS = "cpu_permille", "memory_bytes", "connections_count"
+CPU, MEMORY, CONNECTIONS = Sampled.CPU.value, Sampled.MEMORY.value, Sampled.CONNECTIONS.value
 
 _RESOURCES: dict[str, tuple[Metric, Metric | None, int]] = {
     CPU: (Metric.CPU_P95, None, 1000),
     MEMORY: (Metric.MEMORY_P95, Metric.MEMORY_MAX, 1),
     CONNECTIONS: (Metric.CONNECTIONS_P95, Metric.CONNECTIONS_MAX, 1),
+    Sampled.HANDLES: (Metric.HANDLES_P95, Metric.HANDLES_MAX, 1),
+    Sampled.DISK_READ: (Metric.DISK_READ_P95, None, 1),
+    Sampled.DISK_WRITTEN: (Metric.DISK_WRITTEN_P95, None, 1),
+    Sampled.NETWORK_RECEIVED: (Metric.NETWORK_RECEIVED_P95, None, 1),
+    Sampled.NETWORK_SENT: (Metric.NETWORK_SENT_P95, None, 1),
 }
 """What is sampled: the metrics of its 95th percentile and its maximum, and its factor into their unit."""
 

@@ -79,6 +79,24 @@ def _run_figures(context: Context, run: Row) -> Iterator[tuple[str, Figure]]:
         measured = context.measured(context.measurement(run["run"], metric))
         if measured:
             yield label, measured
+    for label, metric in _INFRASTRUCTURE:
+        measured = context.measured(context.measurement(run["run"], metric))
+        if measured:
+            yield label, measured
+
+
+_INFRASTRUCTURE = (
+    ("Infrastructure samples", "coverage"),
+    ("CPU, p95", Metric.CPU_P95),
+    ("Memory, p95", Metric.MEMORY_P95),
+    ("Connections, p95", Metric.CONNECTIONS_P95),
+    ("Handles, p95", Metric.HANDLES_P95),
+    ("Disk read a second, p95", Metric.DISK_READ_P95),
+    ("Disk written a second, p95", Metric.DISK_WRITTEN_P95),
+    ("Network received a second, p95", Metric.NETWORK_RECEIVED_P95),
+    ("Network sent a second, p95", Metric.NETWORK_SENT_P95),
+)
+"""What is shown of a run's infrastructure, whether or not a requirement limits it."""
 
 
 def _interruption(

@@ -15,7 +15,7 @@ from tasks.measure import measure
 from tasks.observe import Subject, observe, tally
 from tasks.parquet import canonical_rows_digest
 
-GOLDEN = (2, "61ca012e1a7718cc", "dafa431f8263ce6c")
+GOLDEN = (3, "61ca012e1a7718cc", "1ad47b9b1d4d025a")
 """Version of the rules, and what they give; raise the first whenever the others change."""
 
 GROUPS = {"s0": "reads", "s1": "reads", "s2": "other"}

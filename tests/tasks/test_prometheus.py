@@ -18,6 +18,7 @@ from catalog.canonical import canonical
 from catalog.declarations import PrometheusSource, Sampled, Series
 from catalog.errors import WorldError
 from catalog.runs import RunState
+from expectations.metrics import INFRASTRUCTURE
 from tasks.emulate.spec import ComponentSpec
 from tasks.emulate.system import start_component
 from tasks.measure import measure
@@ -374,6 +375,25 @@ def told(tmp_path, samples, *parts, every=100_000, more=()):
     tables = write(tmp_path, "results", results()), write(tmp_path, "infrastructure", pd.concat(samples))
     found = measure(run, *tables, withins=(), groups={})
     return {row.metric: row for row in found.itertuples()}
+
+
+def test_disk_network_and_handles_are_measured_as_they_are_declared(tmp_path):
+    names = [each for each in Sampled if each not in (Sampled.CPU, Sampled.THREADS, Sampled.DISK_FREE)]
+    units = {name: INFRASTRUCTURE[name][0] for name in names}
+    samples = [sampled("a", value=10 + place).assign(metric=name, unit=units[name]) for place, name in enumerate(names)]
+    declared = {name: {"every_us": 100_000, "parts": [{"part": "a", "host": "h"}]} for name in names}
+    found = told(tmp_path, samples, "a", more=declared.items())
+    assert {metric: row.value for metric, row in found.items() if metric.endswith("-p95") and "lat" not in metric} == {
+        "memory-p95": 10,
+        "connections-p95": 11,
+        "handles-p95": 12,
+        "disk-read-p95": 13,
+        "disk-written-p95": 14,
+        "network-received-p95": 15,
+        "network-sent-p95": 16,
+    }
+    assert found["handles-max"].value == 12
+    assert {found[metric].unit for metric in ("disk-read-p95", "network-sent-p95")} == {"bytes"}
 
 
 def test_parts_are_summed_where_all_are_there_and_what_is_missing_shows_in_the_coverage(tmp_path):
