@@ -17,7 +17,7 @@ def test_ioc_is_proved_and_moc_relies_on_what_the_rule_allows(
     bench = Bench(catalog=CATALOG, home=tmp_path_factory.mktemp("shipped") / "home", environ=surroundings)
     first = bench.run("run", "ioc", "--json")
     assert first.status == 0, first.stderr + first.stdout
-    assert first.answer["executed"] == 12
+    assert first.answer["executed"] == 20  # all seven types of the DSP, four to five of the others
     assert not {count for name, count in first.answer["verdicts"].items() if name != "proved" and count}
 
     unreachable = replace(bench, environ={**bench.environ, "PREFECT_HOME": "/nonexistent"})
@@ -29,9 +29,9 @@ def test_ioc_is_proved_and_moc_relies_on_what_the_rule_allows(
     assert (second.answer["executed"], second.answer["relied"]) == (2, 3)
     assert not {count for name, count in second.answer["verdicts"].items() if name != "proved" and count}
     assert {test for test, decision in planned.items() if decision == "execute"} == {
-        f"moc.{component}.{type_}"
+        f"moc.{component}.{name}"
         for component in ("s1sp-moc-mds", "s1sp-moc-secure")
-        for type_ in ("load", "stress", "soak")
-    }
+        for name in ("load", "stress", "soak", "catch-up", "negative-path")
+    } | {"moc.dsp.regression"}
     outcome = verify(bench.home)
     assert outcome.ok, outcome.faults
