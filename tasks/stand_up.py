@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -62,11 +63,13 @@ def specs_for_test(
     )
     return [
         under_test,
-        *(
-            _spec(_stand_ins(codec), codec, routes=dict.fromkeys(served), next_codec={}, seed=environment.seed)
-            for codec, served in by_codec.items()
-        ),
+        *(_stand_in(codec, served, environment.seed) for codec, served in by_codec.items()),
     ]
+
+
+def _stand_in(codec: Protocol, paths: Iterable[str], seed: int) -> ComponentSpec:
+    """Stand-ins judge nothing: what is wrong with a message, the component under test has to find."""
+    return replace(_spec(_stand_ins(codec), codec, routes=dict.fromkeys(paths), next_codec={}, seed=seed), refuses=())
 
 
 def scaled(emulated: Emulated, plan: CapacityPlan, compression: Fraction) -> Emulated:
