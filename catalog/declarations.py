@@ -262,6 +262,9 @@ class MessagePath(Declared):
     offers: MessageKind = Field(description="request or alert: what is offered at the path's start")
     steps: tuple[Annotated[str, Field(pattern=r"^(role:)?[a-z0-9][a-z0-9-]*$")], ...] = Field(min_length=2)
     acknowledged_by: tuple[Identifier, ...] = ()
+    responses_wrapped_in: tuple[Annotated[str, Field(pattern=r"^[A-Za-z_][\w.-]{0,63}$")], ...] = Field(
+        default=(), description="elements that a response's body, and an alert to a user, stand in, outermost first"
+    )
     scheduled_by: Identifier | None = Field(
         default=None, description="the step that keeps schedules: scheduled messages start there"
     )
@@ -427,6 +430,9 @@ class Brought(Declared):
     message: Text
     path: Identifier
     per_request: Identifier
+    first: bool = Field(
+        default=False, description="a request that goes first: the traffic's own message is due when its answer came"
+    )
 
 
 class Traffic(Declared):
@@ -699,6 +705,8 @@ class Metric(StrEnum):
     LATENCY_P95 = "latency-p95"
     LATENCY_P99 = "latency-p99"
     LATENCY_MAX = "latency-max"
+    ACKNOWLEDGED_P95 = "acknowledged-p95"
+    CHAIN_LATENCY_P95 = "chain-latency-p95"
     CPU_P95 = "cpu-p95"
     MEMORY_P95 = "memory-p95"
     MEMORY_MAX = "memory-max"
@@ -743,6 +751,8 @@ METRICS: dict[Metric, tuple[Unit, Direction, str]] = {
     Metric.LATENCY_P95: (Unit.MICROSECONDS, Direction.AT_MOST, "95th percentile of latency from intended time"),
     Metric.LATENCY_P99: (Unit.MICROSECONDS, Direction.AT_MOST, "99th percentile of latency from intended time"),
     Metric.LATENCY_MAX: (Unit.MICROSECONDS, Direction.AT_MOST, "largest latency from intended time"),
+    Metric.ACKNOWLEDGED_P95: (Unit.MICROSECONDS, Direction.AT_MOST, "95th percentile of time to the acknowledgement"),
+    Metric.CHAIN_LATENCY_P95: (Unit.MICROSECONDS, Direction.AT_MOST, "95th percentile of latency of whole chains"),
     Metric.CPU_P95: (Unit.PARTS_PER_MILLION, Direction.AT_MOST, "95th percentile of CPU use, of one core"),
     Metric.MEMORY_P95: (Unit.BYTES, Direction.AT_MOST, "95th percentile of resident memory"),
     Metric.MEMORY_MAX: (Unit.BYTES, Direction.AT_MOST, "largest resident memory"),
@@ -1043,6 +1053,16 @@ class Scaling(Declared):
     workers: Annotated[int, Field(ge=1, le=10_000)]
 
 
+class Answers(StrEnum):
+    """When an emulated component answers: at once, or, on paths that it acknowledges, with an acknowledgement first.
+
+    The response then goes to the receive service of whoever asked, where there is one; else it is answered at once.
+    """
+
+    AT_ONCE = "at once"
+    ACKNOWLEDGE = "acknowledge"
+
+
 class Emulated(Declared):
     """An emulated component: `workers` serve side by side, each message for `service`; capacity = workers/service.
 
@@ -1050,6 +1070,8 @@ class Emulated(Declared):
     side. `max_connections`: further ones are closed as soon as they are made. `pause`, `slow_start`, `outages` and
     `scaling` count from the first message that the component receives. `refuses`: flaws of messages that it answers
     with the error that is right for them, after its service time; any other it serves as if nothing were wrong.
+    `answers`: on the paths that it acknowledges (`acknowledged_by`), it may do so when it has served a request, and
+    respond later. `alert_permille`: of the messages served, how many make it raise an alert of its own.
     """
 
     workers: Annotated[int, Field(ge=1, le=10_000)]
@@ -1066,6 +1088,8 @@ class Emulated(Declared):
     outages: tuple[Outage, ...] = ()
     scaling: tuple[Scaling, ...] = ()
     refuses: tuple[Flaw, ...] = tuple(Flaw)
+    answers: Answers = Answers.AT_ONCE
+    alert_permille: Annotated[int, Field(ge=0, le=1000)] = 0
 
     @model_serializer(mode="wrap", when_used="json")
     def _recorded(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -1085,6 +1109,8 @@ _BEHAVIOUR = (
     "outages",
     "scaling",
     "refuses",
+    "answers",
+    "alert_permille",
 )
 
 
@@ -1172,6 +1198,21 @@ class PrometheusSource(Declared):
             return ""
 
 
+class Receive(Tls):
+    """The injector's receive service, to which a real system sends what it does not answer at once.
+
+    `listen`: `host:port` on the injector's machine. With `certificate` and `key` it speaks TLS, and with `ca` wants
+    clients that this has signed.
+    """
+
+    listen: Annotated[str, Field(pattern=r"^(\[[0-9a-fA-F:.]+\]|[^\s:/@\[\]]+):[0-9]{1,5}$")]
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Where certificates and key are, by role."""
+        return self.model_dump(exclude={"listen"}, exclude_none=True)
+
+
 class Environment(Declared):
     """Where tests are executed. A variant `extends` another and gives only what differs, with the defect it declares.
 
@@ -1179,9 +1220,9 @@ class Environment(Declared):
     component, the factor on the target rate ('default' for the rest). `entries`: per component, the URL of a real
     system's first interface.
     `baselines`, `baseline_entries`: likewise, the baseline that regression tests compare with.
-    `tls`: where the certificates for those are found. `prometheus`: per component, where infrastructure metrics come
-    from that cannot be seen on this machine. `estate`: how many devices messages belong to; each is asked again only
-    after a test's timeout.
+    `tls`: where the certificates for those are found; `receive`: where they send what comes later (emulated ones have
+    a port of this machine's). `prometheus`: per component, where infrastructure metrics come from that cannot be seen
+    on this machine. `estate`: how many devices messages belong to; each is asked again only after a test's timeout.
     """
 
     id: Identifier
@@ -1201,6 +1242,7 @@ class Environment(Declared):
     entries: dict[Identifier, Entry] = {}
     baseline_entries: dict[Identifier, Entry] = {}
     tls: Tls | None = None
+    receive: Receive | None = None
     prometheus: dict[Identifier, tuple[PrometheusSource, ...]] = {}
 
     @model_serializer(mode="wrap", when_used="json")

@@ -67,7 +67,11 @@ class Arrivals(_Table):
     """Grain: one message that a test will offer."""
 
     sequence: int = _number("place in the order in which messages are due, from 0", ge=0, unique=True)
-    offset_us: int = _number("when the message is due, from the start of the run", "us", ge=0)
+    offset_us: int = _number(
+        "when the message is due, from the start of the run; of one that waits for another's answer: when that is due",
+        "us",
+        ge=0,
+    )
     path: str = _text("message path")
     srv: str = _text("service reference variant, or own message")
     kind: str = _one_of("message kind", MessageKind)
@@ -77,7 +81,7 @@ class Arrivals(_Table):
 
 
 class Results(_Table):
-    """Grain: one message offered to the component or path under test, and its kind."""
+    """Grain: one message offered to the component or path under test, or its acknowledgement, told apart by kind."""
 
     run: str = _text("test run")
     sequence: int = _number("the arrival's sequence", ge=0)

@@ -26,6 +26,8 @@ NEEDED_SAMPLES: dict[Metric, int] = {
     Metric.LATENCY_P95: 200,
     Metric.LATENCY_P99: 1_000,
     Metric.LATENCY_MAX: 30,
+    Metric.ACKNOWLEDGED_P95: 200,
+    Metric.CHAIN_LATENCY_P95: 200,
     Metric.CPU_P95: 72,
     Metric.MEMORY_P95: 72,
     Metric.MEMORY_MAX: 30,

@@ -4,12 +4,14 @@ Arrivals of a Poisson process, conditioned on the volume's count: given how many
 times are independent and uniform over it (Ross, Introduction to Probability Models, theorem 5.2), so every target is
 offered to the message while gaps stay as irregular as real traffic. Evenly spaced and bursty ones keep the count too.
 Arrivals are streamed: a test of any length takes the memory of one batch. How they are drawn is told in `tasks.draw`.
+
+A message may follow another: it comes right after it, has its device, and is due when its answer came. Its offset is
+that of the other, which it is never due before.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from catalog.apportion import apportion
@@ -22,6 +24,8 @@ from tasks.labels import parted, with_flaw
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    Column = NDArray[np.int64]
 
 GENERATOR = "exact halving of the window, words of numpy PCG64"
 """What draws arrivals; it stands in the key of every execution."""
@@ -38,7 +42,8 @@ class Offer:
 
     `estate`: how many devices there are. `hold_us`: how long one may be busy with a message, in microseconds; it is not
     asked again before. `released`: messages that all are due at the start, before any other, such as the demand that an
-    outage left behind; on top of `messages`.
+    outage left behind; on top of `messages`. `follows`: label to the label that its messages follow, each another, as
+    far as both go; what is released follows what is released, and what comes follows what comes.
     """
 
     messages: dict[str, int]
@@ -48,6 +53,7 @@ class Offer:
     estate: int = 10_000_000
     hold_us: int = 0
     released: dict[str, int] = field(default_factory=dict)
+    follows: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -55,51 +61,69 @@ class Offer:
         return tuple(sorted(self.messages.keys() | self.released.keys()))
 
     @property
+    def drawn(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Messages by label, in order, that are drawn, released ones and those that come: without what follows another.
+
+        Both have every label.
+        """
+        return self._alone(self.released), self._alone(self.messages)
+
+    @property
     def by_path(self) -> dict[str, int]:
-        """Messages per path, in order."""
-        coming, released = self._per_path(self.messages), self._per_path(self.released)
-        return {path: coming[path] + released[path] for path in coming}
+        """Messages per path, in order; those that follow another use its device, and are not counted."""
+        released, coming = map(_per_path, self.drawn)
+        return {path: released[path] + count for path, count in coming.items()}
 
     @property
     def devices_needed(self) -> dict[str, int]:
-        """How many devices each path needs so that none is asked again while it may be busy."""
-        coming, released = self._per_path(self.messages), self._per_path(self.released)
-        needed = devices_needed(coming, self.shape, window_us=self.window_us, hold_us=self.hold_us)
-        return {path: needed[path] + released[path] for path in needed}
+        """How many devices each path needs so that none is asked again while it may be busy: with two, for chains."""
+        released, coming = map(_per_path, self.drawn)
+        first = {parted(label)[0] for label in self.follows.values()}
+        once, twice = (
+            devices_needed(coming, self.shape, window_us=self.window_us, hold_us=hold_us)
+            for hold_us in (self.hold_us, 2 * self.hold_us)
+        )
+        return {path: (twice if path in first else once)[path] + count for path, count in released.items()}
 
-    def _per_path(self, messages: Mapping[str, int]) -> dict[str, int]:
-        found: dict[str, int] = {}
-        for label in self.labels:
-            path = parted(label)[0]
-            found[path] = found.get(path, 0) + messages.get(label, 0)
-        return found
+    def every(self, messages: Mapping[str, int]) -> dict[str, int]:
+        """The messages by each label of the offer, in order; 0 where it has none."""
+        return {label: messages.get(label, 0) for label in self.labels}
+
+    def _alone(self, messages: Mapping[str, int]) -> dict[str, int]:
+        ordered = self.every(messages)
+        if not self.follows:
+            return ordered
+        from tasks.draw.chains import alone
+
+        return alone(ordered, self.follows)
+
+
+def _per_path(messages: Mapping[str, int]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for label, count in messages.items():
+        path = parted(label)[0]
+        found[path] = found.get(path, 0) + count
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrivals:
     """Messages in the order in which they are due. Columns of equal length; offsets in microseconds from the start.
 
-    `label` holds `path|srv|kind` as an index into `labels`; `device` a number below the estate. Messages are numbered
-    from `first` on, in steps of `every`.
+    `label` holds `path|srv|kind` as an index into `labels`; `device` a number below the estate. `sequence` is the
+    number of each message among all that are offered, from 0; `follows` whether it waits for the one before it.
     """
 
     offset_us: "NDArray[np.int64]"
     label: "NDArray[np.int64]"
     device: "NDArray[np.int64]"
+    sequence: "NDArray[np.int64]"
+    follows: "NDArray[np.bool_]"
     labels: tuple[str, ...]
     window_us: int
-    first: int = 0
-    every: int = 1
 
     def __len__(self) -> int:
         return len(self.offset_us)
-
-    @property
-    def sequence(self) -> "NDArray[np.int64]":
-        """The number of each message among all that are offered, from 0."""
-        import numpy as np
-
-        return self.first + self.every * np.arange(len(self), dtype=np.int64)
 
 
 def messages_to_offer(
@@ -166,6 +190,7 @@ def offer_of(key: dict[str, Any], *, multiple: Fraction = Fraction(1), step: int
         estate=drawn["estate"],
         hold_us=drawn["hold_us"],
         released=released_messages(key),
+        follows=drawn.get("follows", {}),
     )
 
 
@@ -179,31 +204,67 @@ def stream_arrivals(offer: Offer, *, shard: tuple[int, int] = (0, 1)) -> Iterato
     """The arrivals of an offer, batch by batch, the same from the same seed on every machine.
 
     `shard`: the k-th (from 0) of so many parts, which between them offer each message once and what one would: every
-    part draws all, and keeps those messages whose number leaves k.
+    part draws all, and keeps those messages whose number leaves k; of messages that follow others, with those.
     """
+    import numpy as np
+
     from tasks.draw.devices import Dealer
     from tasks.draw.due import due, released
 
-    kept, of = shard
-    labels, paths = offer.labels, list(offer.by_path)
+    at_once, coming = (list(each.values()) for each in offer.drawn)
     owned = slices(offer.by_path, offer.devices_needed, offer.estate)
-    dealer = Dealer([paths.index(parted(label)[0]) for label in labels], list(owned.values()), offer.seed)
-    at_once, coming = ([each.get(label, 0) for label in labels] for each in (offer.released, offer.messages))
-    first = 0
-    for offsets, which in chain(
-        released(at_once), due(offer.shape, coming, window_us=offer.window_us, seed=offer.seed)
+    paths = list(owned)
+    dealer = Dealer([paths.index(parted(label)[0]) for label in offer.labels], list(owned.values()), offer.seed)
+    kept, of = shard
+    first = rank = 0
+    for stream, chained in (
+        (released(at_once), _Chained(offer, offer.released)),
+        (due(offer.shape, coming, window_us=offer.window_us, seed=offer.seed), _Chained(offer, offer.messages)),
     ):
-        skipped = (kept - first) % of
-        yield Arrivals(
-            offset_us=offsets[skipped::of],
-            label=which[skipped::of],
-            device=dealer.deal(which)[skipped::of],
-            labels=labels,
-            window_us=offer.window_us,
-            first=first + skipped,
-            every=of,
+        for offsets, which in stream:
+            batch = chained.batch(offsets, which, dealer.deal(which), first)
+            first += len(batch)
+            if of > 1:
+                batch = _kept(batch, (rank + np.cumsum(~batch.follows) - 1) % of == kept)
+            yield batch
+            rank += len(offsets)
+
+
+class _Chained:
+    """Puts the messages that follow others into a stream of those that are drawn, and numbers all."""
+
+    def __init__(self, offer: Offer, messages: Mapping[str, int]) -> None:
+        self._offer = offer
+        self._followers = None
+        if offer.follows:
+            from tasks.draw.chains import Followers
+
+            self._followers = Followers(offer.every(messages), offer.follows, offer.seed)
+
+    def batch(self, offsets: "Column", which: "Column", devices: "Column", first: int) -> Arrivals:
+        """A batch of those that are drawn, with what follows them, numbered from `first` on."""
+        import numpy as np
+
+        follows = np.zeros(len(offsets), dtype=np.bool_)
+        if self._followers is not None:
+            following = self._followers.of(which)
+            drawn = np.repeat(np.arange(len(which)), 1 + (following >= 0))
+            follows = np.diff(drawn, prepend=-1) == 0
+            offsets, devices = offsets[drawn], devices[drawn]
+            which = np.where(follows, following[drawn], which[drawn])
+        return Arrivals(
+            offset_us=offsets,
+            label=which,
+            device=devices,
+            sequence=np.arange(first, first + len(offsets), dtype=np.int64),
+            follows=follows,
+            labels=self._offer.labels,
+            window_us=self._offer.window_us,
         )
-        first += len(offsets)
+
+
+def _kept(arrivals: Arrivals, chosen: "NDArray[np.bool_]") -> Arrivals:
+    return replace(arrivals, **{name: getattr(arrivals, name)[chosen] for name in _COLUMNS})
 
 
 def collected(offer: Offer, batches: Iterable[Arrivals]) -> Arrivals:
@@ -211,19 +272,12 @@ def collected(offer: Offer, batches: Iterable[Arrivals]) -> Arrivals:
     import numpy as np
 
     found = list(batches)
+    nothing: dict[str, Any] = {name: np.zeros(0, np.bool_ if name == "follows" else np.int64) for name in _COLUMNS}
+    whole = {name: np.concatenate([nothing[name], *(getattr(each, name) for each in found)]) for name in _COLUMNS}
+    return Arrivals(**whole, labels=offer.labels, window_us=offer.window_us)
 
-    def whole(name: str) -> "NDArray[np.int64]":
-        return np.concatenate([np.zeros(0, dtype=np.int64), *(getattr(each, name) for each in found)])
 
-    return Arrivals(
-        offset_us=whole("offset_us"),
-        label=whole("label"),
-        device=whole("device"),
-        labels=offer.labels,
-        window_us=offer.window_us,
-        first=found[0].first if found else 0,
-        every=found[0].every if found else 1,
-    )
+_COLUMNS = ("offset_us", "label", "device", "sequence", "follows")
 
 
 def seed_for(*parts: str | int) -> int:

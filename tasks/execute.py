@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from catalog.declarations import Emulated, Environment, Profile, Programme, TestType
+from catalog.declarations import Emulated, Environment, MessageKind, Profile, Programme, TestType
 from catalog.errors import WorldError
 from catalog.runs import RunState
 from expectations import capacity
@@ -27,14 +27,15 @@ from tasks.arrivals import Arrivals, arrivals_of, released_messages
 from tasks.codecs import Flaw, unauthorised_device, unreachable_device
 from tasks.course import Part, Taken, Turn, has_turns, next_turn
 from tasks.emulate.system import RunningSystem, start_system
-from tasks.inject.files import NEVER, Outcome
+from tasks.inject.files import ACKNOWLEDGED, NEVER, NOBODY, Outcome
 from tasks.inject.injector import Injection, InterruptedLoadError, Load, OwnInjector, Target
+from tasks.inject.receive import ReceivePort, open_port
 from tasks.labels import flaw_of, parted
 from tasks.notebook import Notebook
 from tasks.plan import PlannedTest, offered_us
 from tasks.prometheus import Watch
 from tasks.sample import SAMPLE, Sampler
-from tasks.stand_up import entry_codec, scaled, specs_for_test
+from tasks.stand_up import acknowledged_paths, entry_codec, scaled, specs_for_test
 from tasks.volumes.model import traffic_labels
 from tasks.wire.reach import reach
 
@@ -66,14 +67,25 @@ class Step:
         return self.first + np.arange(len(self.arrivals), dtype=np.int64)
 
     @property
+    def rows(self) -> dict[str, NDArray[np.int64]]:
+        """Its rows by sequence, the one of a message before that of its acknowledgement."""
+        both = (self.injection.columns, self.injection.acknowledgements)
+        raw = {name: _joined(each[name] for each in both) for name in self.injection.columns}
+        order = np.lexsort((raw["outcome"] == ACKNOWLEDGED, raw["sequence"]))
+        return {name: column[order] for name, column in raw.items()}
+
+    @property
     def start_us(self) -> int:
-        """When it began; 0 when an interruption left no row to tell it by."""
-        columns, summary = self.injection.columns, self.injection.summary
-        if "first_intended_us" in summary:
-            return int(summary["first_intended_us"]) - int(self.arrivals.offset_us[0])
-        if not len(columns["sequence"]):
+        """When it began; 0 when an interruption left no row to tell it by.
+
+        Where there is a row of a message that follows another, there is that of the other, which is due at its offset.
+        """
+        if "first_intended_us" in self.injection.summary:
+            return int(self.injection.summary["first_intended_us"]) - int(self.arrivals.offset_us[0])
+        rows = self.rows
+        if not len(rows["sequence"]):
             return 0
-        return int(columns["intended_us"][0] - self.arrivals.offset_us[columns["sequence"][0] - self.first])
+        return int(rows["intended_us"][0] - self.arrivals.offset_us[rows["sequence"][0] - self.first])
 
     def as_json(self) -> dict[str, Any]:
         """The step as the run document holds it: sequences inclusive, times in microseconds."""
@@ -130,11 +142,12 @@ class Conduct:
             self._notes.begin(document)
         try:
             with ExitStack() as stack:
-                system, baseline = self._stand_up(stack), self._stand_up_baseline(stack)
+                port = self._receive(stack)
+                system, baseline = self._stand_up(stack, port), self._stand_up_baseline(stack, port)
                 watch = stack.enter_context(self._watch())
                 stack.push(partial(_ask_after, watch, steps, told))
                 sampler = stack.enter_context(self._sampler(system, watch))
-                for step in self._offer(self._urls(system, baseline), sampler):
+                for step in self._offer(self._targets(system, baseline, port), sampler):
                     steps.append(step)  # noqa: PERF402  # extend() promises nothing of what came before an error
         except InterruptedLoadError as error:
             state, reason = RunState.INTERRUPTED, str(error)
@@ -166,7 +179,23 @@ class Conduct:
         seed: int = self.planned.key["inputs"]["arrivals"]["seed"]
         return seed
 
-    def _stand_up(self, stack: ExitStack) -> RunningSystem | None:
+    def _receive(self, stack: ExitStack) -> ReceivePort | None:
+        """The port of the receive service, where anything may come to one. It stays open from step to step."""
+        name, declared = self.planned.component.id, self.environment.receive
+        is_real = name in self.environment.entries
+        if declared and (is_real or name in self.environment.baseline_entries):
+            return stack.enter_context(open_port(declared.listen, declared.names))
+        emulated = [None if is_real else self.environment.components[name], self._emulated_baseline]
+        return stack.enter_context(open_port()) if any(map(self._acknowledges, emulated)) else None
+
+    def _acknowledges(self, emulated: Emulated | None) -> bool:
+        return bool(acknowledged_paths(self.programme, self.planned.component, emulated, self._paths))
+
+    @property
+    def _paths(self) -> list[str]:
+        return sorted({parted(label)[0] for label in self._target})
+
+    def _stand_up(self, stack: ExitStack, port: ReceivePort | None) -> RunningSystem | None:
         """The emulated system for this test; None when the environment is a real one that stands already."""
         if entry := self.environment.entries.get(self.planned.component.id):
             reach(entry, self.environment.tls_names)
@@ -176,37 +205,62 @@ class Conduct:
             emulated = scaled(
                 emulated, self._profile.scaling, Fraction(self.planned.key["inputs"]["factors"]["compression"])
             )
-        return self._start(stack, emulated)
+        return self._start(stack, emulated, port)
 
-    def _stand_up_baseline(self, stack: ExitStack) -> RunningSystem | None:
-        """The emulated baseline that a regression test takes turns with; None where there is none, or a real one."""
-        emulated = self.environment.baselines.get(self.planned.component.id)
-        if self._profile.comparison is None or emulated is None or self.environment.entries:
+    @property
+    def _emulated_baseline(self) -> Emulated | None:
+        """The baseline that a regression test takes turns with; None where there is none, or a real one."""
+        if self._profile.comparison is None or self.environment.entries:
             return None
-        return self._start(stack, emulated)
+        return self.environment.baselines.get(self.planned.component.id)
 
-    def _start(self, stack: ExitStack, emulated: Emulated) -> RunningSystem:
-        paths = sorted({parted(label)[0] for label in self._target})
-        specs = specs_for_test(self.programme, self.environment, self.planned.component, paths, emulated)
+    def _stand_up_baseline(self, stack: ExitStack, port: ReceivePort | None) -> RunningSystem | None:
+        emulated = self._emulated_baseline
+        return self._start(stack, emulated, port) if emulated else None
+
+    def _start(self, stack: ExitStack, emulated: Emulated, port: ReceivePort | None) -> RunningSystem:
+        receive = port.url if port and self._acknowledges(emulated) else ""
+        component = self.planned.component
+        specs = specs_for_test(self.programme, self.environment, component, self._paths, emulated, receive=receive)
         return stack.enter_context(start_system(specs))
+
+    @property
+    def _follows(self) -> dict[str, str]:
+        """Label to the label of the message right before it, whose answer such a message waits for."""
+        follows: dict[str, str] = self.planned.key["inputs"]["arrivals"].get("follows", {})
+        return follows
 
     @property
     def _target(self) -> dict[str, int]:
         target: dict[str, int] = self.planned.key["inputs"]["volumes"]["messages"]
         return target
 
-    def _urls(self, system: RunningSystem | None, baseline: RunningSystem | None) -> dict[Part, str]:
+    def _targets(
+        self, system: RunningSystem | None, baseline: RunningSystem | None, port: ReceivePort | None
+    ) -> dict[Part, Target]:
         """Where each part of the test is offered; a part that is not in it has nowhere to go."""
         name = self.planned.component.id
         entry = system[name].url if system else self.environment.entries[name]
         old = baseline[name].url if baseline else self.environment.baseline_entries.get(name, "")
-        return {part: old if part is Part.BASELINE else entry for part in Part}
+        urls = {part: old if part is Part.BASELINE else entry for part in Part}
+        return {part: self._target_at(url, port) for part, url in urls.items() if url}
 
-    def _offer(self, urls: Mapping[Part, str], sampler: Sampler) -> Iterator[Step]:
+    def _target_at(self, url: str, port: ReceivePort | None) -> Target:
+        return Target(
+            urls=dict.fromkeys(self._paths, url),
+            codec=entry_codec(self.programme, self.planned.component.id).value,
+            connections=self.environment.connections,
+            max_connections=self.environment.max_connections,
+            timeout_us=self._profile.timeout,
+            tls=self.environment.tls_names,
+            receive=port,
+        )
+
+    def _offer(self, targets: Mapping[Part, Target], sampler: Sampler) -> Iterator[Step]:
         """Each step once it is over, so that a system that is gone at the next one takes no row with it."""
         first, taken = 0, list[Taken]()
         while (turn := next_turn(self._profile, taken)) is not None:
-            if not urls[turn.part]:  # nothing to compare with: today's runs are kept for a comparison with other days
+            if turn.part not in targets:  # nothing to compare with: today's runs are kept to compare with other days
                 taken.append(Taken(part=turn.part, step=_NOT_OFFERED))
                 continue
             arrivals = arrivals_in(self.planned.key, turn)
@@ -215,7 +269,7 @@ class Conduct:
             step = partial(Step, turn=turn, first=first, arrivals=arrivals)
             folder = self._notes.step(len(taken), turn) if self._notes else None
             try:
-                injection = self._inject(load_of(arrivals, first), urls[turn.part], sampler, len(taken), folder)
+                injection = self._inject(load_of(arrivals, first), targets[turn.part], sampler, len(taken), folder)
             except InterruptedLoadError as error:
                 yield step(injection=error.injection)
                 raise
@@ -223,15 +277,7 @@ class Conduct:
             first += len(arrivals)
             taken.append(Taken(part=turn.part, step=came_of(turn, injection, self._profile)))
 
-    def _inject(self, load: Load, url: str, sampler: Sampler, index: int, folder: Path | None) -> Injection:
-        target = Target(
-            urls=dict.fromkeys(load.paths, url),
-            codec=entry_codec(self.programme, self.planned.component.id).value,
-            connections=self.environment.connections,
-            max_connections=self.environment.max_connections,
-            timeout_us=self._profile.timeout,
-            tls=self.environment.tls_names,
-        )
+    def _inject(self, load: Load, target: Target, sampler: Sampler, index: int, folder: Path | None) -> Injection:
         injector = OwnInjector(on_start=lambda pid: sampler.watch("injector", pid), folder=folder)
         return injector.run(
             load, target, progress=lambda done, offered, total: self.progress(index, done, offered, total)
@@ -273,6 +319,7 @@ class Conduct:
             "released": sum(released_messages(planned.key).values()),
             "compared": list(planned.key["inputs"].get("baseline", {}).get("messages", ())),
             "injector": {"kind": planned.key["inputs"]["injector"]},
+            **({"follows": self._follows} if self._follows else {}),
         }
 
 
@@ -298,7 +345,7 @@ def conducted(
     `samples`: rows of infrastructure, in the columns of a `Sample`. `reason`: why it did not finish.
     """
     whole = _ended(document, steps, state, reason)
-    has_rows = any(len(step.injection.columns["sequence"]) for step in steps)
+    has_rows = any(len(step.rows["sequence"]) for step in steps)
     return Conducted(
         document=whole,
         state=state,
@@ -357,13 +404,17 @@ def _tables(
 def _results_table(programme: Programme, document: Mapping[str, Any], steps: Sequence[Step]) -> "pd.DataFrame":
     from tasks.parquet import frame
 
-    raw = {name: _joined(step.injection.columns[name] for step in steps) for name in steps[0].injection.columns}
+    rows = [step.rows for step in steps]
+    raw = {name: _joined(each[name] for each in rows) for name in rows[0]}
+    is_first = raw["outcome"] == ACKNOWLEDGED
     times = {name: _or_none(raw[name]) for name in ("intended_us", "ready_us", "sent_us", "done_us")}
-    described = _messages(programme, [step.arrivals for step in steps])
-    del described["device"]
+    messages = _messages(programme, [step.arrivals for step in steps])
+    described = {name: column[raw["sequence"]] for name, column in messages.items() if name != "device"}
+    described["kind"] = np.where(is_first, MessageKind.ACKNOWLEDGEMENT.value, described["kind"])
+    described["expect"] = np.where(is_first, Expected.OK.value, described["expect"])
     return frame(
         "results",
-        {name: column[raw["sequence"]] for name, column in described.items()}
+        described
         | times
         | {
             "run": [document["run"]] * len(raw["sequence"]),
@@ -371,21 +422,30 @@ def _results_table(programme: Programme, document: Mapping[str, Any], steps: Seq
             "latency_us": _less(times["done_us"], times["intended_us"]),
             "service_us": _less(times["done_us"], times["sent_us"]),
             "status": raw["status"],
-            "outcome": [Outcome(code).name.lower() for code in raw["outcome"].tolist()],
+            "outcome": [Outcome(code).name.lower() for code in np.where(is_first, Outcome.OK, raw["outcome"]).tolist()],
             "bytes": raw["bytes"],
         },
     )
 
 
 def arrivals_in(key: Mapping[str, Any], turn: Turn) -> Arrivals:
-    """What an execution under this key offers in a turn: of a baseline's, those messages alone that are compared."""
+    """What an execution under this key offers in a turn: of a baseline's, those messages alone that are compared.
+
+    Of these, none that follows one which is not.
+    """
     arrivals = arrivals_of(dict(key), multiple=turn.multiple, step=turn.stream)
     if turn.part is not Part.BASELINE:
         return arrivals
     compared = set(key["inputs"]["baseline"]["messages"])
     kept = np.array([label in compared for label in arrivals.labels], dtype=bool)[arrivals.label]
+    kept[1:] &= kept[:-1] | ~arrivals.follows[1:]
     return replace(
-        arrivals, offset_us=arrivals.offset_us[kept], label=arrivals.label[kept], device=arrivals.device[kept]
+        arrivals,
+        offset_us=arrivals.offset_us[kept],
+        label=arrivals.label[kept],
+        device=arrivals.device[kept],
+        sequence=np.arange(kept.sum(), dtype=np.int64),
+        follows=arrivals.follows[kept],
     )
 
 
@@ -400,6 +460,7 @@ def load_of(arrivals: Arrivals, first: int) -> Load:
         srv=srvs,
         kind=kinds,
         device=_devices(arrivals),
+        after=np.where(arrivals.follows, np.arange(len(arrivals)) - 1, NOBODY),
     )
 
 

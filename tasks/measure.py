@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from catalog.declarations import Metric, TestType
+from tasks.measures.acknowledgements import acknowledgements
 from tasks.measures.catch_up import catch_up
+from tasks.measures.chains import chains
 from tasks.measures.drift import growth
 from tasks.measures.messages import LATENESS, answering, offering, service_level
 from tasks.measures.negative_path import negative_path
@@ -27,13 +29,13 @@ if TYPE_CHECKING:
 __all__ = ["ALL", "COVERAGE", "LATENESS", "measure", "service_level"]
 
 _MEASURES: dict[TestType, tuple[Measure, ...]] = {
-    TestType.LOAD: (offering, stages, answering, resources),
-    TestType.CATCH_UP: (offering, stages, answering, resources, catch_up),
+    TestType.LOAD: (offering, stages, answering, acknowledgements, chains, resources),
+    TestType.CATCH_UP: (offering, stages, answering, acknowledgements, chains, resources, catch_up),
     TestType.STRESS: (offering, stages, ramp),
-    TestType.SOAK: (offering, stages, answering, resources, growth),
+    TestType.SOAK: (offering, stages, answering, acknowledgements, chains, resources, growth),
     TestType.REGRESSION: (offering, compared),
-    TestType.SCALING: (offering, stages, answering, resources, scaling),
-    TestType.NEGATIVE_PATH: (offering, stages, answering, resources, negative_path),
+    TestType.SCALING: (offering, stages, answering, acknowledgements, chains, resources, scaling),
+    TestType.NEGATIVE_PATH: (offering, stages, answering, acknowledgements, chains, resources, negative_path),
 }
 """What is measured of each type of test. A run that mixes loads is measured step by step: of all its messages together
 only what was offered and how late it was."""

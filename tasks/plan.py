@@ -4,7 +4,7 @@ Changes nothing. What an execution depends on is put together here as its key do
 purpose (id, phase, success criteria, times, hosts, run ids, the repository's commit) is left out here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from enum import StrEnum
@@ -31,8 +31,8 @@ from expectations.reliance import Answer, Candidate, Compared, answer, members
 from tasks.arrivals import GENERATOR, offer_of, offered_messages, released_messages, seed_for
 from tasks.course import highest, rising
 from tasks.labels import parted
-from tasks.stand_up import codecs_beyond, entry_codec
-from tasks.volumes.model import Volume, target_volumes, traffic_names, window_us
+from tasks.stand_up import acknowledged_paths, codecs_beyond, entry_codec, responses
+from tasks.volumes.model import Volume, followed_labels, target_volumes, traffic_names, window_us
 
 INJECTOR = "own, open loop"
 
@@ -260,6 +260,7 @@ def execution_key(
     `phase` decides nothing but which components are in the scope of testing, where the rule asks about all of them.
     """
     emulated = environment.components.get(component.id)
+    follows = followed_labels(programme, target)
     beyond = codecs_beyond(programme, component, sorted({parted(label)[0] for label in target}))
     return {
         "stage": "execute",
@@ -275,6 +276,7 @@ def execution_key(
             "interfaces": {
                 "entry": entry_codec(programme, component.id).value,
                 "beyond": {path: codec.value if codec else None for path, codec in beyond.items()},
+                **responses(programme, environment, component, beyond),
             },
             "environment": {
                 "id": environment.id,
@@ -285,6 +287,7 @@ def execution_key(
                 "connections": environment.connections,
                 "max_connections": environment.max_connections,
                 **_sources(environment, component),
+                **({"receive": environment.receive.listen} if environment.receive else {}),
             },
             "offered_us": offered_us(environment, profile),
             "factors": {
@@ -299,9 +302,10 @@ def execution_key(
                 "shape": profile.arrivals.model_dump(mode="json", exclude_none=True),
                 "estate": environment.estate,
                 "hold_us": profile.timeout,
+                **({"follows": follows} if follows else {}),
             },
             **_outage(programme, profile),
-            **_compared(programme, environment, component, profile, target),
+            **_compared(programme, environment, component, profile, target, follows),
         },
     }
 
@@ -316,18 +320,29 @@ def _outage(programme: Programme, profile: Profile) -> dict[str, Any]:
 
 
 def _compared(
-    programme: Programme, environment: Environment, component: Component, profile: Profile, target: dict[str, int]
+    programme: Programme,
+    environment: Environment,
+    component: Component,
+    profile: Profile,
+    target: dict[str, int],
+    follows: Mapping[str, str],
 ) -> dict[str, Any]:
-    """What a regression test compares: the baseline, and those messages of which all the traffic is compared."""
+    """What a regression test compares: the baseline, and those messages of which all the traffic is compared.
+
+    Messages that follow others are left out where those are: the baseline could not offer them as today's system does.
+    """
     if profile.comparison is None:
         return {}
     traffic, names = traffic_names(programme), set(profile.comparison.traffic)
     emulated = environment.baselines.get(component.id)
+    own = {label for label in target if traffic[parted(label)[:2]] <= names}
+    acknowledged = acknowledged_paths(programme, component, emulated, sorted({parted(label)[0] for label in target}))
     return {
         "baseline": {
             "emulation": emulated.model_dump(mode="json") if emulated else None,
             "entry": environment.baseline_entries.get(component.id),
-            "messages": sorted(label for label in target if traffic[parted(label)[:2]] <= names),
+            "messages": sorted(label for label in own if follows.get(label, label) in own),
+            **({"acknowledges": acknowledged} if acknowledged else {}),
         }
     }
 

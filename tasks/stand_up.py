@@ -1,18 +1,20 @@
 """Stands up the emulated system that an environment declares: for one test, or all of it along the message paths."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
 from catalog.declarations import (
+    Answers,
     CapacityPlan,
     CohortOfMeters,
     Component,
     Emulated,
     Environment,
+    MessageKind,
     MessagePath,
     Programme,
     Protocol,
@@ -20,6 +22,7 @@ from catalog.declarations import (
 from catalog.declarations import Scaling as Change
 from tasks.codecs import Flaw
 from tasks.emulate.spec import (
+    ANYBODY,
     ComponentSpec,
     Outage,
     OutageAnswer,
@@ -42,24 +45,33 @@ def specs_for_test(
     component: Component,
     paths: Iterable[str],
     emulated: Emulated | None = None,
+    *,
+    receive: str = "",
 ) -> list[ComponentSpec]:
     """The processes for a test of one component: itself as declared, and stand-ins for the next hop of each path.
 
     `emulated`: in place of what the environment declares. A process of stand-ins speaks one codec, so there is one for
-    each codec that the next hops speak.
+    each codec that the next hops speak. `receive` is the URL of the user's receive service: where a component
+    acknowledges, responses go there, and so do alerts whose last hop is a user who speaks as the component's other
+    users do.
     """
     beyond = codecs_beyond(programme, component, paths)
     codecs = {path: codec for path, codec in beyond.items() if codec}
+    received = _received(programme, component, codecs) if receive else set()
     by_codec: dict[Protocol, list[str]] = defaultdict(list)
     for path, codec in codecs.items():
-        by_codec[codec].append(path)
+        if path not in received:
+            by_codec[codec].append(path)
+    routes = {path: _stand_ins(codec) if codec else None for path, codec in beyond.items()}
     under_test = _spec(
         component.id,
         entry_codec(programme, component.id),
-        routes={path: _stand_ins(codec) if codec else None for path, codec in beyond.items()},
+        routes=routes | dict.fromkeys(received, receive),
         next_codec=codecs,
         seed=environment.seed,
         emulated=emulated or environment.components[component.id],
+        **_responses(programme, component.id, beyond),
+        receivers={ANYBODY: receive} if receive else {},
     )
     return [
         under_test,
@@ -108,9 +120,31 @@ def specs_for_system(programme: Programme, environment: Environment, phase: str)
             next_codec=codecs[component],
             seed=environment.seed,
             emulated=environment.components.get(component),
+            **_responses(programme, component, routes[component]),
         )
         for component in sorted(routes)
     ]
+
+
+def acknowledged_paths(
+    programme: Programme, component: Component, emulated: Emulated | None, paths: Iterable[str]
+) -> list[str]:
+    """The paths on which a component, so emulated, acknowledges requests, and responds later."""
+    if emulated is None or emulated.answers is Answers.AT_ONCE:
+        return []
+    return _acknowledged(programme, component.id, paths)
+
+
+def responses(
+    programme: Programme, environment: Environment, component: Component, paths: Iterable[str]
+) -> dict[str, Any]:
+    """How a component answers otherwise than at once and in the codec's plain form, as it stands in a key."""
+    emulated = None if component.id in environment.entries else environment.components.get(component.id)
+    told = {
+        "acknowledges": acknowledged_paths(programme, component, emulated, paths),
+        "wrapping": {path: list(names) for path, names in _wrapping(programme, paths).items()},
+    }
+    return {name: value for name, value in told.items() if value}
 
 
 def entry_codec(programme: Programme, component: str) -> Protocol:
@@ -157,6 +191,34 @@ def _codec(programme: Programme, here: str, there: str) -> Protocol:
     return next((protocol for protocol, start, end in declared if (start, end) == (here, there)), Protocol.PLAIN)
 
 
+def _acknowledged(programme: Programme, component: str, paths: Iterable[str]) -> list[str]:
+    known = {each.id: each for each in programme.system.message_paths}
+    return sorted(path for path in paths if component in known[path].acknowledged_by)
+
+
+def _wrapping(programme: Programme, paths: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    known = {each.id: each.responses_wrapped_in for each in programme.system.message_paths}
+    return {path: known[path] for path in sorted(paths) if known[path]}
+
+
+def _received(programme: Programme, component: Component, codecs: Mapping[str, Protocol]) -> set[str]:
+    """The paths whose alerts go from the component straight to a user, in the component's own entry protocol."""
+    known = {each.id: each for each in programme.system.message_paths}
+    names, spoken = {component.id, f"role:{component.role}"}, entry_codec(programme, component.id)
+    return {
+        path
+        for path, codec in codecs.items()
+        if codec is spoken and known[path].offers is MessageKind.ALERT and known[path].steps[-2] in names
+    }
+
+
+def _responses(programme: Programme, component: str, paths: Iterable[str]) -> dict[str, Any]:
+    return {
+        "acknowledges": _acknowledged(programme, component, paths),
+        "wrapping": _wrapping(programme, paths),
+    }
+
+
 def _stand_ins(codec: Protocol) -> str:
     return f"{STAND_INS}-{codec}"
 
@@ -169,6 +231,9 @@ def _spec(
     next_codec: dict[str, Protocol],
     seed: int,
     emulated: Emulated | None = None,
+    acknowledges: Sequence[str] = (),
+    wrapping: Mapping[str, tuple[str, ...]] | None = None,
+    receivers: Mapping[str, str] | None = None,
 ) -> ComponentSpec:
     return ComponentSpec(
         component=component,
@@ -176,6 +241,9 @@ def _spec(
         seed=seed,
         routes=routes,
         next_codec={path: each.value for path, each in next_codec.items()},
+        acknowledges=tuple(acknowledges) if emulated and emulated.answers is Answers.ACKNOWLEDGE else (),
+        wrapping=wrapping or {},
+        receivers=receivers or {},
         **(_behaviour(emulated) if emulated else {}),
     )
 
@@ -193,6 +261,7 @@ def _behaviour(emulated: Emulated) -> dict[str, Any]:
         "overload": Overload(emulated.overload.value),
         "queue_limit": emulated.queue_limit or 0,
         "refuses": tuple(Flaw(each.value) for each in emulated.refuses),
+        "alert_permille": emulated.alert_permille,
         **_timed(emulated),
     }
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from catalog.declarations import Emulated, Overload, ServiceDistribution
+from catalog.declarations import Answers, Emulated, Overload, ServiceDistribution
 from catalog.places import Address
 
 _SPREAD = (ServiceDistribution.LOGNORMAL, ServiceDistribution.UNIFORM)
@@ -32,6 +32,13 @@ def emulation_faults(emulated: Emulated) -> Iterator[EmulationFault]:
     yield from _pause(emulated)
     yield from _outages(emulated)
     yield from _scaling(emulated)
+    yield from _alerts(emulated)
+
+
+def _alerts(emulated: Emulated) -> Iterator[EmulationFault]:
+    if emulated.alert_permille and emulated.answers is Answers.AT_ONCE:
+        message = "a component that answers at once knows of no receive service to raise alerts to"
+        yield _fault(("alert_permille",), "alerts-nowhere", message, "add 'answers: acknowledge', or leave it out")
 
 
 def _fault(address: Address, code: str, message: str, hint: str) -> EmulationFault:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from catalog.agreement.emulation import EmulationFault, emulation_faults
 from catalog.agreement.material import Declarations, Disagreement, unknown
 from catalog.agreement.prometheus import prometheus_faults, url_faults
-from catalog.declarations import ComponentScope, Emulated, Environment, EnvironmentKind, TestType
+from catalog.declarations import Answers, ComponentScope, Emulated, Environment, EnvironmentKind, TestType
 from catalog.places import Address
 from catalog.variants import filled_in
 
@@ -31,6 +31,7 @@ def environment_disagreements(declared: Declarations) -> Iterator[Disagreement]:
             below = (position, field, name, *fault.address) if stands else (position, field, name)
             yield _at(below, fault.code, fault.message, fault.hint, at_key=not stands)
         yield from _identity(position, environment, full.get(environment.id, environment))
+        yield from _asynchronous(declared, position, environment, full.get(environment.id, environment))
         for (code, subject), message in lacking.get(environment.id, {}).items():
             if (code, subject) not in lacking.get(environment.extends or "", {}):  # said once, where it began
                 yield _at((position,), code, message)
@@ -113,6 +114,28 @@ def _emulation_faults(
 def _identity(position: int, environment: Environment, full: Environment) -> Iterator[Disagreement]:
     if environment.tls and environment.tls.key and full.tls and not full.tls.certificate:
         yield _at((position, "tls", "key"), "key-alone", "a key without the certificate that it belongs to")
+
+
+def _asynchronous(
+    declared: Declarations, position: int, environment: Environment, full: Environment
+) -> Iterator[Disagreement]:
+    """Acknowledgements of a component that acknowledges nothing, and receive services that nobody would send to."""
+    paths = declared.system.message_paths
+    emulated = [("components", *each) for each in environment.components.items()]
+    for field, name, stated in [*emulated, *(("baselines", *each) for each in environment.baselines.items())]:
+        if stated.answers is Answers.ACKNOWLEDGE and not any(name in path.acknowledged_by for path in paths):
+            message = f"no message path is acknowledged by '{name}'"
+            hint = "name it under `acknowledged_by` of a path in system.yaml"
+            yield _at((position, field, name, "answers"), "acknowledges-nothing", message, hint)
+    if environment.receive is None:
+        return
+    if not full.entries and not full.baseline_entries:
+        message = "nobody sends to it: an emulated system has a port of this machine's"
+        yield _at((position, "receive"), "receive-unused", message, "leave it out, or declare entries")
+    names = environment.receive.names
+    if names and not {"certificate", "key"} <= names.keys():
+        message = "a receive service that speaks TLS needs a certificate and its key"
+        yield _at((position, "receive"), "receive-identity", message, "add certificate and key")
 
 
 def _lacking(declared: Declarations, environment: Environment) -> Iterator[tuple[tuple[str, str], str]]:

@@ -146,6 +146,10 @@ def _traffic(declared: Declarations) -> Iterator[Disagreement]:
             place = (*address, "brings", index)
             yield from unknown(_FILE, (*place, "path"), brought.path, paths, "message path")
             yield from unknown(_FILE, (*place, "per_request"), brought.per_request, known, "assumption")
+            offers = {paths[name].offers for name in (traffic.path, brought.path) if name in paths}
+            if brought.first and offers != {MessageKind.REQUEST}:
+                message = "only a request is answered, and so goes first, and only a request can wait for it"
+                yield _at((*place, "first"), "first-of-alerts", message, "leave it out")
         if traffic.alerts is not None:
             yield from _alerts(declared, address, traffic.alerts, offers=paths.get(traffic.path))
         path = paths.get(traffic.path)

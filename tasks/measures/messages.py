@@ -1,14 +1,15 @@
 """What was offered, how late, and how it was answered: of all messages, of each SRV group, and of each SRV."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from catalog.declarations import Metric
 from catalog.quantities import Unit
 from expectations import statistics
 from expectations.verdicts import LATER, NEEDED_SAMPLES
+from tasks.measures.percentiles import percentiles
 from tasks.measures.rows import ALL, Row, bootstrapped, exact, maximum, row
-from tasks.measures.scopes import SRV, Latencies, Scope, look_closer, scopes_of
+from tasks.measures.scopes import Scope, enough, scopes_of
 from tasks.measures.subject import Run, Tables, fetched
 
 if TYPE_CHECKING:
@@ -58,15 +59,10 @@ def answering(connection: "duckdb.DuckDBPyConnection", run: Run, tables: Tables)
         if scope.name != ALL:
             yield _offered(scope.name, int(scope.stretches["taken_up"].sum()), len(scope), _lacking(scope))
         yield from _shares(run, scope, tables.withins)
-    timed = [scope for scope in scopes if scope.timed]
-    for scope, latencies in zip(timed, _closer(connection, run, timed), strict=True):
-        for metric, permille in _percentiles(scope).items():
-            estimate = statistics.counted_interval(latencies.counts, permille, seed=run["seed"], level=run.level)
-            what = "nearest rank over all messages offered, failures last"
-            method = bootstrapped(run, latencies.counts.stretches, estimate, what)
-            yield row(scope.name, metric, estimate, Unit.MICROSECONDS, len(scope), method)
-        if _enough(scope, Metric.LATENCY_MAX):
+        if scope.timed and enough(scope, Metric.LATENCY_MAX):
             yield maximum(run, scope.name, Metric.LATENCY_MAX, int(scope.stretches["largest"].max()), len(scope))
+    what = "nearest rank over all messages offered, failures last"
+    yield from percentiles(connection, run, scopes, _PERCENTILES, what)
 
 
 def service_level(within_us: int) -> str:
@@ -99,9 +95,9 @@ def _lateness(run: Run, value: int, samples: int) -> Row:
 
 
 def _shares(run: Run, scope: Scope, withins: tuple[int, ...]) -> Iterator[Row]:
-    if _enough(scope, Metric.ANSWERED_SHARE):
+    if enough(scope, Metric.ANSWERED_SHARE):
         yield _share(run, scope, Metric.ANSWERED_SHARE, "good")
-    if scope.timed and _enough(scope, Metric.SERVICE_LEVEL):
+    if scope.timed and enough(scope, Metric.SERVICE_LEVEL):
         for within in withins:
             yield _share(run, scope, service_level(within), str(within))
 
@@ -114,35 +110,8 @@ def _share(run: Run, scope: Scope, metric: str, good: str) -> Row:
     return row(scope.name, metric, estimate, Unit.PARTS_PER_MILLION, len(scope), method)
 
 
-def _enough(scope: Scope, metric: Metric) -> bool:
-    """Whether a scope is to be measured in a metric: an SRV only where that could decide anything."""
-    return not scope.name.startswith(SRV) or len(scope) >= NEEDED_SAMPLES[metric]
-
-
 def _lacking(scope: Scope) -> str:
     """The metrics that an SRV has too few messages for, in words."""
     wanted = (Metric.ANSWERED_SHARE, *_PERCENTILES, Metric.LATENCY_MAX)
-    lacking = [f"{metric} ({NEEDED_SAMPLES[metric]})" for metric in wanted if not _enough(scope, metric)]
+    lacking = [f"{metric} ({NEEDED_SAMPLES[metric]})" for metric in wanted if not enough(scope, metric)]
     return f"; too few of them for {', '.join(lacking)}" if lacking else ""
-
-
-def _percentiles(scope: Scope) -> dict[Metric, int]:
-    return {metric: permille for metric, permille in _PERCENTILES.items() if _enough(scope, metric)}
-
-
-def _closer(connection: "duckdb.DuckDBPyConnection", run: Run, scopes: Sequence[Scope]) -> list[Latencies]:
-    """The latencies of each scope, known to the microsecond wherever its percentiles and their intervals lie."""
-    found = [scope.latencies for scope in scopes]
-    while any(bins := [_asked(run, scope, each) for scope, each in zip(scopes, found, strict=True)]):
-        found = look_closer(connection, scopes, found, bins)
-    return found
-
-
-def _asked(run: Run, scope: Scope, latencies: Latencies) -> set[int]:
-    """The bins whose latencies its percentiles and their intervals are among."""
-    told = {"seed": run["seed"], "level": run.level}
-    places = [
-        statistics.deciding(latencies.counts, latencies.exact, permille, **told)
-        for permille in _percentiles(scope).values()
-    ]
-    return {int(latencies.bins[each]) for each in set().union(*places)}

@@ -18,13 +18,17 @@ if TYPE_CHECKING:
     import duckdb
 
 _OF_TURN = f"""
-    SELECT path, srv, kind, intended_us - $start AS offset_us, outcome = expect AS good,
+    WITH compared AS (
+        SELECT *, path || '|' || srv || '|' || kind AS label FROM read_parquet(getvariable('results'))
+        WHERE run = getvariable('run') AND kind IN ('request', 'alert') AND sequence BETWEEN $first AND $last
+          AND path || '|' || srv || '|' || kind IN (SELECT unnest($compared::VARCHAR[])) AND intended_us IS NOT NULL
+    ), known AS (SELECT *, lag(label) OVER (ORDER BY sequence) AS followed FROM compared)
+    SELECT path, srv, kind, CASE WHEN follows.label IS NULL THEN intended_us - $start ELSE -1 END AS offset_us,
+           outcome = expect AS good,
            CASE WHEN outcome = expect THEN coalesce(latency_us, {LATER}) ELSE {LATER} END AS latency_us
-    FROM read_parquet(getvariable('results'))
-    WHERE run = getvariable('run') AND kind IN ('request', 'alert') AND sequence BETWEEN $first AND $last
-      AND path || '|' || srv || '|' || kind IN (SELECT unnest($compared::VARCHAR[])) AND intended_us IS NOT NULL
-    ORDER BY sequence
+    FROM known LEFT JOIN follows USING (label, followed) ORDER BY sequence
 """  # noqa: S608 - made of constants only; what varies is bound
+"""The messages of a turn that are compared. What waited for another was due when that was answered: -1."""
 
 PERCENTILES = {Metric.LATENCY_P50_RATIO: 500, Metric.LATENCY_P95_RATIO: 950, Metric.LATENCY_P99_RATIO: 990}
 _TAILS = (Metric.LATENCY_P95_RATIO, Metric.LATENCY_P99_RATIO)

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from catalog.declarations import Metric
 from expectations.statistics import Counts
+from expectations.verdicts import NEEDED_SAMPLES
 from tasks.measures.rows import ALL
 from tasks.measures.subject import Run, Tables, fetched
 
@@ -30,19 +32,19 @@ _BITS = 20  # LATER is in bin 623,488
 
 _CELLS = f"""
     SELECT place, {_BIN} AS bin, count(*) AS messages, min(latency_us) AS least, max(latency_us) AS largest
-    FROM compact GROUP BY place, bin
+    FROM {{timed}} GROUP BY place, bin
 """  # noqa: S608 - made of constants only
 
 _PLACES = """
     SELECT place, count(*) AS messages, count(*) FILTER (taken_up) AS taken_up, count(*) FILTER (good) AS good,
            min(latency_us) AS least, max(latency_us) AS largest {withins}
-    FROM compact GROUP BY place ORDER BY place
+    FROM {timed} GROUP BY place ORDER BY place
 """
 
 _FINE = f"""
     SELECT scope, place % getvariable('blocks') AS block, latency_us, count(*) AS messages
     FROM (
-        SELECT place, latency_us, ((place // getvariable('blocks'))::BIGINT << {_BITS}) | {_BIN} AS bin FROM compact
+        SELECT place, latency_us, ((place // getvariable('blocks'))::BIGINT << {_BITS}) | {_BIN} AS bin FROM {{timed}}
     )
     JOIN wanted USING (bin) GROUP BY ALL ORDER BY ALL
 """  # noqa: S608 - made of constants only
@@ -157,9 +159,17 @@ def _numbered(values: "Integers") -> "tuple[Integers, Integers]":
     return np.flatnonzero(seen), (np.cumsum(seen) - 1)[values]
 
 
-def scopes_of(connection: "duckdb.DuckDBPyConnection", run: Run, tables: Tables) -> list[Scope]:
-    """All messages; then those of each SRV group, and of each SRV, that has any, in order."""
-    stretches, bins = _stretches(connection, run, tables), _bins(connection, run)
+def enough(scope: Scope, metric: Metric) -> bool:
+    """Whether a scope is to be measured in a metric: an SRV only where that could decide anything."""
+    return not scope.name.startswith(SRV) or len(scope) >= NEEDED_SAMPLES[metric]
+
+
+def scopes_of(connection: "duckdb.DuckDBPyConnection", run: Run, tables: Tables, timed: str = "compact") -> list[Scope]:
+    """All messages; then those of each SRV group, and of each SRV, that has any, in order.
+
+    `timed`: the table that holds them, with the columns of `compact` (see `tasks.measures.subject`).
+    """
+    stretches, bins = _stretches(connection, run, tables, timed), _bins(connection, run, timed)
     found = connection.execute(
         "SELECT part, of_group, CASE WHEN apart THEN srv END FROM of_srv GROUP BY ALL ORDER BY ALL"
     ).fetchall()
@@ -175,15 +185,15 @@ def scopes_of(connection: "duckdb.DuckDBPyConnection", run: Run, tables: Tables)
     ]
 
 
-def _stretches(connection: "duckdb.DuckDBPyConnection", run: Run, tables: Tables) -> Counted:
+def _stretches(connection: "duckdb.DuckDBPyConnection", run: Run, tables: Tables, timed: str) -> Counted:
     withins = [f', count(*) FILTER (latency_us <= {within:d}) AS "{within:d}"' for within in tables.withins]
-    found = fetched(connection.execute(_PLACES.format(withins="".join(withins))))
+    found = fetched(connection.execute(_PLACES.format(withins="".join(withins), timed=timed)))
     placed = _placed(found.pop("place"), run)
     return Counted(columns={**placed, **found})
 
 
-def _bins(connection: "duckdb.DuckDBPyConnection", run: Run) -> Counted:
-    found = fetched(connection.execute(_CELLS))
+def _bins(connection: "duckdb.DuckDBPyConnection", run: Run, timed: str) -> Counted:
+    found = fetched(connection.execute(_CELLS.format(timed=timed)))
     return Counted(columns={**_placed(found.pop("place"), run), **found})
 
 
@@ -196,6 +206,7 @@ def look_closer(
     scopes: Sequence[Scope],
     latencies: Sequence[Latencies],
     bins: Sequence[Collection[int]],
+    timed: str,
 ) -> list[Latencies]:
     """The latencies of each scope with its own of `bins` known to the microsecond."""
     import numpy as np
@@ -208,7 +219,7 @@ def look_closer(
         for part in scope.parts
     ]
     connection.register("wanted", pd.DataFrame(wanted, columns=["scope", "bin"]))
-    found = fetched(connection.execute(_FINE))
+    found = fetched(connection.execute(_FINE.format(timed=timed)))
     connection.unregister("wanted")
     ends = np.searchsorted(found["scope"], np.arange(len(scopes) + 1))
     columns = found["block"], found["latency_us"], found["messages"]

@@ -51,6 +51,12 @@ class Run:
         found: Mapping[str, Mapping[str, Any]] = self.document.get("sampling", {})
         return found
 
+    @property
+    def follows(self) -> Mapping[str, str]:
+        """Label to the label of the message right before it, whose answer such a message waits for."""
+        follows: Mapping[str, str] = self.document.get("follows", {})
+        return follows
+
     def stretches(self, at_us: "Integers") -> "Integers":
         """The stretch of the run, from 0, that each time falls into."""
         placed: Integers = (at_us - self["start_us"]) * self["blocks"] // self["window_us"]
@@ -104,7 +110,8 @@ too many, of all the others of a group."""
 
 _OFFERED = f"""
     CREATE TEMP VIEW offered AS
-    SELECT sequence, srv, of_srv.of_group, of_srv.part, outcome = expect AS good, ready_us IS NOT NULL AS taken_up,
+    SELECT sequence, path, srv, path || '|' || srv || '|' || kind AS label, of_srv.of_group, of_srv.part,
+           outcome = expect AS good, ready_us IS NOT NULL AS taken_up,
            coalesce(ready_us - intended_us, {LATER}) AS lateness_us,
            CASE WHEN outcome = expect THEN coalesce(latency_us, -1) ELSE {LATER} END AS latency_us,
            coalesce(intended_us, ready_us, sent_us) AS due_us, stretch(due_us) AS block,
@@ -122,12 +129,18 @@ _DECLARED = """
     )
 """
 """The parts of the component that are declared to tell a metric, and how many they are."""
-_COMPACT = """
-    CREATE TABLE compact AS
-    SELECT (part * getvariable('blocks') + block)::INTEGER AS place, good, taken_up, lateness_us, latency_us
-    FROM offered
-"""
+PLACE = "(part * getvariable('blocks') + block)::INTEGER"
+"""A message's part and stretch in one number."""
+
+_COMPACT = f"""
+    CREATE TABLE compact AS SELECT {PLACE} AS place, good, taken_up, lateness_us, latency_us FROM offered
+"""  # noqa: S608 - made of constants only
 """What most measures need of each message, and can read again and again: `place` is its part and its stretch."""
+_FOLLOWS = """
+    CREATE TEMP TABLE follows AS
+    SELECT unnest($labels::VARCHAR[]) AS label, unnest($followed::VARCHAR[]) AS followed
+"""
+"""Which messages wait for the answer to the one right before them, where that has the label that theirs follows."""
 
 _SAMPLED = """
     CREATE TEMP VIEW sampled AS
@@ -145,16 +158,17 @@ Where parts are declared for a metric, they alone count, and only those instants
 
 _DONE = """
     CREATE TEMP VIEW done AS
-    SELECT done_us FROM read_parquet(getvariable('results')) WHERE run = getvariable('run') AND done_us IS NOT NULL
+    SELECT done_us FROM read_parquet(getvariable('results'))
+    WHERE run = getvariable('run') AND done_us IS NOT NULL AND (kind = 'request' OR kind = 'alert')
 """
-"""When each message, of whatever kind, had its final answer."""
+"""When each message that was offered had its final answer."""
 
 
 def prepare(connection: "duckdb.DuckDBPyConnection", run: Run, tables: Tables) -> None:
     """Makes the views `offered` (a row per message), `sampled` (per metric and time) and `done` in a new database.
 
-    Beside them the tables `of_srv`, `declared` and `compact`, and the macro `stretch(at_us)`. The results are read for
-    `compact` once: text takes longer to read than all that is counted afterwards.
+    Beside them the tables `of_srv`, `declared`, `follows` and `compact`, and the macro `stretch(at_us)`. The results
+    are read for `compact` once: text takes longer to read than all that is counted afterwards.
     """
     told = {
         "results": str(tables.results),
@@ -169,6 +183,7 @@ def prepare(connection: "duckdb.DuckDBPyConnection", run: Run, tables: Tables) -
     parts = [(metric, part["part"], part["host"]) for metric, of in run.declared.items() for part in of["parts"]]
     columns = {name: [each[place] for each in parts] for place, name in enumerate(("metrics", "parts", "hosts"))}
     connection.execute(_DECLARED, columns)
+    connection.execute(_FOLLOWS, {"labels": list(run.follows), "followed": list(run.follows.values())})
     for view in (_OFFERED, _COMPACT, _SAMPLED, _DONE):
         connection.execute(view)
 

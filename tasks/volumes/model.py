@@ -1,7 +1,7 @@
 """Generates the volume model: forecasts and assumptions turned into messages per component, SRV and period."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -184,6 +184,22 @@ def target_volumes(programme: Programme, volumes: list[Volume], component: str) 
         if row.component == component and row.period in window and row.kind in OFFERED:
             target[labelled(row.path, row.srv, row.kind)] += row.messages
     return dict(target)
+
+
+def followed_labels(programme: Programme, target: Iterable[str]) -> dict[str, str]:
+    """Label to the label that its messages follow, where requests of a traffic wait for one that they bring along.
+
+    Only where a target has both. What is followed itself follows nothing.
+    """
+    srvs = {group.id: [weighted.srv for weighted in group.srvs] for group in programme.volumes.groups}
+    has, found = set(target), dict[str, str]()
+    for traffic in programme.volumes.traffic:
+        for brought in (each for each in traffic.brings if each.first):
+            first = labelled(brought.path, brought.message, MessageKind.REQUEST)
+            own = (srv for group in traffic.groups for srv in srvs[group])
+            labels = [labelled(traffic.path, srv, MessageKind.REQUEST) for srv in own]
+            found |= {label: first for label in labels if {label, first} <= has and label != first}
+    return {label: first for label, first in sorted(found.items()) if first not in found}
 
 
 def traffic_names(programme: Programme) -> dict[tuple[str, str], set[str]]:

@@ -480,6 +480,7 @@ CASES: list[tuple[str, list[Edit]]] = [
     ("message-in-no-group", [OWN, *MIGRATING, ("volumes.yaml", "message: change-basket", "message: ▶hello")]),
     ("unknown-message", [brings("▶hello")]),
     ("unknown-message-path", [brings("search", path="▶purchas")]),
+    ("first-of-alerts", [*ALERTED, brings("search", per_request="orders-kept, first: ▶true")]),
     ("unknown-assumption", [brings("search", per_request="▶order-kept")]),
     (
         "absurd-volume",
@@ -796,7 +797,27 @@ CASES: list[tuple[str, list[Edit]]] = [
         ],
     ),
     ("entry-missing", [("environments.yaml", *REAL), ("environments.yaml", "- id: site", "- ▶id: site")]),
+    (
+        "receive-unused",
+        [("environments.yaml", "    seed: ", "    receive: ▶{listen: '127.0.0.1:9000'}\n    seed: ")],
+    ),
+    (
+        "receive-identity",
+        [
+            ("environments.yaml", *REAL),
+            (
+                "environments.yaml",
+                "a.example'}\n",
+                "a.example', orders: 'https://b.example'}\n    receive: ▶{listen: 'site:9000', ca: CA}\n",
+            ),
+        ],
+    ),
     # emulated components
+    (
+        "acknowledges-nothing",
+        [("environments.yaml", ORDER_HOUSE, f"{ORDER_HOUSE}, answers: ▶acknowledge")],
+    ),
+    ("alerts-nowhere", [emulated("alert_permille: ▶5")]),
     ("spread-missing", [emulated("distribution: ▶lognormal")]),
     ("spread-unused", [emulated("distribution: exponential, spread: ▶10 ms")]),
     ("spread-wide", [emulated("distribution: uniform, spread: ▶33 ms")]),

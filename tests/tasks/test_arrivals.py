@@ -248,6 +248,72 @@ def test_shards_offer_between_them_what_one_would(offer: Offer, of: int) -> None
     assert merged == list(zip(*columns(whole), strict=True))
 
 
+# --- messages that follow others -------------------------------------------------------------------------------------
+
+chained = offers.filter(lambda offer: offer.messages).map(
+    lambda offer: replace(offer, follows=dict.fromkeys(offer.labels[1:], offer.labels[0]))
+)
+"""Offers whose labels all follow the first."""
+
+
+@quick
+@given(offer=chained)
+def test_followers_are_paired_with_as_many_as_there_are_and_every_total_is_kept(offer: Offer) -> None:
+    arrivals = drawn(offer)
+    assert counted(arrivals) == Counter({label: count for label, count in offer.messages.items() if count})
+    assert np.all(np.diff(arrivals.offset_us) >= 0)
+    assert arrivals.sequence.tolist() == list(range(sum(offer.messages.values())))
+    second = np.flatnonzero(arrivals.follows)
+    names = np.array(arrivals.labels, dtype=object)[arrivals.label]
+    assert all(offer.follows[name] == before for name, before in zip(names[second], names[second - 1], strict=True))
+    assert np.array_equal(arrivals.device[second], arrivals.device[second - 1])
+    assert np.array_equal(arrivals.offset_us[second], arrivals.offset_us[second - 1])
+    firsts = sum(offer.messages[label] for label in set(offer.follows.values()))
+    assert len(second) == min(firsts, sum(offer.messages[label] for label in offer.follows))
+    assert columns(arrivals) == columns(drawn(offer))
+
+
+@quick
+@given(offer=chained, of=st.integers(1, 5))
+def test_a_shard_keeps_chains_whole_and_all_of_them_are_what_one_would_offer(offer: Offer, of: int) -> None:
+    whole = drawn(offer)
+    parts = [drawn(offer, shard=(kept, of)) for kept in range(of)]
+    for part in parts:
+        second = np.flatnonzero(part.follows)
+        assert np.array_equal(part.sequence[second], part.sequence[second - 1] + 1)
+        assert not len(part) or not part.follows[0]
+    merged = sorted(row for part in parts for row in zip(*columns(part), part.follows.tolist(), strict=True))
+    assert merged == list(zip(*columns(whole), whole.follows.tolist(), strict=True))
+
+
+@quick
+@given(offer=chained)
+def test_a_chain_s_device_is_left_alone_for_as_long_as_both_may_take(offer: Offer) -> None:
+    smallest = replace(offer, estate=max(1, sum(offer.devices_needed.values())))
+    arrivals = drawn(smallest)
+    alone = ~arrivals.follows
+    first = {label.partition("|")[0] for label in offer.follows.values()}
+    busy = np.array([label.partition("|")[0] in first for label in arrivals.labels])[arrivals.label]
+    for device in set(arrivals.device.tolist()):
+        at = arrivals.offset_us[alone & (arrivals.device == device)]
+        held = 2 * offer.hold_us if np.any(busy & alone & (arrivals.device == device)) else offer.hold_us
+        assert len(at) < 2 or np.diff(at).min() >= held
+
+
+def test_labels_fall_evenly_among_those_that_they_follow() -> None:
+    """3,000 of one label and 1,000 of another follow 4,000: of any 400 in a row some 300 are of the first."""
+    offer = Offer(
+        messages={"a|t|request": 4000, "b|1|request": 3000, "b|2|request": 1000},
+        window_us=10**9, seed=3, follows={"b|1|request": "a|t|request", "b|2|request": "a|t|request"},
+    )  # fmt: skip
+    arrivals = drawn(offer)
+    assert arrivals.follows.sum() == 4000
+    of_first = np.cumsum(arrivals.label[arrivals.follows] == 1)
+    assert np.abs(of_first[400:] - of_first[:-400] - 300).max() <= 5
+    assert Offer(messages=offer.messages, window_us=1, seed=1).by_path == {"a": 4000, "b": 4000}
+    assert offer.by_path == {"a": 4000, "b": 0}
+
+
 def test_seeds_depend_on_every_part() -> None:
     assert len({seed_for("dsp", "load"), seed_for("dsp", "soak"), seed_for("dsp", "load", 1)}) == 3
 

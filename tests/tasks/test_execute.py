@@ -2,21 +2,24 @@
 
 import socket
 from dataclasses import replace
+from fractions import Fraction
 from itertools import pairwise
 
+import numpy as np
 import psutil
 import pytest
 
 from catalog.canonical import canonical
-from catalog.declarations import EnvironmentKind
+from catalog.declarations import BaselineRuns, EnvironmentKind, Receive, TestType
 from catalog.runs import RunState
 from tasks.arrivals import arrivals_of, messages_to_offer
+from tasks.course import Part, Turn
 from tasks.emulate.spec import ComponentSpec
 from tasks.emulate.system import start_component
-from tasks.execute import SAMPLING_US, Conduct
+from tasks.execute import SAMPLING_US, Conduct, arrivals_in, load_of
 from tasks.labels import parted
 from tasks.parquet import read_table, table_bytes
-from tasks.plan import phases_needed, plan_tests
+from tasks.plan import execution_key, phases_needed, plan_tests
 from tasks.volumes.model import model_volumes
 
 QUICK = {"load": 600_000, "stress": 500_000, "soak": 1_000_000}
@@ -256,3 +259,133 @@ def test_a_test_with_nothing_to_offer_says_so(template, edited):
     conducted = conduct(programme, "orders.load").execute()
     assert conducted.state is RunState.UNREACHABLE
     assert "no message to offer" in conducted.document["unreachable"]
+
+
+# --- answered later, and one after the other ------------------------------------------------------------------------
+
+
+def acknowledging(programme, edited, *more):
+    """The orders acknowledge, and respond later."""
+    return edited(
+        programme,
+        ("system.message_paths.purchase.acknowledged_by", ["orders"]),
+        ("environments.rehearsal.components.orders.answers", "acknowledge"),
+        *more,
+    )
+
+
+def test_an_acknowledged_request_has_two_rows(template, edited):
+    conducted = conduct(acknowledging(template.programme, edited), "orders.load").execute()
+    results, arrivals = conducted.tables["results"], conducted.tables["arrivals"]
+    requests, first = (results[results.kind == kind].reset_index() for kind in ("request", "acknowledgement"))
+    assert results.sequence.tolist() == [number for number in range(50) for _ in range(2)]
+    assert results.kind.tolist() == ["request", "acknowledgement"] * 50
+    for shared in ("sequence", "path", "srv", "traffic", "intended_us", "ready_us", "sent_us", "component", "run"):
+        assert requests[shared].tolist() == first[shared].tolist()
+    assert requests.srv.tolist() == arrivals.srv.tolist()
+    assert set(results.outcome) == {"ok"}
+    assert set(first.status) == {202}
+    assert (first.latency_us == first.done_us - first.intended_us).all()
+    assert (requests.done_us >= first.done_us).all() or (requests.done_us - requests.sent_us >= 32_000).all()
+    assert conducted.document["target"] == {"messages": 50}
+    (told,) = conducted.document["injector"]["steps"]
+    assert (told["acknowledged"], told["responses_received"], told["responses_unknown"]) == (50, 50, 0)
+    for name, rows in conducted.tables.items():
+        assert read_table(name, table_bytes(name, rows)).equals(rows)
+
+
+def test_every_step_of_a_rising_test_is_answered_on_one_port(template, edited):
+    programme = rising(acknowledging(template.programme, edited), edited, first="0.25", growth="1.5", most="0.3")
+    conducted = conduct(programme, "orders.stress").execute()
+    assert [step["acknowledged"] for step in conducted.document["injector"]["steps"]] == [
+        step["last"] + 1 - step["first"] for step in conducted.document["steps"]
+    ]
+    assert len(conducted.document["steps"]) == 2
+    assert set(conducted.tables["results"].outcome) == {"ok"}
+
+
+def chained(programme, edited):
+    """What is purchased waits for a search."""
+    brought = {"message": "search", "path": "browse", "per_request": "orders-kept", "first": True}
+    return edited(programme, ("volumes.traffic.purchase.brings", [brought]))
+
+
+def test_a_baseline_is_offered_no_message_that_waits_for_one_it_is_not_offered(template, edited):
+    key = conduct(chained(template.programme, edited), "storefront.load").planned.key
+    whole = arrivals_in(key, Turn(part=Part.CANDIDATE, multiple=Fraction(1)))
+    for compared in (
+        ["purchase|place-order|request"],
+        ["browse|search|request", "purchase|place-order|request"],
+        ["browse|search|request"],
+    ):
+        compares = {**key, "inputs": {**key["inputs"], "baseline": {"messages": compared}}}
+        arrivals = arrivals_in(compares, Turn(part=Part.BASELINE, multiple=Fraction(1)))
+        names = [arrivals.labels[label] for label in arrivals.label]
+        assert set(names) <= set(compared)
+        assert len(load_of(arrivals, 0)) == len(arrivals) == len(names)
+        second = np.flatnonzero(arrivals.follows)
+        assert (len(second) > 0) == (len(compared) == 2)
+        assert all((names[at - 1], names[at]) == tuple(compared) for at in second)
+        assert arrivals.sequence.tolist() == list(range(len(names)))
+        alone = [label for label, waits in zip(whole.label, whole.follows, strict=True) if not waits]
+        expected = sum(whole.labels[label] in compared for label in alone)
+        assert len(names) - len(second) == expected
+
+
+def test_what_follows_is_compared_only_with_what_it_follows(template, edited):
+    programme = edited(chained(template.programme, edited), ("volumes.traffic.browse.traffic", "visits"))
+    storefront, environment = programme.component("storefront"), programme.environment("rehearsal")
+    target = conduct(programme, "storefront.load").planned.key["inputs"]["volumes"]["messages"]
+
+    def compared(*traffic):
+        comparison = BaselineRuns(runs=5, traffic=traffic)
+        profile = programme.tests.profiles[0].model_copy(update={"type": TestType.REGRESSION, "comparison": comparison})
+        key = execution_key(programme, "pilot", environment, storefront, profile, target)
+        return key["inputs"]["baseline"]["messages"]
+
+    assert compared("BAU", "visits") == sorted(target)
+    assert compared("BAU") == []  # searches are visits, too, and whatever is purchased waits for one
+    assert compared("visits") == sorted(
+        label for label in target if label.startswith("browse|") and "search" not in label
+    )
+
+
+def test_a_message_that_waits_for_another_is_due_when_that_is_answered(template, edited):
+    programme = chained(template.programme, edited)
+    prepared = conduct(programme, "storefront.load")
+    conducted = prepared.execute()
+    follows = conducted.document["follows"]
+    assert follows == prepared.planned.key["inputs"]["arrivals"]["follows"]
+    assert follows == dict.fromkeys(
+        ("purchase|order-status|request", "purchase|place-order|request"), "browse|search|request"
+    )
+    results, arrivals = conducted.tables["results"], conducted.tables["arrivals"]
+    assert results.sequence.tolist() == list(range(len(arrivals)))
+    second = results.index[results.path == "purchase"]
+    assert len(second) > 0
+    assert set(results.srv[second - 1]) == {"search"}
+    assert arrivals.device[second].tolist() == arrivals.device[second - 1].tolist()
+    assert results.intended_us[second].tolist() == results.done_us[second - 1].tolist()
+    assert set(results.outcome) == {"ok"}
+    assert "follows" not in conduct(template.programme, "storefront.load").planned.key["inputs"]["arrivals"]
+
+
+def test_a_real_environment_sends_its_responses_where_the_environment_declares(template, edited):
+    """What is found at the entry acknowledges, and was told of the receive service apart from this."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen = f"127.0.0.1:{taken.getsockname()[1]}"
+    site = ComponentSpec(
+        component="site", routes={"purchase": None}, acknowledges=("purchase",), receivers={"": f"http://{listen}"}
+    )
+    with start_component(site) as running:
+        there = entering(template.programme, running.url)
+        there = there.model_copy(update={"receive": Receive(listen=listen)})
+        prepared = conduct(template.programme, "orders.load", environment=there)
+        conducted = prepared.execute()
+        assert prepared.planned.key["inputs"]["environment"]["receive"] == listen
+        with socket.create_server(("127.0.0.1", int(listen.rpartition(":")[2]))):
+            in_the_way = prepared.execute()
+    assert set(conducted.tables["results"].outcome) == {"ok"}
+    assert len(conducted.tables["results"]) == 100
+    assert in_the_way.state is RunState.UNREACHABLE
+    assert f"cannot listen on {listen}" in in_the_way.document["unreachable"]

@@ -470,3 +470,92 @@ def test_runs_that_were_offered_other_messages_are_not_compared(measured):
     run, rows = in_turns(40_000, 40_000)
     alone = run | {"steps": [step for step in run["steps"] if step["part"] == "candidate"]}
     assert ("all", "latency-p50-ratio") not in measured(alone, rows)
+
+
+# --- acknowledgements, and chains -----------------------------------------------------------------------------------
+
+
+def with_acknowledgements(rows, latency_us, keep=slice(None)):
+    """The rows, and an acknowledgement so long after each was due (of those kept)."""
+    first = rows.iloc[keep].copy()
+    late = np.broadcast_to(np.asarray(latency_us), len(rows))[keep]
+    first["kind"], first["outcome"], first["status"] = "acknowledgement", "ok", 202
+    first["latency_us"], first["done_us"] = late, first["intended_us"] + late
+    first["service_us"] = first["done_us"] - first["sent_us"]
+    both = pd.concat([rows, first.astype(rows.dtypes)])
+    return both.sort_values(["sequence", "kind"], ascending=[True, False], kind="stable").reset_index(drop=True)
+
+
+def test_acknowledgements_change_no_other_measurement(measured):
+    latency = np.random.default_rng(4).integers(1_000, 90_000, 1500)
+    rows = results(latency_us=latency)
+    found, plain = measured(rows=with_acknowledgements(rows, 900)), measured(rows=rows)
+    own = {(scope, "acknowledged-p95") for scope in ("all", "reads", "other", *(f"srv:s{n}" for n in range(5)))}
+    assert set(found) - set(plain) == own
+    assert {place: row for place, row in found.items() if place not in own} == plain
+    soak = run_document(type="soak")
+    assert (
+        measured(soak, rows=rows)["all", "memory-growth"]
+        == measured(soak, rows=with_acknowledgements(rows, 900))["all", "memory-growth"]
+    )
+
+
+def test_time_to_the_acknowledgement_ranks_what_was_never_heard_of_last(measured):
+    """A tenth failed unacknowledged; another tenth was answered at once, which says as much as an acknowledgement."""
+    outcome = np.where(np.arange(1500) % 10 == 3, "timeout", "ok").tolist()
+    rows = results(outcome=outcome)
+    kept = ~np.isin(np.arange(1500) % 10, (3, 7))
+    found = measured(rows=with_acknowledgements(rows, 900, kept))
+    assert found["all", "acknowledged-p95"].value == LATER
+    fine = measured(rows=with_acknowledgements(results(), 900, np.arange(1500) % 10 != 7))
+    assert ends(fine["all", "acknowledged-p95"]) == (40_000, 40_000, 40_000)
+    assert fine["all", "acknowledged-p95"].samples == 1500
+    most = measured(rows=with_acknowledgements(results(), 900, np.arange(1500) % 50 != 7))
+    assert most["all", "acknowledged-p95"].value == 900
+
+
+def test_paths_on_which_nothing_is_acknowledged_are_left_out(measured):
+    paths = np.where(np.arange(1500) % 3 == 0, "transform", "bau").tolist()
+    rows = results(path=paths, outcome=["timeout" if path == "transform" else "ok" for path in paths])
+    found = measured(rows=with_acknowledgements(rows, 900, np.array(paths) == "bau"))
+    assert found["all", "acknowledged-p95"].samples == 1000
+    assert found["all", "acknowledged-p95"].value == 900
+
+
+def test_a_chain_counts_from_when_its_first_message_was_due(measured):
+    """Every even message is followed by an odd one that is due when it is done, 40 ms on, and takes 30 ms itself."""
+    count = 1500
+    rows = results()
+    second = np.arange(count) % 2 == 1
+    due = np.where(second, np.roll(rows["done_us"], 1), rows["intended_us"])
+    latency = np.where(second, 30_000, 40_000)
+    columns = {
+        "path": np.where(second, "bau", "transform").tolist(), "srv": np.where(second, "s1", "t").tolist(),
+        "intended_us": due, "ready_us": due + 50, "sent_us": due + 60, "done_us": due + latency, "latency_us": latency,
+        "service_us": latency - 60,
+    }  # fmt: skip
+    run = run_document(follows={"bau|s1|request": "transform|t|request"})
+    found = measured(run, rows=results(**columns))
+    assert ends(found["all", "chain-latency-p95"]) == (70_000, 70_000, 70_000)
+    assert found["all", "chain-latency-p95"].samples == found["reads", "chain-latency-p95"].samples == 750
+    assert found["all", "latency-p95"].value == 40_000
+    failed = np.where(np.arange(count) % 16 == 0, "error", "ok")
+    failed = np.where(np.arange(count) % 16 == 1, "refused", failed).tolist()
+    assert measured(run, rows=results(**columns, outcome=failed))["all", "chain-latency-p95"].value == LATER
+    assert ("all", "chain-latency-p95") not in measured(rows=results(**columns))
+    apart = {**run, "released": 1}  # the first was released at the start, so that its next is nobody's second
+    assert measured(apart, rows=results(**columns))["all", "chain-latency-p95"].samples == 749
+    invalid = np.where(second & (np.arange(count) < 100), "error", "ok").tolist()
+    assert measured(run, rows=results(**columns, expect=invalid))["all", "chain-latency-p95"].samples == 700
+
+
+def test_turns_may_differ_in_when_messages_were_due_that_waited_for_others(measured):
+    run, rows = in_turns(40_000, 40_000)
+    second = rows["sequence"] % 2 == 1
+    rows.loc[second, "srv"] = "s1"
+    labels = ["bau|s0|request", "bau|s1|request"]
+    later = second & (rows["sequence"] // 100 % 4).isin((0, 3))
+    rows.loc[later, ["intended_us", "ready_us", "sent_us", "done_us"]] += 7
+    assert ("all", "latency-p50-ratio") not in measured(run | {"compared": labels}, rows)
+    waiting = run | {"compared": labels, "follows": {labels[1]: labels[0]}}
+    assert measured(waiting, rows)["all", "latency-p50-ratio"].samples == 10

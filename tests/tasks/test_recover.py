@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_execute import conduct, nothing_left_running, rising
+from test_execute import acknowledging, chained, conduct, nothing_left_running, rising
 
 from catalog.canonical import canonical
 from catalog.errors import EvidenceError
@@ -156,6 +156,29 @@ def test_a_run_that_is_killed_is_recovered_from_what_it_wrote(template, tmp_path
     assert same == {name: whole.document[name] for name in same}
     for name, table in left.tables.items():
         assert read_table(name, table_bytes(name, table)).equals(table)
+
+
+def test_acknowledgements_and_chains_are_recovered_too(template, edited, tmp_path):
+    answering = [("system.message_paths.browse.acknowledged_by", ["storefront"])]
+    answering += [("environments.rehearsal.components.storefront.answers", "acknowledge")]
+    folder, copy = tmp_path / "run", tmp_path / "copy"
+    programme = edited(chained(acknowledging(template.programme, edited), edited), *answering)
+    prepared = noted(programme, "storefront.load", folder, progress=caught(folder, copy))
+    whole = prepared.execute()
+    assert whole.state is RunState.FINISHED
+    left = recover(copy, prepared.planned.key, programme)
+    rows, all_rows = left.tables["results"], whole.tables["results"]
+    assert 0 < len(rows) == rows_in(segments(copy)) < len(all_rows)
+    assert set(rows.kind) == {"request", "acknowledgement"}
+    assert rows.equals(rows.merge(all_rows, how="inner")[rows.columns.tolist()].astype(rows.dtypes))
+    assert left.tables["arrivals"].equals(whole.tables["arrivals"])
+    assert left.document["follows"] == whole.document["follows"]
+    assert left.document["start_us"] == whole.document["start_us"]
+    own = rows[rows.kind == "request"]
+    second = own[own.path == "purchase"]
+    done = own.set_index("sequence").done_us
+    assert len(second) > 0
+    assert second.intended_us.tolist() == done[second.sequence - 1].tolist()
 
 
 def test_a_rising_test_is_recovered_with_the_steps_that_were_over(template, edited, tmp_path):

@@ -9,6 +9,7 @@ import pytest
 from catalog.declarations import Emulated, Protocol
 from tasks.codecs import Flaw, Message, codec_named
 from tasks.emulate.spec import (
+    ANYBODY,
     ComponentSpec,
     Outage,
     OutageAnswer,
@@ -22,7 +23,7 @@ from tasks.emulate.spec import (
 from tasks.emulate.system import start_system
 from tasks.labels import parted
 from tasks.plan import phases_needed, plan_tests
-from tasks.stand_up import STAND_INS, codecs_beyond, entry_codec, specs_for_system, specs_for_test
+from tasks.stand_up import STAND_INS, codecs_beyond, entry_codec, responses, specs_for_system, specs_for_test
 from tasks.volumes.model import model_volumes
 from tasks.volumes.streams import resolve_steps
 
@@ -106,6 +107,8 @@ def test_every_declared_behaviour_reaches_the_component_under_test(template, edi
             "outages": [{"begins": "3 s", "length": "1 s", "answers": 503, "queue": "lost"}],
             "scaling": [{"at": "5 s", "workers": 12}],
             "refuses": ["unknown-srv"],
+            "answers": "acknowledge",
+            "alert_permille": 7,
         }
     )
     plain = Emulated(workers=6, service=32_000)
@@ -113,9 +116,15 @@ def test_every_declared_behaviour_reaches_the_component_under_test(template, edi
         getattr(declared, name) != getattr(plain, name)
         for name in Emulated.model_fields.keys() - {"workers", "service"}
     )
-    programme = edited(template.programme, (path, declared.model_dump()))
+    programme = edited(
+        template.programme,
+        (path, declared.model_dump()),
+        ("system.message_paths.purchase.acknowledged_by", ["orders"]),
+        ("system.message_paths.purchase.responses_wrapped_in", ["Signed"]),
+    )
     orders = programme.component("orders")
-    (spec, *_) = specs_for_test(programme, programme.environment("rehearsal"), orders, ["purchase"])
+    user = "http://127.0.0.1:9"
+    (spec, *_) = specs_for_test(programme, programme.environment("rehearsal"), orders, ["purchase"], receive=user)
     assert spec == ComponentSpec(
         component="orders",
         seed=spec.seed,
@@ -142,7 +151,44 @@ def test_every_declared_behaviour_reaches_the_component_under_test(template, edi
         ),
         scaling=(Scaling(at_us=5_000_000, workers=12),),
         refuses=(Flaw.UNKNOWN_SRV,),
+        acknowledges=("purchase",),
+        receivers={ANYBODY: user},
+        alert_permille=7,
+        wrapping={"purchase": ("Signed",)},
     )
+
+
+def test_how_a_component_acknowledges_is_in_its_key_only_where_it_does(template, edited):
+    plain = template.programme
+    acknowledges = ("system.message_paths.purchase.acknowledged_by", ["orders"])
+    path = "environments.rehearsal.components.orders.answers"
+    for programme, told in (
+        (plain, {}),
+        (edited(plain, acknowledges), {}),
+        (edited(plain, acknowledges, (path, "acknowledge")), {"acknowledges": ["purchase"]}),
+        (
+            edited(plain, ("system.message_paths.purchase.responses_wrapped_in", ["A"])),
+            {"wrapping": {"purchase": ["A"]}},
+        ),
+    ):
+        orders, environment = programme.component("orders"), programme.environment("rehearsal")
+        assert responses(programme, environment, orders, ["purchase"]) == told
+    entered = environment.model_copy(update={"entries": {"orders": "http://127.0.0.1:9"}})
+    assert "acknowledges" not in responses(programme, entered, orders, ["purchase"])
+
+
+def test_alerts_whose_last_hop_is_a_user_go_to_the_receive_service(smets1):
+    """Those to a user go there; whoever is no user, or has no receive service, is stood in for as before."""
+    dsp, environment = smets1.programme.component("dsp"), smets1.programme.environment("rehearsal")
+    paths, user = ["smets1-alert", "smets2-alert", "smets1-bau"], "http://127.0.0.1:9"
+    under_test, *beyond = specs_for_test(smets1.programme, environment, dsp, paths, receive=user)
+    assert {path: under_test.routes[path] for path in paths} == {
+        "smets1-alert": user, "smets2-alert": user, "smets1-bau": "stand-ins-plain",
+    }  # fmt: skip
+    assert [spec.component for spec in beyond] == ["stand-ins-plain"]
+    s1sp = smets1.programme.component("s1sp-ioc")
+    under_test, *_ = specs_for_test(smets1.programme, environment, s1sp, ["smets1-alert"], receive=user)
+    assert under_test.routes["smets1-alert"] != user
 
 
 def test_behaviour_that_is_not_declared_is_not_in_an_execution_s_key(template):
