@@ -250,26 +250,37 @@ def test_shards_offer_between_them_what_one_would(offer: Offer, of: int) -> None
 
 # --- messages that follow others -------------------------------------------------------------------------------------
 
-chained = offers.filter(lambda offer: offer.messages).map(
-    lambda offer: replace(offer, follows=dict.fromkeys(offer.labels[1:], offer.labels[0]))
+released = st.just({}) | st.dictionaries(st.sampled_from(["a|1|request", "a|2|request"]), st.integers(0, 200))
+chained = st.builds(
+    lambda offer, at_once: replace(
+        offer,
+        released={label: count for label, count in at_once.items() if label in offer.messages},
+        follows=dict.fromkeys(offer.labels[1:], offer.labels[0]),
+    ),
+    offers.filter(lambda offer: offer.messages),
+    released,
 )
-"""Offers whose labels all follow the first."""
+"""Offers whose labels all follow the first, those that are released and those that come."""
 
 
 @quick
 @given(offer=chained)
 def test_followers_are_paired_with_as_many_as_there_are_and_every_total_is_kept(offer: Offer) -> None:
     arrivals = drawn(offer)
-    assert counted(arrivals) == Counter({label: count for label, count in offer.messages.items() if count})
+    at_once = sum(offer.released.values())
+    for part, messages in ((slice(at_once), offer.released), (slice(at_once, None), offer.messages)):
+        assert Counter(arrivals.labels[label] for label in arrivals.label[part]) == +Counter(messages)
+        firsts = messages.get(offer.labels[0], 0)
+        assert arrivals.follows[part].sum() == min(firsts, sum(messages.values()) - firsts)
+        assert not arrivals.follows[part][:1].any()
+    assert not arrivals.offset_us[:at_once].any()
     assert np.all(np.diff(arrivals.offset_us) >= 0)
-    assert arrivals.sequence.tolist() == list(range(sum(offer.messages.values())))
+    assert arrivals.sequence.tolist() == list(range(len(arrivals)))
     second = np.flatnonzero(arrivals.follows)
     names = np.array(arrivals.labels, dtype=object)[arrivals.label]
     assert all(offer.follows[name] == before for name, before in zip(names[second], names[second - 1], strict=True))
     assert np.array_equal(arrivals.device[second], arrivals.device[second - 1])
     assert np.array_equal(arrivals.offset_us[second], arrivals.offset_us[second - 1])
-    firsts = sum(offer.messages[label] for label in set(offer.follows.values()))
-    assert len(second) == min(firsts, sum(offer.messages[label] for label in offer.follows))
     assert columns(arrivals) == columns(drawn(offer))
 
 
