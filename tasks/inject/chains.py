@@ -14,23 +14,16 @@ Work = Mapping[str, "array[int]"]
 class Chains:
     """A load's messages, those that wait for nobody first, and who waits for whom.
 
-    `work`: the columns of the load, put in that order. `leads`: how many wait for nobody. Numbers are places in it.
+    `work`: the columns of the load, put in that order. `leads`: how many wait for nobody. `waiting`: those who wait, by
+    the message that they wait for. Numbers are places in that order.
     """
 
     def __init__(self, work: Work) -> None:
         self.leads = work["after"].count(NOBODY)
         self.work = work
-        self._waiting: dict[int, list[int]] = {}
+        self.waiting: dict[int, list[int]] = {}
         if self.leads < len(work["after"]):
             self._arrange()
-
-    def __bool__(self) -> bool:
-        """Whether anybody still waits."""
-        return bool(self._waiting)
-
-    def release(self, message: int) -> list[int]:
-        """Those who waited for `message`, which has ended; they wait no longer."""
-        return self._waiting.pop(message, [])
 
     def _arrange(self) -> None:
         after = self.work["after"]
@@ -40,5 +33,5 @@ class Chains:
         for new, row in enumerate(order):
             place[row] = new
         for row in followers:
-            self._waiting.setdefault(place[after[row]], []).append(place[row])
+            self.waiting.setdefault(place[after[row]], []).append(place[row])
         self.work = {name: array("q", map(column.__getitem__, order)) for name, column in self.work.items()}

@@ -58,9 +58,10 @@ class Engine:
         self._rows = memoryview(self.log if self.log is not None else b"")
         self._loop = loop
         self._spec = spec
-        self._chains = Chains(work)
-        self._work = work = self._chains.work
-        self._leads = self._chains.leads
+        chains = Chains(work)
+        self._work = work = chains.work
+        self._leads = chains.leads
+        self._waiting = chains.waiting
         self._next = self._followed = 0
         self._codec = codec_named(spec.codec)
         self._read_answer = self._codec.read_answer
@@ -326,20 +327,20 @@ class Engine:
 
     def _expire(self, now: int) -> None:
         """Time-outs count from the intended instant, so messages reach theirs in order: leads, and also followers."""
-        limit = now - self._spec.timeout_us
-        while self._oldest < self._next and self._is_over(self._oldest, limit):
-            self._oldest += 1
-        while self._following and self._is_over(self._following[0], limit):
+        limit, ended, oldest = now - self._spec.timeout_us, self._ended, self._oldest
+        while oldest < self._next and (ended[oldest] or self._gives_up(oldest, limit)):
+            oldest += 1
+        self._oldest = oldest
+        while self._following and (ended[self._following[0]] or self._gives_up(self._following[0], limit)):
             self._following.popleft()
 
-    def _is_over(self, message: int, limit: int) -> bool:
-        """Whether a message has ended, as it does now if it was due by `limit`."""
-        if not self._ended[message]:
-            if self._intended[message] > limit:
-                return False
-            if message not in self._acknowledged:  # what is, waits for no connection and is on none
-                self._route_of[message][0].withdraw(message)
-            self._finish(message, Outcome.TIMEOUT)
+    def _gives_up(self, message: int, limit: int) -> bool:
+        """Give a message up if it was due by `limit`."""
+        if self._intended[message] > limit:
+            return False
+        if message not in self._acknowledged:  # what is, waits for no connection and is on none
+            self._route_of[message][0].withdraw(message)
+        self._finish(message, Outcome.TIMEOUT)
         return True
 
     def _finish(self, message: int, outcome: int, status: int = 0, size: int = 0) -> None:
@@ -356,7 +357,7 @@ class Engine:
             self._in_flight -= 1
         self._write(message, done, status, outcome, size)
         self.finished += 1
-        if self._chains:
+        if self._waiting:
             self._release(message, done, is_answered=outcome == _OK)
         if self.finished == self.count and not self._over.done():
             self._over.set_result(None)
@@ -379,9 +380,8 @@ class Engine:
 
     def _release(self, message: int, done: int, *, is_answered: bool) -> None:
         """Those that follow a message are due now that it is done, and go once what is being read is read."""
-        followers = self._chains.release(message)
         is_thwarted = self._ready[message] == NEVER
-        for follower in followers:
+        for follower in self._waiting.pop(message, ()):
             self._intended[follower] = done
             if is_thwarted:
                 self.thwarted_count += 1
