@@ -3,18 +3,22 @@
 import os
 import signal
 import socket
+import ssl
 import threading
+import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tls_parties import Authority
 
 from catalog.errors import WorldError
 from tasks.codecs import Codec, Identity, Message, MessageError, PushedKind, Reply, codec_named
@@ -205,8 +209,8 @@ def system(codec: Codec, seen: list[Message], hurry: object = None) -> Iterator[
             thread.join()
 
 
-def push(url: str, body: bytes) -> int:
-    with urllib.request.urlopen(urllib.request.Request(url, data=body, method="POST"), timeout=10) as response:  # noqa: S310 - a process of this test
+def push(url: str, body: bytes, context: ssl.SSLContext | None = None) -> int:
+    with urllib.request.urlopen(url, body, timeout=10, context=context) as response:  # noqa: S310 - a process of this test
         status: int = response.status
         return status
 
@@ -342,6 +346,57 @@ def test_any_bytes_that_are_pushed_are_read_or_refused(body: bytes, name: str) -
     codec.read_identity(body)
     with suppress(MessageError):
         assert codec.read_pushed(body).kind in PushedKind
+
+
+def test_a_receive_service_speaks_tls_to_those_whose_certificate_it_trusts(tmp_path: Path) -> None:
+    """A client that shows none cannot deliver, and what comes from one that shows the right one is answered."""
+    spoken, refused = codec_named("duis"), list[bool]()
+    users, systems = Authority(tmp_path, "users"), Authority(tmp_path, "systems")
+    certificate, key = users.issue("user")
+    names = {"certificate": str(certificate), "key": str(key), "ca": str(systems.ca)}
+    known = ssl.create_default_context(cafile=str(users.ca))
+    known.load_cert_chain(*systems.issue("system"))
+    stranger = ssl.create_default_context(cafile=str(users.ca))
+    with open_port(tls=names) as port:
+        assert port.url.startswith("https://")
+
+        def hurry(message: Message) -> None:
+            body = spoken.response(message, Reply.DONE)
+            try:
+                push(port.url, body, stranger)
+            except OSError:
+                refused.append(True)
+            push(port.url, body, known)
+
+        with system(spoken, [], hurry) as url:
+            injection = OwnInjector().run(steady(3, 20), Target(urls={"p": url}, codec="duis", receive=port))
+    assert set(injection.columns["outcome"]) == {Outcome.OK}
+    assert (injection.summary["responses_received"], injection.summary["responses_duplicate"]) == (3, 0)
+    assert refused == [True] * 3
+
+
+def test_a_receive_service_whose_certificate_cannot_be_read_is_an_error_before_anything_is_offered() -> None:
+    names = {"certificate": "/nonexistent/user.pem", "key": "/nonexistent/user.key"}
+    with open_port(tls=names) as port, start_component(acknowledging()) as component:
+        target = Target(urls={"p": component.url}, codec="duis", receive=port)
+        with pytest.raises(WorldError, match="the TLS certificate cannot be read"):
+            OwnInjector().run(steady(3, 20), target)
+
+
+def test_other_requests_than_a_post_are_refused() -> None:
+    spoken = codec_named("duis")
+    found: list[int] = []
+    with open_port() as port:
+
+        def hurry(message: Message) -> None:
+            with pytest.raises(urllib.error.HTTPError) as caught:
+                urllib.request.urlopen(port.url, timeout=10)  # noqa: S310 - a process of this test
+            found.append(caught.value.code)
+            push(port.url, spoken.response(message, Reply.DONE))
+
+        with system(spoken, [], hurry) as url:
+            OwnInjector().run(steady(1, 20), Target(urls={"p": url}, codec="duis", receive=port))
+    assert found == [405]
 
 
 # --- delivery ---------------------------------------------------------------------------------------------------------
