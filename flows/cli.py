@@ -157,6 +157,9 @@ def _running(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     _phase(emulate)
     _catalog(emulate)
     _environment(emulate)
+    emulate.add_argument(
+        "--receive", metavar="URL", default="", help="where responses to acknowledged requests go: http://host:port"
+    )
     _json(emulate)
 
 

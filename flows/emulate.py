@@ -20,6 +20,7 @@ from tasks.emulate.spec import ComponentSpec
 from tasks.emulate.system import RunningComponent, RunningSystem, start_system
 from tasks.scratch import scratch
 from tasks.stand_up import specs_for_system
+from tasks.wire.client import address, is_tls
 
 _COLUMNS = ("component", "URL", "speaks", "workers", "capacity/s", "paths")
 
@@ -33,12 +34,22 @@ def emulate(options: Namespace) -> Status:
         known = ", ".join(each.id for each in programme.environments if each.kind is EnvironmentKind.REHEARSAL)
         raise UsageError(f"{environment.id} is a real environment: there is nothing to emulate",
                          remedy=f"Emulated are: {known}.")  # fmt: skip
-    specs = specs_for_system(programme, environment, phase)
+    specs = specs_for_system(programme, environment, phase, _receive(options.receive))
     with scratch() as folder, start_system(specs) as system:
         described = _describe(programme, system, Path(folder))
         described = {"phase": phase, "environment": environment.id, "pid": os.getpid(), **described}
         asyncio.run(_run(system, lambda: _show(options, described)))
     return Status.PROVED
+
+
+def _receive(url: str) -> str:
+    """The URL of a receive service, or nothing. Raises UsageError for what is no such."""
+    try:
+        if url and (is_tls(url) or not all(address(url))):
+            raise ValueError("emulated components deliver over plain HTTP")
+    except ValueError as error:
+        raise UsageError(f"--receive {url}: {error}", remedy="Give a URL such as http://127.0.0.1:9000.") from None
+    return url
 
 
 async def _run(system: RunningSystem, announce: Callable[[], None]) -> None:

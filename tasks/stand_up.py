@@ -98,12 +98,15 @@ def _workers(emulated: Emulated, capacity: Decimal) -> int:
     return max(1, round(emulated.workers * capacity))
 
 
-def specs_for_system(programme: Programme, environment: Environment, phase: str) -> list[ComponentSpec]:
+def specs_for_system(
+    programme: Programme, environment: Environment, phase: str, receive: str = ""
+) -> list[ComponentSpec]:
     """Every component of a phase's message paths as its own process, wired along them.
 
     A path's `role:` steps are filled for the first cohort that the phase's own components serve. Components that the
     environment gives no emulation for answer at once. A process speaks one codec on all its interfaces, that of its
-    first one inwards, so whoever sends to it speaks that, whatever is declared between the two.
+    first one inwards, so whoever sends to it speaks that, whatever is declared between the two. `receive` is the URL of
+    the users' receive service: without one, everything is answered at once.
     """
     routes: dict[str, dict[str, str | None]] = defaultdict(dict)
     codecs: dict[str, dict[str, Protocol]] = defaultdict(dict)
@@ -121,6 +124,7 @@ def specs_for_system(programme: Programme, environment: Environment, phase: str)
             seed=environment.seed,
             emulated=environment.components.get(component),
             **_responses(programme, component, routes[component]),
+            receivers={ANYBODY: receive} if receive else {},
         )
         for component in sorted(routes)
     ]

@@ -1,5 +1,6 @@
 """Requests that are acknowledged now and answered later, on the receive service; and messages that wait for others."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -7,6 +8,7 @@ import ssl
 import threading
 import urllib.error
 import urllib.request
+from array import array
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -25,8 +27,9 @@ from tasks.codecs import Codec, Identity, Message, MessageError, PushedKind, Rep
 from tasks.emulate.spec import ANYBODY, ComponentSpec, Outage, OutageQueue
 from tasks.emulate.system import RunningComponent, start_component, start_system
 from tasks.inject.correlate import ANSWERED, GIVEN_UP, OPEN, Claim, Correlator
-from tasks.inject.files import ACKNOWLEDGED, NEVER, Outcome
-from tasks.inject.injector import Injection, Load, OwnInjector, Target
+from tasks.inject.engine import Engine
+from tasks.inject.files import ACKNOWLEDGED, NEVER, WORK, Outcome
+from tasks.inject.injector import Injection, Load, OwnInjector, Target, _spec
 from tasks.inject.receive import open_port
 
 CODECS = ["duis", "plain"]
@@ -299,6 +302,36 @@ def test_counters_rise_strictly_as_requests_are_written_also_where_messages_wait
     counters = [message.counter for message in seen]
     assert len(counters) == 80
     assert np.all(np.diff(counters) > 0)
+
+
+def test_responses_in_any_order_with_losses_and_duplicates_each_end_their_own_request() -> None:
+    """Once the last request is there all are answered: in any order, some twice, a fifth not at all, some badly."""
+    spoken, seen, count = codec_named("duis"), list[Message](), 60
+    draw = np.random.default_rng(7)
+    lost, failed = set(draw.choice(count - 1, 12, replace=False).tolist()), set(range(0, count, 7))
+    kept = [number for number in range(count) if number not in lost]
+    order = draw.permutation([*kept, *draw.choice(kept, 15)]).tolist()
+    with open_port() as port:
+
+        def hurry(message: Message) -> None:
+            if len(seen) == count - 1:
+                asked = {int(each.device[-2:], 16): each for each in (*seen, message)}
+                for number in order:
+                    push(port.url, spoken.response(asked[number], Reply.FAILED if number in failed else Reply.DONE))
+
+        load = Load.of(
+            offset_us=np.arange(count) * 1000, path=["p"] * count, srv=["4.1.1"] * count, kind=["request"] * count,
+            device=[f"02-00-00-00-00-00-00-{number:02X}" for number in range(count)],
+        )  # fmt: skip
+        with system(spoken, seen, hurry) as url:
+            target = Target(urls={"p": url}, codec="duis", connections=1, receive=port, timeout_us=2_000_000)
+            injection = OwnInjector().run(load, target)
+    assert_conserved(load, injection)
+    right = {number: Outcome.ERROR if number in failed else Outcome.OK for number in range(count)}
+    right |= dict.fromkeys(lost, Outcome.TIMEOUT)
+    assert injection.columns["outcome"].tolist() == [right[number] for number in range(count)]
+    summary = injection.summary
+    assert (summary["acknowledged"], summary["responses_received"], summary["responses_duplicate"]) == (60, 48, 15)
 
 
 @given(st.data())
@@ -584,3 +617,46 @@ def test_followers_time_out_from_when_they_were_due_and_those_of_timed_out_messa
 def test_a_message_waits_for_one_that_comes_before_it(after: list[int]) -> None:
     with pytest.raises(ValueError, match="waits for one that comes before it"):
         steady(2, 10, after=after)
+
+
+def test_what_waits_for_a_message_that_was_never_taken_up_was_not_taken_up_either(tmp_path: Path) -> None:
+    """This machine is to blame for the first of three, so none of them counts as offered; nobody is blamed for them."""
+    load = steady(4, 1000, after=[-1, 0, 1, -1])
+    spec = _spec(load, Target(urls={"p": "http://127.0.0.1:9"}, codec="plain"), tmp_path)
+    work = {name: array("q", getattr(load, name).tolist()) for name in WORK}
+
+    class Thwarting:
+        """In place of a pool: it has no descriptor for the first message, and an answer to every other."""
+
+        def __init__(self, engine: Engine) -> None:
+            self.engine = engine
+            self.url = "http://127.0.0.1:9"
+
+        def offer(self, message: int) -> None:
+            if message == 0:
+                self.engine.thwarted(message)
+            else:
+                self.engine.request(message)
+                self.engine.answered(message, 200, b"", 10)
+
+        def close(self) -> None:
+            """Nothing is open."""
+
+    async def warm(_pool: object) -> None:
+        """Nothing is to be opened."""
+
+    async def run() -> Engine:
+        engine = Engine(asyncio.get_running_loop(), spec, work)
+        engine._pool = lambda _url: Thwarting(engine)  # type: ignore[method-assign,assignment,return-value]
+        engine._warm = warm  # type: ignore[method-assign,assignment]
+        await engine.prepare()
+        await engine.run()
+        engine.close()
+        return engine
+
+    engine = asyncio.run(run())
+    columns = engine.columns
+    rows = dict(zip(columns["sequence"], zip(columns["outcome"], columns["ready_us"], strict=True), strict=True))
+    assert {number: rows[number] for number in range(3)} == dict.fromkeys(range(3), (Outcome.REFUSED, NEVER))
+    assert rows[3][0] == Outcome.OK
+    assert (engine.offered, engine.thwarted_count, engine.finished) == (4, 3, 4)

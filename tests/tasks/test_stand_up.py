@@ -177,6 +177,21 @@ def test_how_a_component_acknowledges_is_in_its_key_only_where_it_does(template,
     assert "acknowledges" not in responses(programme, entered, orders, ["purchase"])
 
 
+def test_a_whole_system_answers_later_only_to_a_receive_service_that_it_is_told_of(template, edited):
+    programme = edited(
+        template.programme,
+        ("system.message_paths.purchase.acknowledged_by", ["orders"]),
+        ("environments.rehearsal.components.orders.answers", "acknowledge"),
+    )
+    environment, user = programme.environment("rehearsal"), "http://127.0.0.1:9"
+    for receive, told in (("", {}), (user, {ANYBODY: user})):
+        specs = {spec.component: spec for spec in specs_for_system(programme, environment, "launch", receive)}
+        assert {name: spec.acknowledges for name, spec in specs.items() if spec.acknowledges} == {
+            "orders": ("purchase",)
+        }
+        assert specs["orders"].receivers == told
+
+
 def test_alerts_whose_last_hop_is_a_user_go_to_the_receive_service(smets1):
     """Those to a user go there; whoever is no user, or has no receive service, is stood in for as before."""
     dsp, environment = smets1.programme.component("dsp"), smets1.programme.environment("rehearsal")
