@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import httptools
 
@@ -52,7 +52,7 @@ class ServerConnection(asyncio.BufferedProtocol):
     def __init__(self, handler: Handler) -> None:
         self._handler = handler
         self._transport: asyncio.Transport | None = None
-        self._parser = httptools.HttpRequestParser(self)
+        self._parser: Any = httptools.HttpRequestParser(self)
         self._exchanges: deque[_Exchange] = deque()
         self._ready: list[tuple[bytes, bytes, bytes, bool]] = []
         self._closing = False
@@ -71,6 +71,7 @@ class ServerConnection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """The client has gone; answers still to come go nowhere."""
         self._transport = None
+        self._parser = None  # parser and protocol hold each other, and a load runs without garbage collection
         self._exchanges.clear()
         if self._admitted:
             self._handler.left()

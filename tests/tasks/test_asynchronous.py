@@ -1,6 +1,7 @@
 """Requests that are acknowledged now and answered later, on the receive service; and messages that wait for others."""
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import uvloop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tls_parties import Authority
@@ -30,7 +32,8 @@ from tasks.inject.correlate import ANSWERED, GIVEN_UP, OPEN, Claim, Correlator
 from tasks.inject.engine import Engine
 from tasks.inject.files import ACKNOWLEDGED, NEVER, WORK, Outcome
 from tasks.inject.injector import Injection, Load, OwnInjector, Target, _spec
-from tasks.inject.receive import open_port
+from tasks.inject.receive import ReceiveService, open_port
+from tasks.wire.server import ServerConnection
 
 CODECS = ["duis", "plain"]
 
@@ -414,6 +417,40 @@ def test_a_receive_service_whose_certificate_cannot_be_read_is_an_error_before_a
         target = Target(urls={"p": component.url}, codec="duis", receive=port)
         with pytest.raises(WorldError, match="the TLS certificate cannot be read"):
             OwnInjector().run(steady(3, 20), target)
+
+
+def test_connections_that_end_leave_nothing_behind_without_garbage_collection() -> None:
+    """A system that opens a connection for each response would fill memory, were one part of a cycle."""
+    alive: list[int] = []
+    received: list[bytes] = []
+
+    async def deliver(url: str) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+        writer.write(b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\nhi")
+        await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+        await writer.wait_closed()
+
+    async def serve() -> None:
+        with open_port() as port:
+            service = ReceiveService(received.append)
+            server = await asyncio.get_running_loop().create_server(service.connection, sock=port.listener)
+            gc.collect()
+            gc.disable()
+            try:
+                for _ in range(60):
+                    await deliver(port.url)
+                while service.connections:
+                    await asyncio.sleep(0)
+                alive.append(sum(isinstance(each, ServerConnection) for each in gc.get_objects()))
+            finally:
+                gc.enable()
+                server.close()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve())
+    assert received == [b"hi"] * 60
+    assert alive == [0]
 
 
 def test_other_requests_than_a_post_are_refused() -> None:
