@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -142,3 +143,32 @@ def test_the_environment_decides_what_is_emulated(shop: Bench) -> None:
     with emulated(shop, "pilot", "--json", "--environment", "rehearsal-slow-orders") as (process, _):
         components = {each["component"]: each for each in read_answer(process)["components"]}
         assert components["orders"]["capacity_per_second"] == "31.2"
+
+
+def test_the_shipped_gateway_acknowledges_where_it_is_told_of_a_receive_service(
+    shipped: Callable[[Path], Bench], tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(10)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with emulated(shipped(tmp_path), "ioc", "--json", "--receive", url) as (process, _):
+            command = read_answer(process)["example"]
+            status, body = send(command.replace(command.rpartition("/")[2], "smets1-bau"))
+            assert (status, b"<sr:ResponseCode>I99<" in body) == (200, True)
+            connection, _ = listener.accept()
+            with connection:
+                connection.settimeout(10)
+                received = b""
+                while not received.endswith(b"</sr:Response>"):
+                    received += connection.recv(65_536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    assert received.startswith(b"POST /paths/receive HTTP/1.1\r\n")
+    assert b"<sr:ResponseCode>I0<" in received
+    assert b"<sr:SMETS1ResponseMessage><sr:SMETS1SignedResponse><sr:ResponseMessage>" in received
+
+
+@pytest.mark.parametrize("url", ["https://127.0.0.1:1", "somewhere", "http://127.0.0.1:99999"])
+def test_a_receive_service_that_cannot_be_one_is_refused(shop: Bench, url: str) -> None:
+    found = shop.run("emulate", "launch", "--receive", url)
+    assert found.status == 2
+    assert f"--receive {url}: " in found.stderr
