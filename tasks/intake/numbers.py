@@ -1,0 +1,95 @@
+"""Numbers and times as tools write them, made whole microseconds without a float: rounded half-even, once."""
+
+import re
+from datetime import UTC, datetime, tzinfo
+from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
+
+_WIDE = Context(prec=60, rounding=ROUND_HALF_EVEN)
+_PLAIN = re.compile(r"[-+]?(\d{1,30}(\.\d{0,40})?|\.\d{1,40})([eE][-+]?\d{1,2})?")
+_RFC3339 = re.compile(r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,18}))?\s*(Z|z|[-+]\d\d:?\d\d)?")
+_LARGEST = 2**53 - 1
+
+SCALE = {"ns": Decimal("0.001"), "us": Decimal(1), "ms": Decimal(1000), "s": Decimal(1_000_000)}
+"""Microseconds in a unit of time."""
+
+
+def decimal_of(text: str) -> Decimal | None:
+    """An exact decimal, None where the text is no finite number."""
+    text = text.strip()
+    if not _PLAIN.fullmatch(text):
+        return None
+    try:
+        return _WIDE.create_decimal(text)
+    except InvalidOperation:
+        return None
+
+
+def whole(value: Decimal | None, scale: Decimal | int = 1) -> int | None:
+    """`value` times `scale` as a whole number, rounded half-even; None where it cannot be recorded exactly."""
+    if value is None:
+        return None
+    found = _WIDE.multiply(value, Decimal(scale))
+    if abs(found) > _LARGEST:
+        return None
+    return int(found.to_integral_value(rounding=ROUND_HALF_EVEN))
+
+
+def micros(text: str, unit: str) -> int | None:
+    """A time or duration in `unit` (ns, us, ms, s) as whole microseconds; None where it is no number."""
+    return whole(decimal_of(text), SCALE[unit])
+
+
+def count_of(text: str) -> int | None:
+    """A whole number from 0; None where it is none."""
+    text = text.strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 17 and int(text) <= _LARGEST else None
+
+
+def rounded(numerator: int, denominator: int) -> int:
+    """A quotient rounded half-even."""
+    quotient, rest = divmod(numerator, denominator)
+    return quotient + (rest * 2 > denominator or (rest * 2 == denominator and quotient % 2 == 1))
+
+
+def _instant(text: str, zone: tzinfo | None) -> tuple[int, str] | None:
+    """Whole seconds since the epoch, and the digits of the fraction."""
+    found = _RFC3339.fullmatch(text.strip())
+    if not found:
+        return None
+    year, month, day, hour, minute, second, fraction, offset = found.groups()
+    leap = second == "60"  # counted as the first of the next minute, as POSIX has it
+    try:
+        at = datetime(int(year), int(month), int(day), int(hour), int(minute), 59 if leap else int(second))  # noqa: DTZ001  # the zone follows
+        if offset and offset not in "Zz":
+            digits = offset[1:].replace(":", "")
+            away = (int(digits[:2]) * 3600 + int(digits[2:]) * 60) * (-1 if offset[0] == "-" else 1)
+            seconds = int(at.replace(tzinfo=UTC).timestamp()) - away
+        else:
+            seconds = int(at.replace(tzinfo=UTC if offset or zone is None else zone).timestamp())
+    except (ValueError, OverflowError):
+        return None
+    return seconds + leap, fraction or ""
+
+
+def instant_us(text: str, zone: tzinfo | None = None) -> int | None:
+    """A time as RFC 3339 has it, as whole microseconds since the epoch, rounded half-even; None where it is none.
+
+    One without an offset is read in `zone`, else in UTC.
+    """
+    found = _instant(text, zone)
+    if found is None:
+        return None
+    seconds, fraction = found
+    return seconds * 1_000_000 + (rounded(int(fraction) * 1_000_000, 10 ** len(fraction)) if fraction else 0)
+
+
+def zone_of(name: str) -> tzinfo:
+    """The time zone of an IANA name, UTC where there is none. Raises KeyError for a name that nobody knows."""
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    if not name:
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise KeyError(name) from error
