@@ -67,8 +67,10 @@ class CloudWatchCsv:
         """By the labels that stand before the first time."""
         text = head.removeprefix(BOM)[:4096]
         first = text.partition(b"\n")[0].rstrip(b"\r").strip(b'"').lower()
-        if first.startswith((b"full label", b"label,")):
+        if first.startswith(b"full label"):
             return Sure.CERTAIN
+        if first.startswith(b"label,"):
+            return Sure.MAYBE
         rows = text.split(b"\n")
         stamped = len(rows) > 1 and instant_us(_unzoned(rows[1].split(b",")[0].decode("latin-1"))) is not None
         return Sure.LIKELY if first.startswith((b"timestamp,", b"time,", b'timestamp",')) and stamped else Sure.NO

@@ -269,7 +269,7 @@ def _scan(source: Source, layout: Layout) -> Scan:
     columns = ", ".join(f"{_quoted(f'c{place}')}: 'VARCHAR'" for place in range(len(layout.names)))
     options = (
         f"header = {str(layout.header).lower()}, delim = {_quoted(layout.delimiter)}, quote = '\"', escape = '\"', "
-        f"auto_detect = false, columns = {{{columns}}}, store_rejects = true, rejects_limit = 100000, "
+        f"auto_detect = false, columns = {{{columns}}}, store_rejects = true, rejects_limit = 20000, "
         f"max_line_size = 1048576, nullstr = '\\N'"
     )
 

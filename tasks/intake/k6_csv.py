@@ -183,7 +183,7 @@ def _scan(source: Source, names: list[str], unit: str) -> Scan:
     return Scan(
         source=(
             f"read_csv('{path}', header = true, delim = ',', quote = '\"', escape = '\"', auto_detect = false, "
-            f"columns = {{{columns}}}, store_rejects = true, rejects_limit = 100000, nullstr = '\\N')"
+            f"columns = {{{columns}}}, store_rejects = true, rejects_limit = 20000, nullstr = '\\N')"
         ),
         select=f"{select}, 0::BIGINT AS bytes, 0::BIGINT AS threads, hash('') AS origin",
         exact=f"{wanted} AND {exact}",

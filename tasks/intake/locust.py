@@ -62,6 +62,8 @@ class Locust:
         """Figures of statistics and failures; users and counts of the history as readings."""
         account.tool, account.capability = "locust", CAPABILITY
         kind = _kind(source.head())
+        if not kind:
+            raise SubmittedError(f"{source.name}:1:1: expected a header of Locust's, found none")
         figures, readings = Figures(), Readings()
         names: list[str] = []
         for row in rows(source.path, account, ",", source.assumptions.encoding):
@@ -82,8 +84,6 @@ class Locust:
                 account.taken += 1
             else:
                 account.skip(row.line, "without a count")
-        if not names:
-            raise SubmittedError(f"{source.name}:1:1: expected a header of Locust's, found nothing")
         yield figures
         yield readings
 

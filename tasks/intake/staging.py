@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.intake.format import Account, Bulk, Figure, Figures, Format, Nested, Readings, Samples, Scan, Source
-from tasks.intake.lines import LONGEST, LineCount
+from tasks.intake.lines import BOM, LONGEST, LineCount
 
 if TYPE_CHECKING:
     import duckdb
@@ -118,11 +118,15 @@ def _in_bulk(format_: Any, source: Source, folder: Path, connection: "duckdb.Duc
         refused = _refused_at(connection) if "store_rejects" in scan.source else []
     except duckdb.Error:
         return None
-    _count(account, scan, classes, count_lines(source.path, quoted=scan.quoted))
-    if classes.get(_INEXACT) or account.accounted + len(refused) != account.total:
+    counts = count_lines(source.path, quoted=scan.quoted)
+    _count(account, scan, classes, counts)
+    if not counts.sound or classes.get(_INEXACT) or account.accounted + len(refused) != account.total:
         return None
     if refused:
-        _write_rows(format_.mend(source, account, _records_at(source.path, refused)), mended, connection)
+        records = list(_records_at(source.path, refused))
+        if any(b"\n" in data for _, data in records):  # a quote gone astray may hold other records within
+            return None
+        _write_rows(format_.mend(source, account, iter(records)), mended, connection)
     if account.accounted != account.total:  # one was refused twice, or could not be told from its neighbours
         return None
     return Staged(source=source, format=format_, account=account, samples=(file, *([mended] if refused else [])))
@@ -164,7 +168,7 @@ def _records_at(path: Path, places: list[int]) -> Iterator[tuple[int, bytes]]:
             data = file.readline(LONGEST)
             while data.count(b'"') % 2 and len(data) < LONGEST and (more := file.readline(LONGEST)):
                 data += more
-            yield number, data.removesuffix(b"\n").removesuffix(b"\r")
+            yield number, data.removesuffix(b"\n").removesuffix(b"\r").removeprefix(BOM if place == 0 else b"")
             file.seek(at)
 
 

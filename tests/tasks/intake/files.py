@@ -26,7 +26,7 @@ def taken(data, format_=None, **assumptions):
         staged = stage(format_ or recognise(source), source, work)
         rows = []
         if staged.samples:
-            rows = duckdb.sql(f"SELECT {', '.join(NAMES)} FROM ({samples_of(staged.samples)})").fetchall()
+            rows = duckdb.sql(samples_of(staged.samples)).select(*NAMES).fetchall()
         return staged.format, rows, staged.account, staged.figures
 
 

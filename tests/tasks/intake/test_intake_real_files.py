@@ -1,6 +1,7 @@
 """Files that real tools wrote, and what each reader makes of them."""
 
 import csv
+import itertools
 import json
 from decimal import Decimal
 
@@ -49,7 +50,7 @@ def test_with_a_stated_rate_vegetas_hits_are_due_by_a_schedule_that_none_was_sen
     intended, sent = [row[1] for row in rows], [row[2] for row in rows]
     assert all(due <= at for due, at in zip(intended, sent, strict=True))
     assert min(at - due for due, at in zip(intended, sent, strict=True)) == 0
-    assert [b - a for a, b in zip(intended, intended[1:], strict=False)] == [10_000] * 199
+    assert [b - a for a, b in itertools.pairwise(intended)] == [10_000] * 199
     assert account.capability.loop == "open loop"
 
 
@@ -92,3 +93,12 @@ def test_the_history_of_locust_gives_users_and_counts_of_all_names_together():
     _, _, account, _ = taken(data)
     aggregated = [row for row in csv.DictReader(data.decode().splitlines()) if row["Name"] == "Aggregated"]
     assert account.taken == len(aggregated)
+
+
+def test_a_histograms_quantiles_are_those_that_the_library_that_wrote_it_gives():
+    """As HdrHistogram's port for Python (hdrhistogram 0.10.7) reads the same file."""
+    _, _, _, figures = taken((SAMPLES / "hdr.hlog").read_bytes(), value_unit="us")
+    values = {each.metric: each.value for each in figures}
+    assert [values[f"service-{name}"] for name in ("p50", "p90", "p95", "p99", "p99.9", "max")] == [
+        1068, 1842, 2081, 2691, 3601, 3607,
+    ]  # fmt: skip
