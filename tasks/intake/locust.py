@@ -104,11 +104,11 @@ def _figures(kind: tuple[str, ...], fields: Mapping[str, str]) -> Iterator[Figur
             scope = f"{fields.get('Method', '')} {fields.get('Name', '')}".strip() or "all"
             yield Figure(scope=scope, metric=what, value=count, unit="count", samples=count, method=f"counted: {told}")
         return
-    count, failed = count_of(fields["Request Count"]), count_of(fields["Failure Count"])
+    count, failed = count_of(fields.get("Request Count", "")), count_of(fields.get("Failure Count", ""))
     if count is None or failed is None:
         return
-    aggregated = fields["Name"] == "Aggregated" and not fields["Type"]
-    scope = "all" if aggregated else f"{fields['Type']} {fields['Name']}".strip()
+    aggregated = fields.get("Name", "") == "Aggregated" and not fields.get("Type", "")
+    scope = "all" if aggregated else f"{fields.get('Type', '')} {fields.get('Name', '')}".strip()
 
     def figure(metric: str, value: int, unit: str, method: str) -> Figure:
         return Figure(scope=scope, metric=metric, value=value, unit=unit, samples=count, method=method)
@@ -124,11 +124,11 @@ def _figures(kind: tuple[str, ...], fields: Mapping[str, str]) -> Iterator[Figur
 
 
 def _history(readings: Readings, account: Account, line: int, fields: Mapping[str, str]) -> None:
-    at, users = micros(fields["Timestamp"], "s"), count_of(fields["User Count"])
+    at, users = micros(fields.get("Timestamp", ""), "s"), count_of(fields.get("User Count", ""))
     if at is None or users is None or at < 0:
         account.skip(line, "expected a time and a number of users")
         return
-    if fields["Name"] != "Aggregated" or fields["Type"]:
+    if fields.get("Name", "") != "Aggregated" or fields.get("Type", ""):
         account.beside["of one name: the history is kept of all together"] += 1
         return
     account.taken += 1
