@@ -2,11 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from catalog.ledger import Record
+from catalog.ledger import Kind, Record
 from catalog.workspace import pair_runs
 
 
@@ -37,7 +37,7 @@ class TestEnd(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TestRun:
-    """One execution of a planned test within an occasion (a phase, or a regression's date).
+    """One execution of a planned test within an occasion (a phase, or a regression's date), or results received for it.
 
     `record` is the record that ended it, or the one that started it when nothing ended it. `attempt` counts the
     finished runs of the same test and key within the occasion up to this one: the k-th is judged at level
@@ -59,31 +59,44 @@ class TestRun:
         """The digest of the stage key that it was executed under."""
         return self.record.key
 
+    @property
+    def received(self) -> bool:
+        """Whether a service provider submitted its results, and nothing was executed here."""
+        return self.record.kind is Kind.RECEIVED
+
+    @property
+    def stands_for(self) -> str | None:
+        """The digest of the key that its test was planned under: for results received, as it was planned then."""
+        return self.record.parameters["planned"] if self.received else self.record.key
+
     def parameter(self, name: str) -> Any:
         """A parameter of its record; None when the record has none of that name."""
         return self.record.parameters.get(name)
 
 
 def test_runs(records: Sequence[Record]) -> list[TestRun]:
-    """Every test run that was ever started, in the order of their starts."""
+    """Every test run that was ever started or received, in the order of their starts."""
     finished: Counter[tuple[str, str, str | None]] = Counter()
     runs = []
-    for pair in pair_runs(records):
-        record = pair.executed or pair.started
-        state = RunState(record.parameters["state"]) if pair.executed else RunState.INTERRUPTED
-        test, occasion = pair.started.parameters["test"], pair.started.parameters["occasion"]
-        finished[test, occasion, record.key] += state is RunState.FINISHED
-        runs.append(
-            TestRun(
-                run=pair.id,
-                test=test,
-                occasion=occasion,
-                state=state,
-                record=record,
-                why=pair.started.parameters["why"],
-                attempt=finished[test, occasion, record.key],
-            )
+    pairs = {pair.started.sequence: pair for pair in pair_runs(records)}
+    for started in records:
+        pair = pairs.get(started.sequence)
+        if pair is None and started.kind is not Kind.RECEIVED:
+            continue
+        record = (pair.executed if pair else None) or started
+        ended = pair is None or pair.executed is not None
+        run = TestRun(
+            run=started.parameters["run"],
+            test=started.parameters["test"],
+            occasion=started.parameters["occasion"],
+            state=RunState(record.parameters["state"]) if ended else RunState.INTERRUPTED,
+            record=record,
+            why=started.parameters["why"],
+            attempt=0,
         )
+        place = run.test, run.occasion, run.stands_for
+        finished[place] += run.state is RunState.FINISHED
+        runs.append(replace(run, attempt=finished[place]))
     return runs
 
 

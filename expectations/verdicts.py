@@ -132,7 +132,8 @@ class Judged:
     """One requirement (or target volume), scope and run, with everything that its verdict depends on.
 
     `value`, `lower`, `upper` and `limit` stand in `unit` and `limit_unit`; times in microseconds, shares in parts per
-    million. `unreachable` and `withdrawn` hold the reason, empty when there is none. None: not known.
+    million. `evidence`: what is weak about evidence that was received, empty for our own. `unreachable` and
+    `withdrawn` hold the reason, empty when there is none. None: not known.
     """
 
     observation: str
@@ -160,6 +161,7 @@ class Judged:
     unreachable: str
     withdrawn: str
     reliance: str
+    evidence: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,10 +174,16 @@ class Named:
 
 
 def verdict(row: Judged, named: Named) -> tuple[Verdict, str]:
-    """The verdict on one row and its reason, from what the suites named."""
+    """The verdict on one row and its reason, from what the suites named; received evidence is told as such."""
+    found, reason = _verdict(row, named)
+    return found, f"{reason} ({row.evidence})" if row.evidence else reason
+
+
+def _verdict(row: Judged, named: Named) -> tuple[Verdict, str]:
     lack = next((need for need in Need if row.observation in named.lacking[need]), None)
     if lack is not None:
-        return Verdict.INCONCLUSIVE, _lack(row, lack)
+        weak = row.evidence and lack in (Need.MEASURED, Need.IN_TIME, Need.INTERVAL)
+        return Verdict.INCONCLUSIVE, f"{'not provable from this evidence: ' if weak else ''}{_lack(row, lack)}"
     if row.observation not in named.unproved:
         return Verdict.PROVED, f"{_interval(row)} lies inside the limit, {_limit(row)}"
     if row.observation not in named.unrefuted:

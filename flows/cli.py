@@ -151,6 +151,26 @@ def _running(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     _phase(report)
     _world(report)
     _json(report)
+    intake = _command(
+        commands, "intake", "flows.intake:intake", "take in a service provider's own results for a planned test"
+    )
+    intake.add_argument(
+        "files", metavar="FILE", type=Path, nargs="+", help="what the tool wrote; archives are unpacked"
+    )
+    intake.add_argument("--test", metavar="TEST", default="", help="the planned test, such as ioc.dsp.load")
+    intake.add_argument(
+        "--manifest", metavar="FILE", type=Path, help="what the files do not say: who, versions, environment, units"
+    )
+    intake.add_argument(
+        "--compare",
+        metavar="REPORT",
+        type=Path,
+        action="append",
+        default=[],
+        help="the tool's own report, to be shown beside ours with the reason where they differ",
+    )
+    _world(intake)
+    _json(intake)
     emulate = _command(
         commands, "emulate", "flows.emulate:emulate", "stand up the emulated system by itself, until interrupted"
     )

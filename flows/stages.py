@@ -183,7 +183,9 @@ def execute(desk: Desk, decided: Decided, volumes: Record, arrivals: str, place:
     planned = decided.planned
     runs = test_runs(desk.workspace.ledger.records())
     same = [
-        run for run in runs if (run.occasion, run.test, run.key) == (desk.occasion, planned.test, planned.key_digest)
+        run
+        for run in runs
+        if (run.occasion, run.test, run.stands_for) == (desk.occasion, planned.test, planned.key_digest)
     ]
     run = next_run_id(runs, test=planned.test, occasion=desk.occasion)
     named = {"run": run, "test": planned.test, "component": planned.component.id, **planned.key["inputs"]["test"]}
@@ -259,7 +261,7 @@ def _ended(decided: Decided, known: History, occasion: str, *, chosen: bool) -> 
     elif stands is None:
         end, why = TestEnd.NOT_RUN, decided.why if chosen else "not chosen for this run"
     elif stands.state is RunState.FINISHED:
-        end, why = TestEnd.EXECUTED, stands.why
+        end, why = (TestEnd.RECEIVED if stands.received else TestEnd.EXECUTED), stands.why
     else:
         end, why = TestEnd.FAILED, f"{stands.state.value}: {stands.parameter('reason') or 'see the run'}"
     return Ended(decided=decided, end=end, why=why, stands=stands, runs=runs)
@@ -280,9 +282,12 @@ def _measure(desk: Desk, run: TestRun) -> Record:
     wanted, inputs, store = settings(desk.programme), measurement_inputs(run.record), desk.workspace.store
 
     def compute() -> dict[str, Artefact]:
-        tables = store.path(inputs["results"]), store.path(inputs["infrastructure"])
-        for name, table in zip(("results", "infrastructure"), tables, strict=True):
-            hold(name, table)
+        results = store.path(inputs["results"]) if "results" in inputs else None  # a received summary has none
+        infrastructure = store.path(inputs["infrastructure"])
+        for name, table in (("results", results), ("infrastructure", infrastructure)):
+            if table is not None:
+                hold(name, table)
+        tables = results, infrastructure
         rows = measure_run(store.document(inputs["run"]), *tables, withins=wanted.withins, groups=wanted.groups)
         return {"measurements": _table("measurements", rows)}
 
@@ -454,7 +459,11 @@ def _tally(evidence: Evidence, known: History) -> dict[str, Any]:
     return {
         "verdicts": {name: verdicts.count(name) for name in ("proved", "not proved", "inconclusive")},
         "ends": {end.value: ends.count(end) for end in TestEnd if end in ends},
-        "repeatable": sum(bool(known.verdict(run)[1]) or run.state is not RunState.FINISHED for run in standing_runs),
+        "repeatable": sum(
+            bool(known.verdict(run)[1]) or run.state is not RunState.FINISHED
+            for run in standing_runs
+            if not run.received
+        ),
     }
 
 

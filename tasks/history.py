@@ -95,7 +95,8 @@ def _measurements(workspace: Workspace, run: TestRun, wanted: Settings, scratch:
     from tasks.parquet import table_bytes
 
     store = workspace.store
-    results, infrastructure = (store.path(run.record.output(role) or "") for role in ("results", "infrastructure"))
+    results = store.path(name) if (name := run.record.output("results")) else None  # a received summary has none
+    infrastructure = store.path(run.record.output("infrastructure") or "")
     document = store.document(run.record.output("run") or "")
     rows = measure(document, results, infrastructure, withins=wanted.withins, groups=wanted.groups)
     scratch.write_bytes(table_bytes("measurements", rows))

@@ -17,6 +17,7 @@ from tasks.measures.messages import LATENESS, answering, offering, service_level
 from tasks.measures.negative_path import negative_path
 from tasks.measures.path_stages import stages
 from tasks.measures.ramp import ramp
+from tasks.measures.received import serving, told
 from tasks.measures.regression import compared
 from tasks.measures.resources import COVERAGE, resources
 from tasks.measures.rows import ALL
@@ -40,15 +41,27 @@ _MEASURES: dict[TestType, tuple[Measure, ...]] = {
 """What is measured of each type of test. A run that mixes loads is measured step by step: of all its messages together
 only what was offered and how late it was."""
 
+_RECEIVED: dict[str, tuple[Measure, ...]] = {
+    "raw": (offering, answering, serving, resources),
+    "summary": (told, resources),
+}
+"""What is measured of results that came from another tool, by what they hold."""
+
 
 def measure(
-    run: Mapping[str, Any], results: Path, infrastructure: Path, *, withins: tuple[int, ...], groups: Mapping[str, str]
+    run: Mapping[str, Any],
+    results: Path | None,
+    infrastructure: Path,
+    *,
+    withins: tuple[int, ...],
+    groups: Mapping[str, str],
 ) -> "pd.DataFrame":
     """The measurements table of one run, ordered by scope ('all' first) and metric.
 
     `run`: the test run document. `results`, `infrastructure`: its tables as Parquet. `withins`: the target times of
     service levels, in microseconds. `groups`: SRV to the SRV group that it belongs to. What cannot be measured has no
-    row. Of an interrupted run, only what was offered is measured: without lateness nothing can be held against it.
+    row. Of an interrupted run, only what was offered is measured: without lateness nothing can be held against it. A
+    received summary has no results.
     """
     from tasks.parquet import frame
 
@@ -59,7 +72,8 @@ def measure(
         if "interrupted" in run:  # whatever else it has is of a part that nobody chose
             rows = [row for row in offering(connection, subject, tables) if row["metric"] == Metric.OFFERED]
         else:
-            measures = _MEASURES[TestType(run["type"])]
+            received = run.get("received")
+            measures = _RECEIVED[received["gives"]] if received else _MEASURES[TestType(run["type"])]
             rows = [row for measured in measures for row in measured(connection, subject, tables)]
     ordered = sorted(rows, key=lambda row: (row["scope"] != ALL, row["scope"], row["metric"]))
     stated = {"run": run["run"], "component": run["component"]}

@@ -150,7 +150,7 @@ def judged_rows(runs: Sequence[Subject], requirements: Sequence[Requirement], da
 
 _WANTED = {
     **dict.fromkeys(("observation", "run", "component", "test", "requirement", "metric", "scope"), "VARCHAR"),
-    **dict.fromkeys(("limit_unit", "direction", "unreachable", "withdrawn", "reliance"), "VARCHAR"),
+    **dict.fromkeys(("limit_unit", "direction", "unreachable", "withdrawn", "reliance", "evidence"), "VARCHAR"),
     **dict.fromkeys(("limit", "target", "lateness_limit_us", "needed_samples", "coverage_needed_ppm"), "BIGINT"),
 }
 
@@ -198,6 +198,7 @@ def _row(run: Subject, requirement: str, metric: Metric, scope: str, *, limit: i
         "unreachable": document.get("unreachable", ""),
         "withdrawn": run.withdrawn,
         "reliance": run.reliance.value,
+        "evidence": document.get("received", {}).get("evidence", ""),
     }
 
 

@@ -223,7 +223,7 @@ _STANDING = (RunState.FINISHED, RunState.UNREACHABLE, RunState.INTERRUPTED)
 def _ended(planned: PlannedTest, own: list[TestRun], history: History, how: RunState) -> list[TestRun]:
     """The runs whose end is recorded, that ended so under the same key in this occasion, and were not withdrawn."""
     recorded = (run for run in own if run.record.kind is not Kind.STARTED)
-    same = [run for run in recorded if run.key == planned.key_digest and run.state is how]
+    same = [run for run in recorded if run.stands_for == planned.key_digest and run.state is how]
     return [run for run in same if not _is_withdrawn(run, history)]
 
 
@@ -428,8 +428,9 @@ _STANDS = "a finished run stands within its phase, and a changed requirement exe
 
 def _stands(planned: PlannedTest, run: TestRun, history: History) -> Decided:
     verdict, outside = history.verdict(run)
-    if run.state is RunState.FINISHED and not outside:
-        why = f"run {run.run} finished under the same key: {verdict}"
+    if run.state is RunState.FINISHED and (run.received or not outside):
+        how = "was received for the test as it is planned" if run.received else "finished under the same key"
+        why = f"run {run.run} {how}: {verdict}"
         return Decided(
             planned=planned,
             decision=Decision.COMPLETE,
@@ -465,7 +466,7 @@ def _rely(planned: PlannedTest, answered: Answer, history: History) -> Decided:
 
 
 def _first_or_changed(planned: PlannedTest, own: list[TestRun], answered: Answer, history: History) -> Decided:
-    earlier = [run for run in own if run.state is RunState.FINISHED and run.key]
+    earlier = [run for run in own if run.state is RunState.FINISHED and run.stands_for]
     if not earlier:
         why = f"{own[-1].state.value}: {own[-1].run}" if own else "never executed in this phase"
         if answered.candidate and answered.only_unproved:
@@ -478,10 +479,10 @@ def _first_or_changed(planned: PlannedTest, own: list[TestRun], answered: Answer
     if _is_withdrawn(last, history):
         gone = Compared(input=f"run {last.run}", old="recorded", new="withdrawn", allows=False)
         return _execute(planned, f"its evidence was withdrawn: {last.run}", gone)
-    if not history.store.intact(last.key or ""):
+    if not history.store.intact(last.stands_for or ""):
         gone = Compared(input=f"key of run {last.run}", old="recorded", new="damaged or missing", allows=False)
         return _execute(planned, f"what {last.run} was keyed on cannot be read", gone)
-    changed = differences(history.store.document(last.key or ""), planned.key)
+    changed = differences(history.store.document(last.stands_for or ""), planned.key)
     reasons = [Compared(input=_short(each.input), old=each.old, new=each.new, allows=False) for each in changed]
     if not reasons:
         reasons = [Compared(input=f"run {last.run}", old="recorded", new="evidence damaged or missing", allows=False)]

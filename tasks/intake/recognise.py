@@ -14,6 +14,7 @@ from tasks.intake.locust import Locust
 from tasks.intake.mapped import Mapped
 from tasks.intake.nmon import Nmon
 from tasks.intake.prometheus import PrometheusRange, PrometheusText
+from tasks.intake.reports import JMeterStatistics, VegetaReport
 from tasks.intake.sysstat import SadfDatabase, SadfJson, Sar
 from tasks.intake.vegeta import VegetaCsv, VegetaGob, VegetaJson
 from tasks.intake.vmstat import Vmstat
@@ -31,6 +32,8 @@ FORMATS: tuple[Format, ...] = (
     VegetaGob(),
     VegetaJson(),
     VegetaCsv(),
+    VegetaReport(),
+    JMeterStatistics(),
     Wrk(),
     HdrLog(),
     HdrPercentiles(),

@@ -65,12 +65,12 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tables:
-    """The tables of a run as Parquet, and what measuring depends on beside them.
+    """The tables of a run as Parquet, and what measuring depends on beside them. None where there are no results.
 
     `withins`: the target times of service levels, in microseconds. `groups`: SRV to the SRV group that it belongs to.
     """
 
-    results: Path
+    results: Path | None
     infrastructure: Path
     withins: tuple[int, ...]
     groups: Mapping[str, str]
@@ -171,7 +171,7 @@ def prepare(connection: "duckdb.DuckDBPyConnection", run: Run, tables: Tables) -
     are read for `compact` once: text takes longer to read than all that is counted afterwards.
     """
     told = {
-        "results": str(tables.results),
+        "results": str(tables.results or ""),
         "infrastructure": str(tables.infrastructure),
         **{name: run[name] for name in ("run", "component", "start_us", "window_us", "blocks")},
     }
@@ -179,12 +179,13 @@ def prepare(connection: "duckdb.DuckDBPyConnection", run: Run, tables: Tables) -
         connection.execute(f"SET VARIABLE {name} = $value", {"value": value})
     connection.execute(_STRETCH)
     groups = {"srvs": list(tables.groups), "groups": list(tables.groups.values())}
-    connection.execute(_OF_SRV, {**groups, "most": MOST_SRVS})
+    if tables.results:
+        connection.execute(_OF_SRV, {**groups, "most": MOST_SRVS})
     parts = [(metric, part["part"], part["host"]) for metric, of in run.declared.items() for part in of["parts"]]
     columns = {name: [each[place] for each in parts] for place, name in enumerate(("metrics", "parts", "hosts"))}
     connection.execute(_DECLARED, columns)
     connection.execute(_FOLLOWS, {"labels": list(run.follows), "followed": list(run.follows.values())})
-    for view in (_OFFERED, _COMPACT, _SAMPLED, _DONE):
+    for view in (_OFFERED, _COMPACT, _SAMPLED, _DONE) if tables.results else (_SAMPLED,):
         connection.execute(view)
 
 

@@ -1,0 +1,98 @@
+"""Archives, read where they stand: gzip, zip and zstd, with limits on size, ratio, number and paths."""
+
+import gzip
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from tasks.intake.format import SubmittedError
+
+LARGEST = 64 << 30
+"""So many bytes may one file have once it is unpacked."""
+
+RATIO = 200
+"""So many times its packed size may a file have, beyond the first 64 MiB; results shrink to a tenth, or a fiftieth."""
+
+MOST_FILES = 1000
+_FREE = 64 << 20
+_CHUNK = 1 << 20
+_GZIP, _ZIP, _ZSTD = b"\x1f\x8b", b"PK\x03\x04", b"\x28\xb5\x2f\xfd"
+
+
+def unpacked(file: Path, folder: Path) -> list[tuple[str, Path]]:
+    """The files of an archive, written to `folder`, each with its name; a file that is none stands for itself.
+
+    Raises SubmittedError for one that is damaged, or too large, or that names a path outside of itself.
+    """
+    with file.open("rb") as stream:
+        magic = stream.read(4)
+    if magic == _ZIP:
+        return list(_zip(file, folder))
+    if magic.startswith(_GZIP) or magic == _ZSTD:
+        target = folder / "0"
+        try:
+            chunks = _gzip(file) if magic.startswith(_GZIP) else _zstd(file)
+            _write(chunks, target, file.name, file.stat().st_size)
+        except (OSError, EOFError, zlib.error, ValueError) as error:
+            raise SubmittedError(f"{file.name}: cannot be unpacked: {error}") from None
+        return [(file.name.removesuffix(".gz").removesuffix(".zst"), target)]
+    return [(file.name, file)]
+
+
+def _gzip(file: Path) -> Iterator[bytes]:
+    with gzip.open(file, "rb") as stream:
+        yield from _chunks(stream)
+
+
+def _chunks(stream: BinaryIO | gzip.GzipFile) -> Iterator[bytes]:
+    while chunk := stream.read(_CHUNK):
+        yield chunk
+
+
+def _zstd(file: Path) -> Iterator[bytes]:
+    """A frame of any size a stretch at a time; a small input that unfolds into much is seen by what comes out."""
+    from cramjam import zstd
+
+    unpacker = zstd.Decompressor()
+    with file.open("rb") as stream:
+        while chunk := stream.read(1 << 14):
+            try:
+                unpacker.decompress(chunk)
+                yield bytes(unpacker.flush())
+            except Exception as error:  # noqa: BLE001  # cramjam raises its own, which is exported nowhere
+                raise ValueError(str(error)) from None
+    yield bytes(unpacker.finish())
+
+
+def _zip(file: Path, folder: Path) -> Iterator[tuple[str, Path]]:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            members = [each for each in archive.infolist() if not each.is_dir()]
+            if len(members) > MOST_FILES:
+                raise SubmittedError(f"{file.name}: {len(members)} files, at most {MOST_FILES} are taken in")
+            for number, member in enumerate(members):
+                path = PurePosixPath(member.filename.replace("\\", "/"))
+                if path.is_absolute() or ".." in path.parts or path.drive or ":" in path.parts[0]:
+                    raise SubmittedError(f"{file.name}: the path {member.filename[:100]!r} leads out of the archive")
+                if member.flag_bits & 1:
+                    raise SubmittedError(f"{file.name}: {member.filename[:100]} is encrypted",
+                                         remedy="Submit it without a password.")  # fmt: skip
+                target = folder / str(number)
+                with archive.open(member) as stream:
+                    _write(_chunks(stream), target, f"{file.name}/{member.filename}", member.compress_size)  # type: ignore[arg-type]
+                yield str(path), target
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+        raise SubmittedError(f"{file.name}: cannot be unpacked: {error}") from None
+
+
+def _write(chunks: Iterator[bytes], target: Path, name: str, packed: int) -> None:
+    written = 0
+    with target.open("wb") as out:
+        for chunk in chunks:
+            written += len(chunk)
+            if written > LARGEST or (written > _FREE and written > RATIO * packed):
+                raise SubmittedError(f"{name}: unfolds into more than {written} bytes from {packed}: no result does",
+                                     remedy="Submit it unpacked.")  # fmt: skip
+            out.write(chunk)

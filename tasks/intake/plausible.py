@@ -1,0 +1,118 @@
+"""Whether submitted results can be what they say: duplicates, gaps, overlaps, impossible rates, jumping clocks.
+
+Each is a finding on the record, and nothing is mended.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tasks.intake.format import Finding
+from tasks.intake.staging import samples_of
+
+if TYPE_CHECKING:
+    import duckdb
+
+_SECOND = 1_000_000
+_PASS = 8_000_000  # hashes held at once: 64 MB
+_GAP_PERCENT, _SHORTEST_GAP = 5, 10
+_JUMP = 60 * _SECOND
+_ALIKE_PERCENT = 99
+_FEWEST = 30
+
+
+def implausible(connection: "duckdb.DuckDBPyConnection", files: Sequence[Sequence[Path]]) -> list[Finding]:
+    """What is odd about the samples of a run, given by the files that they came in."""
+    everything = samples_of(tuple(path for each in files for path in each))
+    found = [*_overlaps(connection, files), *_gaps(connection, everything), *_latencies(connection, everything)]
+    for each in files:
+        found += _jumps(connection, samples_of(tuple(each)))
+    return [*found, *_duplicates(connection, everything)]
+
+
+def _overlaps(connection: "duckdb.DuckDBPyConnection", files: Sequence[Sequence[Path]]) -> list[Finding]:
+    spans = []
+    for number, each in enumerate(files, 1):
+        rows = samples_of(tuple(each))
+        spans.append((*_row(connection, f"SELECT min(sent_us), max(sent_us) FROM ({rows})"), number))  # noqa: S608
+    spans = sorted(span for span in spans if span[0] is not None)
+    pairs = [(a[2], b[2]) for a, b in pairwise(spans) if b[0] <= a[1]]
+    return [
+        Finding(code="overlap", message=f"files {one} and {other} overlap in time: parts of one run, or the same twice")
+        for one, other in pairs
+    ]
+
+
+def _gaps(connection: "duckdb.DuckDBPyConnection", rows: str) -> list[Finding]:
+    seconds = f"SELECT DISTINCT sent_us // {_SECOND} AS second FROM ({rows}) WHERE sent_us IS NOT NULL"  # noqa: S608
+    spaced = f"SELECT second, second - lag(second) OVER (ORDER BY second) AS apart FROM ({seconds})"  # noqa: S608
+    first, last, widest = _row(connection, f"SELECT min(second), max(second), max(apart) FROM ({spaced})")  # noqa: S608
+    if first is None or widest is None or widest <= max(_SHORTEST_GAP, (last - first) * _GAP_PERCENT // 100):
+        return []
+    return [Finding(code="gap", message=f"nothing was sent for {widest - 1} s, of {last - first + 1} s in all")]
+
+
+def _latencies(connection: "duckdb.DuckDBPyConnection", rows: str) -> list[Finding]:
+    count, zero, threads, busy, first, last = _row(
+        connection,
+        "SELECT count(*), count(*) FILTER (done_us = sent_us), max(threads), sum(done_us - sent_us)::HUGEINT, "  # noqa: S608
+        f"min(sent_us), max(done_us) FROM ({rows})",
+    )
+    found = []
+    if count >= _FEWEST and zero * 100 >= count * _ALIKE_PERCENT:
+        found.append(Finding(code="zero-latency", message=f"{zero} of {count} messages took no time at all"))
+    elif count >= _FEWEST:
+        (kinds,) = _row(connection, f"SELECT count(*) FROM (SELECT DISTINCT done_us - sent_us FROM ({rows}) LIMIT 2)")  # noqa: S608
+        if kinds == 1:
+            found.append(Finding(code="constant-latency", message=f"all {count} messages took exactly as long"))
+    if threads and last > first and busy > threads * (last - first):
+        found.append(
+            Finding(
+                code="impossible-rate",
+                message=f"{threads} threads cannot wait {busy // _SECOND} s within {(last - first) // _SECOND} s",
+            )
+        )
+    return found
+
+
+def _jumps(connection: "duckdb.DuckDBPyConnection", rows: str) -> list[Finding]:
+    spaced = f"SELECT done_us - lag(done_us) OVER () AS apart, done_us - sent_us AS took FROM ({rows})"  # noqa: S608
+    back, negative = _row(
+        connection,
+        f"SELECT count(*) FILTER (apart < -{_JUMP}), count(*) FILTER (took < 0) FROM ({spaced})",  # noqa: S608
+    )
+    found = []
+    if back:
+        message = (
+            f"times go back by more than {_JUMP // _SECOND} s in {back} places: a clock that was set, or runs appended"
+        )
+        found.append(Finding(code="clock-jump", message=message))
+    if negative:
+        found.append(Finding(code="negative-latency", message=f"{negative} messages were done before they were sent"))
+    return found
+
+
+def _duplicates(connection: "duckdb.DuckDBPyConnection", rows: str) -> list[Finding]:
+    """Rows alike in everything that the file says of them, by a hash of 64 bits."""
+    import numpy as np
+
+    (count,) = _row(connection, f"SELECT count(*) FROM ({rows})")  # noqa: S608
+    passes, twice = -(-count // _PASS) or 1, 0
+    hashed = f"SELECT hash(label, sent_us, done_us, status, outcome, bytes, origin) AS found FROM ({rows})"  # noqa: S608
+    for number in range(passes):
+        chosen = f"SELECT found FROM ({hashed}) WHERE found % {passes} = {number}"  # noqa: S608
+        values = np.asarray(connection.execute(chosen).fetchnumpy()["found"])
+        values.sort()
+        twice += int((values[1:] == values[:-1]).sum())
+    if not twice:
+        return []
+    message = (
+        f"{twice} messages are the same as another in every column: the same rows twice, or times too coarse to tell"
+    )
+    return [Finding(code="duplicates", message=message)]
+
+
+def _row(connection: "duckdb.DuckDBPyConnection", query: str) -> tuple[int, ...]:
+    found = connection.execute(query).fetchone()
+    return tuple(found) if found else ()

@@ -1,0 +1,56 @@
+"""What is measured of results that another tool wrote: service times, and of a summary the tool's own figures.
+
+Service time counts from sending. It is not the latency that requirements limit, which counts from when a message was
+due, and never stands in for it.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from catalog.declarations import Metric
+from catalog.quantities import Unit
+from expectations import statistics
+from expectations.statistics import Estimate
+from tasks.measures.rows import ALL, Row, exact, row
+from tasks.measures.subject import Run, Tables, fetched
+
+if TYPE_CHECKING:
+    import duckdb
+
+SERVICE = {"service-p50": 500, "service-p90": 900, "service-p95": 950, "service-p99": 990, "service-max": 1000}
+"""Quantiles of service time, in permille."""
+
+METHOD = "nearest rank over all messages answered, from sending: not from when they were due"
+
+
+def serving(connection: "duckdb.DuckDBPyConnection", _run: Run, _tables: Tables) -> Iterator[Row]:
+    """Quantiles of service time over all messages that have one, exact, without an interval."""
+    values = fetched(
+        connection.execute(
+            "SELECT done_us - sent_us AS took FROM read_parquet(getvariable('results')) "
+            "WHERE run = getvariable('run') AND done_us IS NOT NULL AND sent_us IS NOT NULL ORDER BY took"
+        )
+    )["took"]
+    for metric, permille in SERVICE.items() if len(values) else ():
+        value = statistics.quantile(values, permille)
+        yield row(ALL, metric, Estimate(value, None, None), Unit.MICROSECONDS, len(values), METHOD)
+
+
+def told(_connection: "duckdb.DuckDBPyConnection", run: Run, _tables: Tables) -> Iterator[Row]:
+    """The figures of a summary, each with its tool's method, and without an interval: nobody saw what they rest on."""
+    seen = set()
+    for figure in run["received"]["figures"]:
+        place = figure["scope"], figure["metric"]
+        if place not in seen:
+            seen.add(place)
+            yield row(
+                figure["scope"],
+                figure["metric"],
+                Estimate(figure["value"], None, None),
+                Unit(figure["unit"]),
+                figure["samples"],
+                figure["method"],
+            )
+        if place == (ALL, "requests"):
+            method = f"requests, {figure['method']}"
+            yield row(ALL, Metric.OFFERED, exact(figure["value"]), Unit.COUNT, figure["samples"], method)
