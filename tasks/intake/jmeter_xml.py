@@ -99,7 +99,7 @@ class _Reader:
             return
         account = self._account
         account.total += 1
-        if attributes.get("rm", "").startswith(_TRANSACTION):
+        if "rm" in attributes and attributes["rm"].startswith(_TRANSACTION):
             self._within.append(False)
             account.beside["a transaction controller: its samples are counted"] += 1
         elif any(self._within):

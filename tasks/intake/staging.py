@@ -242,8 +242,8 @@ def _insert_samples(connection: "duckdb.DuckDBPyConnection", batch: Samples) -> 
     texts = {name: _texts(getattr(batch, name)) for name in ("label", "outcome", "origin")}
     connection.register("batch", pd.DataFrame({**whole, **texts}))
     connection.execute(
-        "INSERT INTO samples SELECT label, nullif(intended_us, -1), nullif(sent_us, -1), nullif(done_us, -1), status, "
-        "outcome, bytes, threads, hash(origin), line FROM batch"
+        "INSERT INTO samples SELECT label::VARCHAR, nullif(intended_us, -1), nullif(sent_us, -1), nullif(done_us, -1), "
+        "status, outcome::VARCHAR, bytes, threads, hash(origin::VARCHAR), line FROM batch"
     )
     connection.unregister("batch")
     return len(batch)
@@ -258,18 +258,31 @@ def _insert_readings(connection: "duckdb.DuckDBPyConnection", batch: Readings) -
     whole = {name: np.array(getattr(batch, name), dtype=np.int64) for name in ("at_us", "value")}
     texts = {name: _texts(getattr(batch, name)) for name in ("host", "sub_component", "metric", "unit")}
     connection.register("batch", pd.DataFrame({**whole, **texts}))
-    connection.execute("INSERT INTO readings SELECT at_us, host, sub_component, metric, value, unit FROM batch")
+    connection.execute(
+        "INSERT INTO readings SELECT at_us, host::VARCHAR, sub_component::VARCHAR, metric::VARCHAR, value, unit::VARCHAR "
+        "FROM batch"
+    )
     connection.unregister("batch")
     return len(batch)
 
 
 def _texts(values: list[str]) -> Any:
-    """Texts as DuckDB takes them: no NUL characters or halves of surrogate pairs, which are written out instead."""
-    import numpy as np
+    """Texts as DuckDB takes them: no NUL characters or halves of surrogate pairs, which are written out instead.
 
-    found = np.empty(len(values), dtype=object)
-    found[:] = [_storable(value) for value in values]
-    return found
+    Few differ, so each is handed over once.
+    """
+    import numpy as np
+    import pandas as pd
+
+    known = dict.fromkeys(values)
+    place = {value: number for number, value in enumerate(known)}
+    stored = [_storable(value) for value in known]
+    if len(stored) * 4 > len(values) or len(set(stored)) < len(stored):
+        found = np.empty(len(values), dtype=object)
+        found[:] = [stored[place[value]] for value in values]
+        return found
+    codes = np.fromiter(map(place.__getitem__, values), dtype=np.int32, count=len(values))
+    return pd.Categorical.from_codes(codes, categories=stored)
 
 
 def _storable(text: str) -> str:

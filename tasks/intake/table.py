@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _PARQUET = "(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 120000)"
 _LARGEST = 2**53 - 1
+_MOST_CASES = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,28 +45,44 @@ def write_results(
     A label that nothing is known of stands as an SRV of its own. A tool does not tell when it took a message up before
     it sent it, so both times are one. Raises EvidenceError where the rows break the contract.
     """
-    connection.execute(
-        "CREATE OR REPLACE TEMP TABLE meanings "
-        "(label VARCHAR, srv VARCHAR, path VARCHAR, kind VARCHAR, traffic VARCHAR)"
-    )
-    for label, each in meanings.items():
-        row = [label, each.srv, each.path, each.kind, each.traffic]
-        connection.execute("INSERT INTO meanings VALUES (?, ?, ?, ?, ?)", row)
     rows = samples_of(tuple(files))
     ordered = rows if in_order else f"SELECT * FROM ({rows}) ORDER BY coalesce(intended_us, sent_us), done_us, label"  # noqa: S608
     connection.execute(
         f"""
         COPY (
             SELECT {_text(run)} AS run, row_number() OVER () - 1 AS "sequence", {_text(component)} AS component,
-                   coalesce(meanings.path, '') AS path, coalesce(meanings.srv, label) AS srv,
-                   coalesce(meanings.kind, 'request') AS kind, coalesce(meanings.traffic, '') AS traffic,
+                   {_meant(meanings, "path", "''")} AS path, {_meant(meanings, "srv", "label")} AS srv,
+                   {_meant(meanings, "kind", "'request'")} AS kind, {_meant(meanings, "traffic", "''")} AS traffic,
                    'ok' AS expect, intended_us, sent_us AS ready_us, sent_us, done_us,
                    done_us - intended_us AS latency_us, done_us - sent_us AS service_us, status, outcome, bytes
-            FROM ({ordered}) LEFT JOIN meanings USING (label)
+            FROM ({ordered}) {_joined(connection, meanings)}
         ) TO {literal(target)} {_PARQUET}
         """  # noqa: S608  # literals are quoted
     )
     return _held(connection, "results", target)
+
+
+def _meant(meanings: Mapping[str, Meaning], part: str, otherwise: str) -> str:
+    """A part of what a label stands for, as SQL. Labels are few, and a join would cost as much as all the rest."""
+    if len(meanings) > _MOST_CASES:
+        return f"coalesce(meanings.{part}, {otherwise})"
+    cases = [(label, getattr(each, part)) for label, each in meanings.items()]
+    if part == "srv":
+        cases = [(label, srv) for label, srv in cases if label != srv]
+    told = " ".join(f"WHEN {_text(label)} THEN {_text(value)}" for label, value in cases)
+    return f"CASE label {told} ELSE {otherwise} END" if told else otherwise
+
+
+def _joined(connection: "duckdb.DuckDBPyConnection", meanings: Mapping[str, Meaning]) -> str:
+    """The join with what labels stand for, where they are too many to be told apart one by one."""
+    if len(meanings) <= _MOST_CASES:
+        return ""
+    parts = ("label", "srv", "path", "kind", "traffic")
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE meanings ({', '.join(f'{part} VARCHAR' for part in parts)})")
+    for label, each in meanings.items():
+        row = [label, each.srv, each.path, each.kind, each.traffic]
+        connection.execute("INSERT INTO meanings VALUES (?, ?, ?, ?, ?)", row)
+    return "LEFT JOIN meanings USING (label)"
 
 
 def write_infrastructure(
