@@ -68,8 +68,10 @@ def write_xml(file: Path, rows: int) -> None:
         out.write('<?xml version="1.0" encoding="UTF-8"?>\n<testResults version="1.2">\n')
         for number, at, took, ok in made(rows):
             out.write(
-                f'<httpSample t="{took}" it="0" lt="{took}" ct="0" ts="{at}" s="{str(ok).lower()}" lb="{LABELS[number % 3]}" '
-                f'rc="{200 if ok else 500}" rm="OK" tn="Thread Group 1-{number % 50}" dt="text" by="900" sby="345" ng="50" '
+                f'<httpSample t="{took}" it="0" lt="{took}" ct="0" ts="{at}" s="{str(ok).lower()}" '
+                f'lb="{LABELS[number % 3]}" '
+                f'rc="{200 if ok else 500}" rm="OK" tn="Thread Group 1-{number % 50}" dt="text" by="900" sby="345" '
+                'ng="50" '
                 'na="50">\n  <java.net.URL>https://10.0.0.1/duis</java.net.URL>\n</httpSample>\n'
             )
         out.write("</testResults>\n")

@@ -18,6 +18,7 @@ _DEEPEST = 256
 _LONGEST = 8 << 20
 """So many bytes may a single tag or text take up; expat holds it in memory."""
 
+_MOST_CODES = 10_000
 _TRANSACTION = "Number of samples in transaction"
 _SAMPLES = frozenset({"httpSample", "sample"})
 
@@ -58,6 +59,7 @@ class _Reader:
         self._account = account
         self._ends = source.assumptions.timestamp == "end"
         self._depth = 0
+        self._codes: dict[tuple[str, str], tuple[int, str]] = {}
         self._within: list[bool] = []  # of each sample that is open: whether it is a message
         self.batch = Samples()
         self.damaged = False
@@ -102,7 +104,7 @@ class _Reader:
         if "rm" in attributes and attributes["rm"].startswith(_TRANSACTION):
             self._within.append(False)
             account.beside["a transaction controller: its samples are counted"] += 1
-        elif any(self._within):
+        elif self._within and any(self._within):
             self._within.append(True)
             account.beside["a sub-result: part of a sample that is counted"] += 1
         else:
@@ -115,25 +117,32 @@ class _Reader:
             self._within.pop()
 
     def _add(self, attributes: dict[str, str]) -> None:
-        at, elapsed = count_of(attributes.get("ts", "")), count_of(attributes.get("t", ""))
+        """A message; of every element here, so that calls are few and nothing is told twice."""
+        get = attributes.get
+        at, elapsed = count_of(get("ts", "")), count_of(get("t", ""))
         if at is None or elapsed is None or at >= 2**43:
             self._account.skip(self._parser.CurrentLineNumber, "expected a whole number in ts and t")
             return
         sent = (at - elapsed if self._ends else at) * 1000
-        code = attributes.get("rc", "")
-        status = status_of(code)
-        ok = attributes["s"] == "true" if "s" in attributes else status in range(200, 400)
-        self.batch.add(
-            line=self._parser.CurrentLineNumber,
-            label=attributes.get("lb", ""),
-            sent_us=sent,
-            done_us=sent + elapsed * 1000,
-            status=status,
-            outcome=outcome_of(ok=ok, text=code),
-            size=count_of(attributes.get("by", "")) or 0,
-            threads=count_of(attributes.get("na", "")) or 0,
-            origin=attributes.get("tn", ""),
-        )
+        code, said = get("rc", ""), get("s", "")
+        known = self._codes.get((code, said))
+        if known is None:
+            status = status_of(code)
+            ok = said == "true" if said else status in range(200, 400)
+            known = status, outcome_of(ok=ok, text=code)
+            if len(self._codes) < _MOST_CODES:
+                self._codes[code, said] = known
+        batch = self.batch
+        batch.line.append(self._account.total)
+        batch.label.append(get("lb", ""))
+        batch.intended_us.append(-1)
+        batch.sent_us.append(sent)
+        batch.done_us.append(sent + elapsed * 1000)
+        batch.status.append(known[0])
+        batch.outcome.append(known[1])
+        batch.bytes.append(count_of(get("by", "")) or 0)
+        batch.threads.append(count_of(get("na", "")) or 0)
+        batch.origin.append(get("tn", ""))
         self._account.taken += 1
 
     def _refuse(self, *_: object) -> None:

@@ -41,8 +41,12 @@ def micros(text: str, unit: str) -> int | None:
 
 def count_of(text: str) -> int | None:
     """A whole number from 0; None where it is none."""
-    text = text.strip()
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 17 and int(text) <= _LARGEST else None
+    if not (text.isdigit() and text.isascii()):
+        text = text.strip()
+        if not (text.isdigit() and text.isascii()):
+            return None
+    found = int(text) if len(text) < 17 else _LARGEST + 1
+    return found if found <= _LARGEST else None
 
 
 def rounded(numerator: int, denominator: int) -> int:

@@ -181,7 +181,7 @@ def _line_by_line(
     account = Account()
     staged = Staged(source=source, format=format_, account=account)
     samples, readings = folder / "samples.parquet", folder / "readings.parquet"
-    size, done = source.path.stat().st_size, 0
+    size = source.path.stat().st_size
     connection.execute(f"CREATE OR REPLACE TABLE samples ({_SAMPLES}, line BIGINT)")
     connection.execute(f"CREATE OR REPLACE TABLE readings ({_READINGS})")
     counts = {"samples": 0, "readings": 0}
@@ -189,7 +189,6 @@ def _line_by_line(
         match batch:
             case Samples():
                 counts["samples"] += _insert_samples(connection, batch)
-                done = max(batch.line[-1] if batch.line else 0, done)
             case Readings():
                 counts["readings"] += _insert_readings(connection, batch)
             case Figures():
@@ -242,8 +241,8 @@ def _insert_samples(connection: "duckdb.DuckDBPyConnection", batch: Samples) -> 
     texts = {name: _texts(getattr(batch, name)) for name in ("label", "outcome", "origin")}
     connection.register("batch", pd.DataFrame({**whole, **texts}))
     connection.execute(
-        "INSERT INTO samples SELECT label::VARCHAR, nullif(intended_us, -1), nullif(sent_us, -1), nullif(done_us, -1), "
-        "status, outcome::VARCHAR, bytes, threads, hash(origin::VARCHAR), line FROM batch"
+        "INSERT INTO samples SELECT label::VARCHAR, nullif(intended_us, -1), nullif(sent_us, -1), "
+        "nullif(done_us, -1), status, outcome::VARCHAR, bytes, threads, hash(origin::VARCHAR), line FROM batch"
     )
     connection.unregister("batch")
     return len(batch)
@@ -259,7 +258,8 @@ def _insert_readings(connection: "duckdb.DuckDBPyConnection", batch: Readings) -
     texts = {name: _texts(getattr(batch, name)) for name in ("host", "sub_component", "metric", "unit")}
     connection.register("batch", pd.DataFrame({**whole, **texts}))
     connection.execute(
-        "INSERT INTO readings SELECT at_us, host::VARCHAR, sub_component::VARCHAR, metric::VARCHAR, value, unit::VARCHAR "
+        "INSERT INTO readings SELECT at_us, host::VARCHAR, sub_component::VARCHAR, metric::VARCHAR, value, "
+        "unit::VARCHAR "
         "FROM batch"
     )
     connection.unregister("batch")

@@ -13,6 +13,15 @@ from tasks.report.path_stages import stages
 
 TARGET = "Target volume, offered in time"
 
+_MEASURED = (
+    ("Taken up", "offered"),
+    ("Lateness, p99", "lateness-p99"),
+    ("Answered", "answered-share"),
+    ("Service time from sending, p95", "service-p95"),
+    ("Service time from sending, p99", "service-p99"),
+)
+"""What is told of each run, where it was measured; service times are those of received results."""
+
 
 def tests(context: Context) -> list[dict[str, Any]]:
     """Every planned test exactly once: how it ended, why, and every run of it."""
@@ -75,7 +84,7 @@ def _run_figures(context: Context, run: Row) -> Iterator[tuple[str, Figure]]:
         yield figure("Messages due", "target", document["target"]["messages"], "count")
     if "interrupted" in document:
         yield from _interruption(document["interrupted"], figure)
-    for label, metric in (("Taken up", "offered"), ("Lateness, p99", "lateness-p99"), ("Answered", "answered-share")):
+    for label, metric in _MEASURED:
         measured = context.measured(context.measurement(run["run"], metric))
         if measured:
             yield label, measured

@@ -2,6 +2,7 @@
 
 import pytest
 
+from catalog.ledger import Actor, Draft, Kind
 from catalog.runs import RunState, TestEnd, next_run_id, test_runs
 
 ONE = {"stage": "execute", "rules": [1, 1], "inputs": {"test": {"role": "r", "type": "load", "name": "a"}}}
@@ -57,6 +58,20 @@ def test_ids_count_every_start_so_none_comes_twice(runbook):
     assert next_run_id(runs, test="pilot.orders.load", occasion="pilot") == "pilot/pilot.orders.load/4"
     assert next_run_id(runs, test="pilot.orders.load", occasion="launch") == "launch/pilot.orders.load/1"
     assert next_run_id(runs, test="pilot.orders.soak", occasion="pilot") == "pilot/pilot.orders.soak/1"
+
+
+def test_received_results_are_a_finished_run_that_stands_for_the_key_planned(runbook):
+    workspace = runbook.workspace
+    planned, own = workspace.store.put_document(ONE), workspace.store.put_document({"stage": "intake"})
+    runbook.run("pilot.orders.load", key=ONE)
+    told = {"run": "pilot/pilot.orders.load/2", "test": "pilot.orders.load", "occasion": "pilot", "why": "received"}
+    told |= {"state": "finished", "planned": planned}
+    draft = Draft(kind=Kind.RECEIVED, stage="intake", key=own, parameters=told)
+    workspace.record(draft, actor=Actor(name="a"), code="c")
+    executed, received = runbook.runs()
+    assert (executed.received, received.received) == (False, True)
+    assert (received.state, received.attempt, received.key, received.stands_for) == (RunState.FINISHED, 2, own, planned)
+    assert executed.stands_for == executed.key == planned
 
 
 def test_a_state_that_this_version_does_not_know_is_never_taken_for_another(runbook):

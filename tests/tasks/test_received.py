@@ -1,0 +1,101 @@
+"""What is measured and observed of results that another tool wrote: what they show, and what they cannot."""
+
+import numpy as np
+from evidence import infrastructure, requirement, results, run_document, write
+
+from expectations.plain import named
+from expectations.verdicts import Reliance, verdict
+from tasks.measure import measure
+from tasks.observe import Subject, judged_rows
+
+CLOSED = "received, jmeter 5.6, closed loop, latency from sent time"
+
+
+def received(**changes):
+    told = {"gives": "raw", "evidence": CLOSED, "figures": []} | changes
+    return run_document(received=told)
+
+
+def closed_loop(count=1500):
+    """Nobody knows when a message was due: what a closed-loop tool leaves behind."""
+    rows = results(count)
+    rows["intended_us"] = None
+    rows["latency_us"] = None
+    return rows.astype({"intended_us": "Int64", "latency_us": "Int64"})
+
+
+def measured(tmp_path, document, rows):
+    files = [write(tmp_path, "results", rows) if rows is not None else None]
+    files.append(write(tmp_path, "infrastructure", infrastructure()))
+    return measure(document, *files, withins=(), groups={})
+
+
+def told(tmp_path, document, table, *requirements):
+    file = write(tmp_path, "measurements", table)
+    subject = Subject(document=document, measurements=file, reliance=Reliance.RECEIVED)
+    rows = judged_rows([subject], requirements, tmp_path / "judged.duckdb")
+    found = named(rows)
+    return {row.requirement: verdict(row, found) for row in rows}
+
+
+def test_a_closed_loop_run_gives_service_times_and_never_a_latency(tmp_path):
+    table = measured(tmp_path, received(), closed_loop()).set_index("metric")
+    assert "latency-p99" not in table.index
+    assert table.loc["service-p99", "value"] == 40_000 - 60
+    assert "not from when they were due" in table.loc["service-p99", "method"]
+    assert table.loc["service-p99", ["lower", "upper"]].isna().all()
+    assert table.loc["offered", "value"] == 1500
+
+
+def test_nothing_is_proved_by_a_closed_loop_and_each_observation_says_why(tmp_path):
+    document = received()
+    table = measured(tmp_path, document, closed_loop())
+    found = told(tmp_path, document, table, requirement("latency-p99", "1 s"), requirement("answered-share", "90 %"))
+    assert {each.value for each, _ in found.values()} == {"inconclusive"}
+    for _, reason in found.values():
+        assert reason.startswith("not provable from this evidence: ")
+        assert reason.endswith(f"({CLOSED})")
+
+
+def test_an_open_loop_run_with_known_schedule_is_judged_like_our_own(tmp_path):
+    document = received(evidence="received, vegeta, open loop, latency from intended time")
+    table = measured(tmp_path, document, results())
+    found = told(tmp_path, document, table, requirement("latency-p99", "1 s"))
+    assert found["latency-p99"][0].value == "proved"
+    assert "open loop" in found["latency-p99"][1]
+
+
+def test_a_summarys_figures_are_measurements_of_its_tools_method_and_prove_nothing(tmp_path):
+    figures = [
+        {"scope": "all", "metric": metric, "value": value, "unit": unit, "samples": 20_000, "method": "wrk2's own"}
+        for metric, value, unit in (("requests", 20_000, "count"), ("latency-p99", 1800, "us"))
+    ]
+    document = received(gives="summary", figures=[*figures, figures[1]], evidence="received, wrk2, open loop")
+    table = measured(tmp_path, document, None)
+    rows = table.set_index("metric")
+    assert (rows.loc["latency-p99", "value"], rows.loc["latency-p99", "method"]) == (1800, "wrk2's own")
+    assert rows.loc["offered", "value"] == 20_000
+    found = told(tmp_path, document, table, requirement("latency-p99", "1 s"))
+    assert found["latency-p99"][0].value == "inconclusive"
+    assert found["latency-p99"][1].startswith("not provable from this evidence")
+
+
+def test_our_own_runs_say_nothing_of_weak_evidence(tmp_path):
+    document = run_document()
+    table = measure(
+        document, write(tmp_path, "results", results()), write(tmp_path, "infrastructure", infrastructure()),
+        withins=(), groups={},
+    )  # fmt: skip
+    found = told(tmp_path, document, table, requirement("latency-p99", "1 s"))
+    assert "received" not in found["latency-p99"][1]
+    assert not table["metric"].str.startswith("service-p").any()
+
+
+def test_service_times_are_over_messages_that_were_answered_at_some_time(tmp_path):
+    rows = closed_loop(100)
+    rows["done_us"] = rows["sent_us"] + np.arange(1, 101) * 1000
+    rows["service_us"] = np.arange(1, 101) * 1000
+    table = measured(tmp_path, received(), rows.astype({"service_us": "Int64", "done_us": "Int64"})).set_index("metric")
+    assert [table.loc[f"service-{name}", "value"] for name in ("p50", "p90", "p95", "p99", "max")] == [
+        50_000, 90_000, 95_000, 99_000, 100_000,
+    ]  # fmt: skip
