@@ -24,9 +24,10 @@ from tasks.intake.plausible import implausible
 from tasks.intake.recognise import recognise
 from tasks.intake.staging import Staged, connect, samples_of, stage
 from tasks.intake.table import Meaning, write_infrastructure, write_results
+from tasks.labels import parted
 from tasks.plan import PlannedTest, decimal, offered_us
 from tasks.stage import Artefact, Recorder, document
-from tasks.volumes.model import parted, traffic_labels
+from tasks.volumes.model import traffic_labels
 
 if TYPE_CHECKING:
     import duckdb

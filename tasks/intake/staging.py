@@ -282,7 +282,7 @@ def _texts(values: list[str]) -> Any:
         found[:] = [stored[place[value]] for value in values]
         return found
     codes = np.fromiter(map(place.__getitem__, values), dtype=np.int32, count=len(values))
-    return pd.Categorical.from_codes(codes, categories=stored)
+    return pd.Categorical.from_codes(codes, categories=pd.Index(stored))
 
 
 def _storable(text: str) -> str:

@@ -39,7 +39,7 @@ def told(tmp_path, document, table, *requirements):
 
 
 def test_a_closed_loop_run_gives_service_times_and_never_a_latency(tmp_path):
-    table = measured(tmp_path, received(), closed_loop()).set_index("metric")
+    table = measured(tmp_path, received(), closed_loop()).query("scope == 'all'").set_index("metric")
     assert "latency-p99" not in table.index
     assert table.loc["service-p99", "value"] == 40_000 - 60
     assert "not from when they were due" in table.loc["service-p99", "method"]
@@ -72,7 +72,7 @@ def test_a_summarys_figures_are_measurements_of_its_tools_method_and_prove_nothi
     ]
     document = received(gives="summary", figures=[*figures, figures[1]], evidence="received, wrk2, open loop")
     table = measured(tmp_path, document, None)
-    rows = table.set_index("metric")
+    rows = table.query("scope == 'all'").set_index("metric")
     assert (rows.loc["latency-p99", "value"], rows.loc["latency-p99", "method"]) == (1800, "wrk2's own")
     assert rows.loc["offered", "value"] == 20_000
     found = told(tmp_path, document, table, requirement("latency-p99", "1 s"))
@@ -95,7 +95,11 @@ def test_service_times_are_over_messages_that_were_answered_at_some_time(tmp_pat
     rows = closed_loop(100)
     rows["done_us"] = rows["sent_us"] + np.arange(1, 101) * 1000
     rows["service_us"] = np.arange(1, 101) * 1000
-    table = measured(tmp_path, received(), rows.astype({"service_us": "Int64", "done_us": "Int64"})).set_index("metric")
+    table = (
+        measured(tmp_path, received(), rows.astype({"service_us": "Int64", "done_us": "Int64"}))
+        .query("scope == 'all'")
+        .set_index("metric")
+    )
     assert [table.loc[f"service-{name}", "value"] for name in ("p50", "p90", "p95", "p99", "max")] == [
         50_000, 90_000, 95_000, 99_000, 100_000,
     ]  # fmt: skip
