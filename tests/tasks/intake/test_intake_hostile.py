@@ -63,6 +63,9 @@ SEEDS = {
                       + struct.pack(">q", 1795480000000) + b"\0" * 12
                       + b"\1" + struct.pack(">iii", 0, 1, 1) + b"n\0" + struct.pack(">iiBi", 1, 2, 1, 2) + b"\0\0\0\0",
 }  # fmt: skip
+SEEDS["jmeter-statistics"] = json.dumps(
+    {"Total": {"sampleCount": 5, "errorCount": 1, "meanResTime": 50.5, "pct1ResTime": 90.9}}
+).encode()
 SEEDS["locust"] = (SAMPLES / "locust_stats.csv").read_bytes()
 for _file in sorted(SAMPLES.iterdir()):
     for _format in FORMATS:

@@ -18,6 +18,7 @@ EXPECTED = {
     "vegeta.csv": ("vegeta-csv", {}),
     "vegeta.gob": ("vegeta-gob", {}),
     "vegeta.json": ("vegeta-json", {}),
+    "vegeta_report.json": ("vegeta-report", {}),
     "vegeta_hdrplot.txt": ("hdr-percentiles", {}),
     "wrk.txt": ("wrk", {}),
     "wrk2.txt": ("wrk", {}),
