@@ -14,6 +14,7 @@ def test_every_stage_has_a_version_that_a_key_can_hold():
         "measure",
         "observe",
         "compose",
+        "intake",
         "rely",
         "report",
     }
