@@ -1,6 +1,6 @@
 """Whether today's service is no worse than the baseline's: figures of whole runs, compared as ratios."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,7 @@ _OF_TURN = f"""
 """The messages of a turn that are compared. What waited for another was due when that was answered: -1."""
 
 PERCENTILES = {Metric.LATENCY_P50_RATIO: 500, Metric.LATENCY_P95_RATIO: 950, Metric.LATENCY_P99_RATIO: 990}
+_METRICS = (*PERCENTILES, Metric.ANSWERED_SHARE_RATIO)
 _TAILS = (Metric.LATENCY_P95_RATIO, Metric.LATENCY_P99_RATIO)
 
 
@@ -52,9 +53,29 @@ def compared(connection: "duckdb.DuckDBPyConnection", run: Run, _tables: Tables)
     if not old or [turn.schedule for turn in old] != [turn.schedule for turn in new]:
         return
     alpha = 1 - run.level
-    for metric in (*PERCENTILES, Metric.ANSWERED_SHARE_RATIO):
+    sides = {
+        metric: ([turn.figures[metric] for turn in old], [turn.figures[metric] for turn in new]) for metric in _METRICS
+    }
+    together = _together({metric: sides[metric] for metric in _TAILS}, alpha)
+    for metric, (before, today) in sides.items():
         each = alpha / len(_TAILS) if metric in _TAILS else alpha
-        yield _row(metric, [turn.figures[metric] for turn in old], [turn.figures[metric] for turn in new], each)
+        yield _row(metric, before, today, each, together.get(metric, ""))
+
+
+def _together(tails: Mapping[Metric, tuple[Sequence[int], Sequence[int]]], alpha: float) -> dict[Metric, str]:
+    """What Holm's procedure says of the tails together, each at the margin that so many runs can show, in words."""
+    figures = {}
+    for metric, (old, new) in tails.items():
+        spread = regression.spread([old, new])
+        least = regression.margin(spread, min(len(old), len(new))) if spread else None
+        if least is not None:
+            figures[metric.value] = Figure(baseline=tuple(old), candidate=tuple(new), margin_ppm=least)
+    return {
+        metric: f"; at that margin {found[metric.value].verdict} among the tails (Holm)"
+        for found in [regression.secondary(figures, alpha=alpha)]
+        for metric in tails
+        if metric.value in found
+    }
 
 
 def _turn(connection: "duckdb.DuckDBPyConnection", run: Run, step: dict[str, Any]) -> _Turn:
@@ -69,7 +90,7 @@ def _turn(connection: "duckdb.DuckDBPyConnection", run: Run, step: dict[str, Any
     return _Turn(part=str(step["part"]), schedule=schedule, figures=figures)
 
 
-def _row(metric: Metric, old: Sequence[int], new: Sequence[int], alpha: float) -> Row:
+def _row(metric: Metric, old: Sequence[int], new: Sequence[int], alpha: float, together: str) -> Row:
     worse = Worse.LOWER if metric is Metric.ANSWERED_SHARE_RATIO else Worse.HIGHER
     figure = Figure(baseline=tuple(old), candidate=tuple(new), margin_ppm=0, worse=worse)
     found = regression.non_inferiority(figure, alpha=alpha)
@@ -78,7 +99,7 @@ def _row(metric: Metric, old: Sequence[int], new: Sequence[int], alpha: float) -
     what = "secondary, bounds shared between the tails (Bonferroni)" if metric in _TAILS else "primary"
     method = (
         f"{what}: mean logarithm of {len(new)} runs today over {len(old)} of the baseline, taken in turns; one-sided "
-        f"bounds at {1 - alpha:.6g} (Welch's t)" + _power(old, new, worse)
+        f"bounds at {1 - alpha:.6g} (Welch's t)" + _power(old, new, worse) + together
         if known
         else found.reason
     )
