@@ -108,7 +108,7 @@ def test_catching_up_does_not_starve_answers(tmp_path: Path) -> None:
         target = Target(urls={"p": component.url}, codec="plain", connections=32, max_connections=32)
         engine = offered(steady(20_000, 0), target, tmp_path, lambda *_: None)
     ready, done = (np.asarray(engine.columns[name]) for name in ("ready_us", "done_us"))
-    assert np.count_nonzero(done < ready.max()) > 100
+    assert np.count_nonzero(done < ready.max()) > 32  # more than one on each connection; starved, there would be none
     assert np.all(np.asarray(engine.columns["outcome"]) == Outcome.OK)
 
 
