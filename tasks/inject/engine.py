@@ -13,9 +13,10 @@ import gc
 import socket
 from array import array
 from collections import defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from mmap import mmap
 from time import monotonic_ns, time_ns
+from typing import Any, Protocol
 
 from catalog.errors import WorldError
 from tasks.codecs import MessageError, MessageKind, PushedKind, Writer, codec_named
@@ -23,6 +24,7 @@ from tasks.inject.chains import Chains
 from tasks.inject.correlate import ANSWERED, GIVEN_UP, Claim, Correlator
 from tasks.inject.files import ACKNOWLEDGED, NEVER, RESULTS, ROW, InjectionSpec, Outcome
 from tasks.inject.receive import ReceiveService
+from tasks.inject.segments import Beside
 from tasks.wire.alarm import alarm
 from tasks.wire.client import Pool, is_tls, post_head
 from tasks.wire.reach import reach
@@ -33,6 +35,28 @@ _QUEUED = 256  # due messages taken up at a wake-up, sent or not: to queue one t
 _LEAD_US = 100_000  # between the end of preparations and the first instant of the load
 _HEARTBEAT_US = 10_000  # the alarm rings at least so often, so that it tells how late the loop is
 _OK, _ERROR = int(Outcome.OK), int(Outcome.ERROR)
+
+
+class Carrier(Protocol):
+    """What carries messages to one address on connections of its own: `tasks.wire.client.Pool` is one."""
+
+    url: str
+    opened: int
+    failed: int
+    peak_open: int
+    peak_handshakes: int
+
+    async def warm(self, count: int) -> None:
+        """Open so many connections, within the limit. OSError, the reason, when none can be opened."""
+
+    def offer(self, message: int) -> None:
+        """Send a message on a free connection, or as soon as there is one."""
+
+    def withdraw(self, message: int) -> None:
+        """Forget a message, with the connection it is on, if any."""
+
+    def close(self) -> None:
+        """Drop every connection and every waiting message."""
 
 
 class Engine:
@@ -50,7 +74,7 @@ class Engine:
         self.lags = [0] * 64
         self.in_flight_peak = self.queue_peak = self.bytes_sent = 0
         self.fingerprint = ""
-        self.pools: dict[str, Pool[int]] = {}
+        self.pools: dict[str, Carrier] = {}
         self.claims = dict.fromkeys(Claim, 0)
         self.alerts = dict.fromkeys(PushedKind, 0)
         self.receive: ReceiveService | None = None
@@ -65,7 +89,7 @@ class Engine:
         self._next = self._followed = 0
         self._codec = codec_named(spec.codec)
         self._read_answer = self._codec.read_answer
-        self._route_of: list[tuple[Pool[int], bytes, Writer]] = []
+        self._route_of: list[tuple[Carrier, bytes, Writer]] = []
         self._device_of: list[bytes] = []
         self._sequence = work["sequence"]
         self._intended, self._ready, self._sent = (array("q", [NEVER]) * spec.count for _ in range(3))
@@ -92,6 +116,15 @@ class Engine:
         rows = array("q", self._rows[: self.rows * ROW.size].tobytes())
         return {name: rows[place :: len(RESULTS)] for place, name in enumerate(RESULTS)}
 
+    @property
+    def beside(self) -> Sequence[Beside]:
+        """What is known of each message beyond its row."""
+        return ()
+
+    def told(self) -> dict[str, Any]:
+        """What the summary holds beyond what every engine knows of itself."""
+        return {}
+
     async def prepare(self, listener: socket.socket | None = None) -> None:
         """Open the connections, and make ready whatever requests are made of; with `listener`, the receive service.
 
@@ -107,7 +140,7 @@ class Engine:
             if url not in self.pools:
                 self.pools[url] = self._pool(url)
                 await self._warm(self.pools[url])
-            heads.append((self.pools[url], post_head(url, path, self._codec.content_type)))
+            heads.append((self.pools[url], self._head(url, path)))
         writers = {
             (srv, kind): self._codec.writer(MessageKind(spec.kinds[kind]), spec.srvs[srv], spec.originator)
             for srv in range(len(spec.srvs))
@@ -244,7 +277,10 @@ class Engine:
         if message in self._held:
             self._finish(message, _OK)
 
-    def _pool(self, url: str) -> Pool[int]:
+    def _head(self, url: str, path: str) -> bytes:
+        return post_head(url, path, self._codec.content_type)
+
+    def _pool(self, url: str) -> Carrier:
         """A pool for `url`. With TLS it is tried first, where a refused certificate has a reason and costs nothing."""
         limit, names = self._spec.max_connections, self._spec.tls
         if not is_tls(url):
@@ -253,7 +289,7 @@ class Engine:
         self.fingerprint = fingerprint(names)
         return Pool(self._loop, url, self, limit=limit, tls=client_context(names))
 
-    async def _warm(self, pool: Pool[int]) -> None:
+    async def _warm(self, pool: Carrier) -> None:
         try:
             await pool.warm(self._spec.connections)
         except OSError as error:

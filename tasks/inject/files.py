@@ -6,7 +6,7 @@ segments: see `tasks.inject.segments`. A message has one row, and a row more if 
 
 from array import array
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import IntEnum
 from pathlib import Path
 from struct import Struct
@@ -21,6 +21,19 @@ ROW = Struct(f"={len(RESULTS)}q")
 
 NEVER = -1
 """Instead of an instant: it did not happen."""
+
+OWN, LIBCURL = "own", "libcurl"
+"""The engines that offer a load."""
+
+HTTP_1_1, H2 = "http/1.1", "h2"
+"""What is spoken to the system, by the names that TLS has for them (ALPN, RFC 7301). `h2` without TLS: at once."""
+
+PHASES = ("name_lookup", "connect", "tls", "pretransfer", "start_transfer", "total")
+"""Until when each phase of a transfer lasted, microseconds from its start, as libcurl counts."""
+
+PHASES_SUFFIX = ".phases"
+PHASES_ROW = Struct(f"={len(PHASES)}q")
+"""A row of phases, beside a row of results; all `NEVER` where the transfer did not come to an answer."""
 
 
 class Outcome(IntEnum):
@@ -43,7 +56,9 @@ NOBODY = -1
 class InjectionSpec:
     """What the injector is to do. Codes in the work columns index `paths`, `srvs`, `kinds` and `devices`.
 
-    `receive`: where the certificates of its receive service are; None where it has none.
+    `receive`: where the certificates of its receive service are; None where it has none. `http` and `proxy` (its `url`,
+    and the names of environment variables or files for `user`, `password` and `ca`) are for the engine that knows more
+    than the own one does.
     """
 
     work: str
@@ -62,6 +77,9 @@ class InjectionSpec:
     tls: dict[str, str]
     originator: str = DEFAULT_ORIGINATOR
     receive: dict[str, str] | None = None
+    engine: str = OWN
+    http: str = HTTP_1_1
+    proxy: dict[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """As a JSON document."""

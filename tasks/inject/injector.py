@@ -1,7 +1,8 @@
 """The injector as its callers see it: a load goes in, an injection comes out. Another tool is another `Injector`."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -10,7 +11,18 @@ from numpy.typing import NDArray
 
 from catalog.errors import EvidenceError, WorldError
 from tasks.codecs import DEFAULT_ORIGINATOR, MessageKind, codec_named
-from tasks.inject.files import ACKNOWLEDGED, NOBODY, RESULTS, WORK, InjectionSpec, write_columns
+from tasks.inject.files import (
+    ACKNOWLEDGED,
+    HTTP_1_1,
+    LIBCURL,
+    NOBODY,
+    PHASES,
+    PHASES_SUFFIX,
+    RESULTS,
+    WORK,
+    InjectionSpec,
+    write_columns,
+)
 from tasks.inject.receive import ReceivePort
 from tasks.inject.segments import SUFFIX
 from tasks.scratch import scratch
@@ -161,8 +173,8 @@ class _ToldError(WorldError):
 class OwnInjector:
     """The injector of this house, in a process of its own. `on_start` is told its process id before it connects.
 
-    Results are kept in `folder` while the load runs (a temporary one if there is none), in segments that are complete
-    at any time: `recovered` reads them, whoever wrote them.
+    It speaks HTTP/1.1. Results are kept in `folder` while the load runs (a temporary one if there is none), in segments
+    that are complete at any time: `recovered` reads them, whoever wrote them.
     """
 
     def __init__(self, *, on_start: Callable[[int], object] | None = None, folder: Path | None = None) -> None:
@@ -173,7 +185,7 @@ class OwnInjector:
         """See `Injector`. Also raises `InterruptedLoadError` when the process ends in the midst of the load."""
         with scratch() as temporary:
             folder = Path(temporary) if self._folder is None else self._folder
-            spec = _spec(load, target, folder)
+            spec = self._with_engine(_spec(load, target, folder))
             Path(spec.segments).mkdir()
             columns = (np.ascontiguousarray(getattr(load, name), dtype=np.int64) for name in WORK)
             write_columns(Path(spec.work), (column.data.cast("B") for column in columns))
@@ -190,6 +202,47 @@ class OwnInjector:
         if progress is not None:
             progress(len(load), len(load), len(load))
         return injection
+
+    def _with_engine(self, spec: InjectionSpec) -> InjectionSpec:
+        return spec
+
+
+class LibcurlInjector(OwnInjector):
+    """The same with libcurl for an engine. `http`: `http/1.1`, or `h2`, at once where the URL is not `https://`.
+
+    `proxy`: its `url` (http, https, socks4, socks4a, socks5, socks5h), and the names of environment variables or files
+    with `user`, `password` and `ca`. Beside the results it keeps until when each phase of a transfer lasted; see
+    `recovered_phases`.
+    """
+
+    def __init__(
+        self,
+        *,
+        http: str = HTTP_1_1,
+        proxy: Mapping[str, str] | None = None,
+        on_start: Callable[[int], object] | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        super().__init__(on_start=on_start, folder=folder)
+        self._http = http
+        self._proxy = dict(proxy or {})
+
+    def run(self, load: Load, target: Target, *, progress: Progress | None = None) -> Injection:
+        """See `OwnInjector`. Also raises WorldError where pycurl is not installed."""
+        require("pycurl", extra="libcurl")
+        return super().run(load, target, progress=progress)
+
+    def _with_engine(self, spec: InjectionSpec) -> InjectionSpec:
+        return replace(spec, engine=LIBCURL, http=self._http, proxy=self._proxy)
+
+
+def require(module: str, *, extra: str) -> None:
+    """Raises WorldError, with the line that installs it, where a module of one of our extras is not installed."""
+    if find_spec(module) is None:
+        raise WorldError(
+            f"the injector {extra!r} needs the Python package {module!r}, which is not installed",
+            remedy=f"In the folder that plimsoll was installed from: pip install '.[{extra}]'",
+        )
 
 
 def recovered(load: Load, folder: Path, summary: Mapping[str, Any] | None = None) -> Injection:
@@ -208,6 +261,22 @@ def recovered(load: Load, folder: Path, summary: Mapping[str, Any] | None = None
 
 def _columns(rows: Column) -> dict[str, Column]:
     return {name: rows[:, place].copy() for place, name in enumerate(RESULTS)}
+
+
+def recovered_phases(folder: Path) -> Mapping[str, Column]:
+    """Until when the phases of each transfer lasted, µs from its start, by `sequence`, a row for each row of results.
+
+    -1 throughout where it came to no answer, and in the second row of a message that was acknowledged: its transfer
+    ended with the acknowledgement. Empty columns where the load's engine does not tell.
+    """
+    files = sorted((folder / SEGMENTS).glob(f"*{SUFFIX}"))
+    timed = [file.with_suffix(PHASES_SUFFIX) for file in files]
+    width = len(PHASES)
+    parts = [np.fromfile(file, dtype=np.int64).reshape(-1, width) for file in timed if file.exists()]
+    rows = np.concatenate(parts) if parts else np.empty((0, width), dtype=np.int64)
+    held = (np.fromfile(file, dtype=np.int64)[:: len(RESULTS)] for file in files if parts)
+    sequence = np.concatenate([np.empty(0, dtype=np.int64), *held])
+    return {"sequence": sequence} | {name: rows[:, place].copy() for place, name in enumerate(PHASES)}
 
 
 def _tell_gap(error: WorldError, load: Load, folder: Path) -> None:

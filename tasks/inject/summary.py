@@ -39,10 +39,10 @@ def summary(engine: Engine, *, cpu_us: int, cpu_peak_permille: int) -> dict[str,
         "first_intended_us": min(columns["intended_us"], default=NEVER),
         "last_intended_us": max(columns["intended_us"], default=NEVER),
         "last_done_us": max(columns["done_us"], default=NEVER),
-        "lateness_p50_us": _nearest_rank(lateness, 500),
-        "lateness_p99_us": _nearest_rank(lateness, 990),
-        "lateness_max_us": _nearest_rank(lateness, 1000),
-        "loop_lag_p99_us": _bucket(engine.lags, 990),
+        "lateness_p50_us": nearest_rank(lateness, 500),
+        "lateness_p99_us": nearest_rank(lateness, 990),
+        "lateness_max_us": nearest_rank(lateness, 1000),
+        "loop_lag_p99_us": bucket(engine.lags, 990),
         "loop_lag_max_us": engine.lag_max_us,
         "answers_in_a_round_peak": engine.answers_peak,
         "thwarted": engine.thwarted_count,
@@ -61,6 +61,7 @@ def summary(engine: Engine, *, cpu_us: int, cpu_peak_permille: int) -> dict[str,
         "queue_peak": engine.queue_peak,
         "bytes_sent": engine.bytes_sent,
         "bytes_received": sum(rows["bytes"]),
+        **engine.told(),
     }
 
 
@@ -77,13 +78,14 @@ def _received(engine: Engine) -> dict[str, int]:
     }
 
 
-def _nearest_rank(ordered: list[int], permille: int) -> int:
+def nearest_rank(ordered: list[int], permille: int) -> int:
+    """The quantile of ordered values by nearest rank; 0 of none."""
     if not ordered:
         return 0
     return ordered[max(0, -(-len(ordered) * permille // 1000) - 1)]
 
 
-def _bucket(counts: list[int], permille: int) -> int:
+def bucket(counts: list[int], permille: int) -> int:
     """The upper end of the bucket that holds the quantile; bucket n holds what has n binary digits."""
     rank, passed = -(-sum(counts) * permille // 1000), 0
     for digits, count in enumerate(counts):

@@ -17,7 +17,10 @@ from typing import IO
 from catalog.errors import WorldError
 
 Names = Mapping[str, str]
-"""Where `ca`, `certificate` and `key` are to be found; any may be absent. Without `ca`, this machine's own apply."""
+"""Where `ca`, `certificate` and `key` are to be found; any may be absent. Without `ca`, this machine's own apply.
+
+`pkcs12` (RFC 7292: certificate and key in one file, under the `password`) is for a client that reads it as it is.
+"""
 
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 _BEGIN = "-----BEGIN "
@@ -53,8 +56,55 @@ def server_context(names: Names) -> ssl.SSLContext:
     return context
 
 
+def text_of(role: str, names: Names) -> str:
+    """The PEM text that `role` names, empty when it names none. WorldError as `client_context` raises it."""
+    return _text(role, names) if names.get(role) else ""
+
+
+def pkcs12_of(names: Names) -> tuple[bytes, str]:
+    """What `pkcs12` names, and its password. WorldError naming what cannot be read, or that they do not fit.
+
+    A variable holds the path of the file; the password's is the password itself, or it is the first line of a file.
+    """
+    from cryptography.hazmat.primitives.serialization.pkcs12 import load_pkcs12
+
+    path, told = _located("pkcs12", names)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise _unreadable("pkcs12", told, error) from None
+    password = secret_of("password", names)
+    try:
+        held = load_pkcs12(data, password.encode() or None)
+    except ValueError:
+        held = None
+    if held is None or held.cert is None or held.key is None:
+        raise WorldError(
+            f"the TLS pkcs12 that {names['pkcs12']} names cannot be used",
+            remedy="Expected PKCS#12 with a certificate and its key, under the password that 'password' names.",
+        )
+    return data, password
+
+
+def secret_of(role: str, names: Names) -> str:
+    """What an environment variable holds, or the first line of a file; empty when `role` names none."""
+    name = names.get(role)
+    if not name:
+        return ""
+    if _VARIABLE.fullmatch(name):
+        if name not in os.environ:
+            raise WorldError(f"the {role} cannot be read: the environment variable {name} is not set")
+        return os.environ[name]
+    try:
+        return Path(name).expanduser().read_text(encoding="utf-8").partition("\n")[0].rstrip("\r")
+    except OSError as error:
+        raise _unreadable(role, name, error) from None
+
+
 def fingerprint(names: Names) -> str:
     """The SHA-256 of the client certificate, in hexadecimal; empty when there is none."""
+    if names.get("pkcs12"):
+        return _pkcs12_fingerprint(names)
     if not names.get("certificate"):
         return ""
     text = _text("certificate", names)
@@ -98,6 +148,33 @@ def _nameless() -> IO[bytes]:
     return os.fdopen(os.memfd_create("identity"), "w+b") if sys.platform == "linux" else TemporaryFile()
 
 
+def _pkcs12_fingerprint(names: Names) -> str:
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.serialization.pkcs12 import load_pkcs12
+
+    data, password = pkcs12_of(names)
+    held = load_pkcs12(data, password.encode() or None)
+    return held.cert.certificate.fingerprint(SHA256()).hex() if held.cert else ""
+
+
+def _located(role: str, names: Names) -> tuple[Path, str]:
+    """The file that a name leads to, and how it is told."""
+    name = names[role]
+    if not _VARIABLE.fullmatch(name):
+        return Path(name).expanduser(), name
+    held = os.environ.get(name, "")
+    if not held:
+        raise WorldError(
+            f"the TLS {role} cannot be read: the environment variable {name} is not set",
+            remedy="Set it to the path of the file.",
+        )
+    return Path(held).expanduser(), f"the file that {name} names"
+
+
+def _unreadable(role: str, told: str, error: OSError) -> WorldError:
+    return WorldError(f"the TLS {role} cannot be read: {told}: {(error.strerror or 'unreadable').lower()}")
+
+
 def _text(role: str, names: Names) -> str:
     name = names[role]
     if _VARIABLE.fullmatch(name):
@@ -115,7 +192,7 @@ def _text(role: str, names: Names) -> str:
     try:
         return path.expanduser().read_text(encoding="ascii")
     except OSError as error:
-        raise WorldError(f"the TLS {role} cannot be read: {told}: {(error.strerror or 'unreadable').lower()}") from None
+        raise _unreadable(role, told, error) from None
     except UnicodeDecodeError:
         raise WorldError(f"the TLS {role} cannot be read: {told} is not PEM") from None
 
