@@ -1094,9 +1094,13 @@ class Emulated(Declared):
     @model_serializer(mode="wrap", when_used="json")
     def _recorded(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """What a record holds: behaviour that is as if nothing were declared is left out, so keys stand without it."""
-        document: dict[str, Any] = whole(self)
-        plain = {name for name in _BEHAVIOUR if getattr(self, name) == type(self).model_fields[name].default}
-        return {name: value for name, value in document.items() if name not in plain}
+        return _declared(self, whole(self), _BEHAVIOUR)
+
+
+def _declared(model: Declared, document: dict[str, Any], optional: tuple[str, ...]) -> dict[str, Any]:
+    """The document of a declaration without those optional fields that are as if nothing were declared."""
+    plain = {name for name in optional if getattr(model, name) == type(model).model_fields[name].default}
+    return {name: value for name, value in document.items() if name not in plain}
 
 
 _BEHAVIOUR = (
@@ -1118,15 +1122,79 @@ Whereabouts = Annotated[str, Field(pattern=r"^[^-\s][^\r\n]*$", max_length=1024)
 """The name of an environment variable (capitals, digits, underscores) or a file. Never what it holds."""
 
 
-class Tls(Declared):
-    """Where the certificates for https entries are found at run time: environment variables or files, as PEM.
+Variable = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$", max_length=255)]
+"""The name of an environment variable. Never what it holds."""
 
-    `ca` verifies the system (without it, the machine's own authorities do); `certificate` and `key` are this side's.
+
+class Pem(Declared):
+    """Where certificates are found at run time: environment variables or files, as PEM.
+
+    `ca` verifies the other side; `certificate` and `key` are this side's.
     """
 
     ca: Whereabouts | None = None
     certificate: Whereabouts | None = None
     key: Whereabouts | None = None
+
+
+class Tls(Pem):
+    """Where the certificates for https entries are found at run time: environment variables or files, as PEM.
+
+    `ca` verifies the system (without it, the machine's own authorities do); `certificate` and `key` are this side's, or
+    `pkcs12` with its `password`, which the libcurl injector reads.
+    """
+
+    pkcs12: Whereabouts | None = None
+    password: Whereabouts | None = None
+
+    @model_serializer(mode="wrap", when_used="json")
+    def _recorded(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What a record holds: without what came later and is not declared."""
+        return _declared(self, whole(self), ("pkcs12", "password"))
+
+
+class InjectorKind(StrEnum):
+    """What offers a test's load: the house's own engine, libcurl in its place, or a team's own Locust script."""
+
+    OWN = "own"
+    LIBCURL = "libcurl"
+    LOCUST = "locust"
+
+
+class HttpVersion(StrEnum):
+    """What is spoken to a real system, by TLS's names for it (ALPN)."""
+
+    HTTP_1_1 = "http/1.1"
+    H2 = "h2"
+
+
+class Proxy(Declared):
+    """A proxy on the way to a real system: http, https, socks4, socks4a, socks5 or socks5h.
+
+    No credentials are declared: `user` and `password` name environment variables. `ca` verifies an https proxy, as in
+    `tls`.
+    """
+
+    url: Annotated[str, Field(pattern=r"^(https?|socks(4a?|5h?))://[^\s/]+/?$")]
+    user: Variable | None = None
+    password: Variable | None = None
+    ca: Whereabouts | None = None
+
+
+class LocustScript(Declared):
+    """A team's own script, which Locust runs closed loop: it proves shares and counts, and no latency.
+
+    `script` and `files` (all else that it reads) are files of the catalogue. `users` are started at `spawn_rate` a
+    second. `requests`: the `path|srv|kind` that a request counts as, by its name in Locust, or by method and name.
+    `types`: the types of test that it conducts, all planned ones unless declared; the own injector conducts the rest.
+    """
+
+    script: Text
+    files: tuple[Text, ...] = ()
+    users: Annotated[int, Field(ge=1, le=50_000)]
+    spawn_rate: Annotated[Exact, Field(gt=0, le=10_000)]
+    requests: dict[Text, Annotated[str, Field(pattern=r"^[^|]+\|.+\|(request|alert)$")]] = Field(min_length=1)
+    types: tuple[TestType, ...] = ()
 
 
 Entry = Annotated[str, Field(pattern=r"^https?://[^\s/]+(/[^\s]*)?$")]
@@ -1198,7 +1266,7 @@ class PrometheusSource(Declared):
             return ""
 
 
-class Receive(Tls):
+class Receive(Pem):
     """The injector's receive service, to which a real system sends what it does not answer at once.
 
     `listen`: `host:port` on the injector's machine. With `certificate` and `key` it speaks TLS, and with `ca` wants
@@ -1213,6 +1281,9 @@ class Receive(Tls):
         return self.model_dump(exclude={"listen"}, exclude_none=True)
 
 
+_OPTIONAL = ("baselines", "baseline_entries", "receive", "prometheus", "injector", "http", "proxy", "locust")
+
+
 class Environment(Declared):
     """Where tests are executed. A variant `extends` another and gives only what differs, with the defect it declares.
 
@@ -1223,6 +1294,7 @@ class Environment(Declared):
     `tls`: where the certificates for those are found; `receive`: where they send what comes later (emulated ones have
     a port of this machine's). `prometheus`: per component, where infrastructure metrics come from that cannot be seen
     on this machine. `estate`: how many devices messages belong to; each is asked again only after a test's timeout.
+    `injector`: what offers the load; `http` and `proxy` are for libcurl, `locust` says what Locust runs.
     """
 
     id: Identifier
@@ -1244,12 +1316,20 @@ class Environment(Declared):
     tls: Tls | None = None
     receive: Receive | None = None
     prometheus: dict[Identifier, tuple[PrometheusSource, ...]] = {}
+    injector: InjectorKind = InjectorKind.OWN
+    http: HttpVersion = HttpVersion.HTTP_1_1
+    proxy: Proxy | None = None
+    locust: LocustScript | None = None
 
     @model_serializer(mode="wrap", when_used="json")
     def _recorded(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """What a record holds: sources of metrics only where some are declared, so keys stand without them."""
-        document: dict[str, Any] = whole(self)
-        return {name: value for name, value in document.items() if name != "prometheus" or value}
+        """What a record holds: what is as if nothing were declared is left out, so keys stand without it."""
+        return _declared(self, whole(self), _OPTIONAL)
+
+    def injector_for(self, kind: TestType) -> InjectorKind:
+        """What offers the load of tests of that type."""
+        others = self.locust is not None and self.locust.types and kind not in self.locust.types
+        return InjectorKind.OWN if self.injector is InjectorKind.LOCUST and others else self.injector
 
     @property
     def tls_names(self) -> dict[str, str]:
@@ -1293,6 +1373,13 @@ class Programme(Declared):
     requirements: tuple[Requirement, ...]
     tests: TestsFile
     environments: tuple[Environment, ...]
+    scripts: dict[str, str] = {}
+    """The text of every file that environments name as a script or for one, by its name in the catalogue."""
+
+    @model_serializer(mode="wrap", when_used="json")
+    def _recorded(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What a record holds: a programme without scripts does not say so."""
+        return _declared(self, whole(self), ("scripts",))
 
     def phase(self, phase_id: str) -> Phase:
         """The phase of that id. Raises KeyError when there is none."""

@@ -19,7 +19,7 @@ from catalog.declarations import (
 )
 from catalog.errors import DeclarationError, Fault
 from catalog.hints import did_you_mean
-from catalog.places import MOST_FAULTS, Document
+from catalog.places import MOST_FAULTS, Address, Document
 from catalog.shapes import check_shape
 from catalog.text_files import TextFile, read_text, shown_path
 from catalog.variants import filled_in
@@ -66,11 +66,11 @@ def read_catalogue(folder: Path) -> Catalogue:
     parts |= {key: reader.rows(key, row) for key, row in _ROWS.items()}
     reader.refuse_faults()
     declarations = Declarations(**parts)
+    scripts = reader.scripts(declarations)
     reader.compare(declarations)
     reader.refuse_faults()
-    return Catalogue(
-        programme=_programme(declarations), digests=dict(sorted(reader.digests.items())), documents=reader.documents
-    )
+    programme = _programme(declarations).model_copy(update={"scripts": scripts})
+    return Catalogue(programme=programme, digests=dict(sorted(reader.digests.items())), documents=reader.documents)
 
 
 def _programme(declared: Declarations) -> Programme:
@@ -119,16 +119,35 @@ class _Reader:
         if volumes is None or not isinstance(name, str) or not name.strip():
             return None  # the fault is that of volumes.yaml
         name = name.strip()
+        text = self._named("volumes.yaml", (key,), name)
+        return self._shaped(key, parse_csv(text.file, text.text, row), tuple[row, ...]) if text else None
+
+    def _named(self, file: str, address: Address, name: str) -> TextFile | None:
+        """The file of the catalogue that a declaration names; None, and a fault, when there is none."""
+        document = self.documents[file]
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\\" in name:
-            self._faults.append(volumes.fault((key,), "file-outside", *_OUTSIDE))
+            self._faults.append(document.fault(address, "file-outside", *_OUTSIDE))
         elif not _holds((self._folder / name).exists):
             message = f"there is no file '{name[:60]}' in the catalogue's folder"
-            self._faults.append(volumes.fault((key,), "missing-file", message, self._similar(name)))
+            self._faults.append(document.fault(address, "missing-file", message, self._similar(name)))
         elif not (self._folder / name).resolve().is_relative_to(self._folder.resolve()):  # a link that leads out
-            self._faults.append(volumes.fault((key,), "file-outside", *_OUTSIDE))
-        elif text := self._text(name):
-            return self._shaped(key, parse_csv(text.file, text.text, row), tuple[row, ...])
+            self._faults.append(document.fault(address, "file-outside", *_OUTSIDE))
+        else:
+            return self._text(name)
         return None
+
+    def scripts(self, declarations: Declarations) -> dict[str, str]:
+        """The text of every file that an environment names for Locust, by its name."""
+        found: dict[str, str] = {}
+        for position, environment in enumerate(declarations.environments.environments):
+            if environment.locust is not None:
+                address: Address = ("environments", position, "locust")
+                listed = [(*address, "files", index) for index in range(len(environment.locust.files))]
+                names = (environment.locust.script, *environment.locust.files)
+                for place, name in zip([(*address, "script"), *listed], names, strict=True):
+                    if name not in found and (text := self._named("environments.yaml", place, name)):
+                        found[name] = text.text
+        return found
 
     def compare(self, declarations: Declarations) -> None:
         """Everything in which the files disagree, as faults."""

@@ -50,7 +50,9 @@ _NEEDS: dict[Need, Callable[[Judged], bool]] = {
     Need.MEASURED: lambda row: row.value is not None,
     Need.AGREEING: _agrees,
     Need.OFFERED: lambda row: row.offered is not None and row.offered >= row.target,
-    Need.IN_TIME: lambda row: row.lateness_us is not None and row.lateness_us <= row.lateness_limit_us,
+    Need.IN_TIME: lambda row: (
+        row.closed_loop or (row.lateness_us is not None and row.lateness_us <= row.lateness_limit_us)
+    ),
     Need.COVERED: lambda row: (
         row.coverage_needed_ppm == 0 or (row.coverage_ppm is not None and row.coverage_ppm >= row.coverage_needed_ppm)
     ),

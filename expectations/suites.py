@@ -28,7 +28,10 @@ _NEEDS: dict[Need, tuple[str, str]] = {
         "measurement and limit have the metric's declared unit and direction",
     ),
     Need.OFFERED: ("offered >= target", "every message of the target volume was taken up"),
-    Need.IN_TIME: ("lateness_us <= lateness_limit_us", "messages were taken up when they were due"),
+    Need.IN_TIME: (
+        "closed_loop OR lateness_us <= lateness_limit_us",
+        "messages were taken up when they were due, where they were due at all",
+    ),
     Need.COVERED: (
         "coverage_needed_ppm = 0 OR coverage_ppm >= coverage_needed_ppm",
         "enough of the expected infrastructure samples are there",

@@ -18,6 +18,9 @@ LATER = 2**53 - 1
 TARGET_VOLUME = "target-volume"
 """The requirement that every run has: its target volume was offered, in time."""
 
+CLOSED_LOOP = "closed loop"
+"""How the injector of a run is named that sends a message when the last one was answered, and not when it is due."""
+
 NEEDED_SAMPLES: dict[Metric, int] = {
     Metric.OFFERED: 0,
     Metric.ANSWERED_SHARE: 30,
@@ -88,6 +91,21 @@ SAMPLED = frozenset(
 """Metrics that come from infrastructure samples."""
 
 
+FROM_INTENDED = frozenset(
+    {
+        Metric.LATENCY_P50,
+        Metric.LATENCY_P95,
+        Metric.LATENCY_P99,
+        Metric.LATENCY_MAX,
+        Metric.LATENCY_GROWTH,
+        Metric.SERVICE_LEVEL,
+        Metric.ACKNOWLEDGED_P95,
+        Metric.CHAIN_LATENCY_P95,
+    }
+)
+"""Metrics of the time from when a message was due to its answer."""
+
+
 class Outcome(StrEnum):
     """How an offered message ended."""
 
@@ -133,7 +151,8 @@ class Judged:
 
     `value`, `lower`, `upper` and `limit` stand in `unit` and `limit_unit`; times in microseconds, shares in parts per
     million. `evidence`: what is weak about evidence that was received, empty for our own. `unreachable` and
-    `withdrawn` hold the reason, empty when there is none. None: not known.
+    `withdrawn` hold the reason, empty when there is none. None: not known. `closed_loop`: nobody knows when a message
+    was due, so that it was not late either; its latency was not measured.
     """
 
     observation: str
@@ -162,6 +181,7 @@ class Judged:
     withdrawn: str
     reliance: str
     evidence: str = ""
+    closed_loop: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,9 +193,15 @@ class Named:
     unrefuted: frozenset[str]
 
 
+def is_closed_loop(injector: str) -> bool:
+    """Whether an injector of that name, as keys and run documents have it, knows no intended times."""
+    return injector.endswith(CLOSED_LOOP)
+
+
 def verdict(row: Judged, named: Named) -> tuple[Verdict, str]:
     """The verdict on one row and its reason, from what the suites named; received evidence is told as such."""
     found, reason = _verdict(row, named)
+    reason = f"{reason}; {CLOSED_LOOP}" if row.closed_loop else reason
     return found, f"{reason} ({row.evidence})" if row.evidence else reason
 
 
@@ -198,6 +224,8 @@ def _lack(row: Judged, need: Need) -> str:
             return f"system unreachable: {row.unreachable}"
         case Need.INTACT:
             return f"evidence withdrawn: {row.withdrawn}"
+        case Need.MEASURED if row.closed_loop and row.metric.partition("/")[0] in FROM_INTENDED:
+            return f"cannot be told: nobody knows when a message was due, and {row.metric} counts from then"
         case Need.MEASURED:
             return f"missing metrics: {row.metric} was not measured for {row.scope}"
         case Need.AGREEING:

@@ -21,6 +21,7 @@ from catalog.errors import EvidenceError, WorldError
 from catalog.ledger import Kind, Record
 from catalog.runs import RunState, TestEnd, TestRun, next_run_id, test_runs
 from catalog.store import disk
+from expectations.verdicts import is_closed_loop
 from flows.desk import Desk, is_asked_for
 from flows.progress import current
 from tasks import declare as declaring
@@ -32,6 +33,7 @@ from tasks.execute import Conduct, Conducted, arrivals_frames
 from tasks.gather import Ended, Evidence, gather_facts
 from tasks.history import history
 from tasks.index import rebuild_index
+from tasks.inject.choice import reach_entry, require_injector
 from tasks.measure import measure as measure_run
 from tasks.measuring import measurement_inputs, settings
 from tasks.parquet import RowsDigest, canonical_rows_digest, frame, hold, read_table, table_bytes, write_table
@@ -41,7 +43,6 @@ from tasks.report.render import render_report
 from tasks.stage import Artefact, document
 from tasks.volumes.model import Volume, model_phase, model_volumes
 from tasks.volumes.tables import levels_tested, tabulate
-from tasks.wire.reach import reach
 
 
 @task(name="declare", cache_policy=NO_CACHE, persist_result=False)
@@ -130,10 +131,11 @@ def choose(
 def generate_arrivals(desk: Desk, planned: PlannedTest, volumes: Record) -> str:
     """Generates the messages that a test will offer; the digest of the table.
 
-    Those of a test of several turns come turn by turn from the same function, and are recorded with its run.
+    Those of a test of several turns come turn by turn from the same function, and are recorded with its run. A closed
+    loop has none.
     """
     turn = next_turn(planned.profile, ())
-    if has_turns(planned.profile.type) or turn is None:
+    if has_turns(planned.profile.type) or turn is None or is_closed_loop(planned.key["inputs"]["injector"]):
         return ""
     inputs, offer = planned.key["inputs"], offer_of(planned.key, multiple=turn.multiple)
     with desk.workspace.store.incoming() as folder:
@@ -172,7 +174,7 @@ def _answers(desk: Desk, planned: PlannedTest) -> bool:
     """Whether anything listens where the test is to be offered: hours of arrivals are not generated for nobody."""
     try:
         if entry := desk.environment.entries.get(planned.component.id):
-            reach(entry, desk.environment.tls_names)
+            reach_entry(desk.environment, entry)
     except WorldError:  # told with the run, which records it
         return False
     return True
@@ -181,6 +183,7 @@ def _answers(desk: Desk, planned: PlannedTest) -> bool:
 def execute(desk: Desk, decided: Decided, volumes: Record, arrivals: str, place: str) -> RunState:
     """Executes one test; its `started` record is durable before the first message is offered."""
     planned = decided.planned
+    require_injector(desk.environment, planned.profile.type)
     runs = test_runs(desk.workspace.ledger.records())
     same = [
         run

@@ -21,15 +21,17 @@ from catalog.runs import RunState
 from expectations import capacity
 from expectations.statistics import MILLION
 from expectations.statistics import Step as Came
-from expectations.verdicts import LATER
+from expectations.verdicts import LATER, is_closed_loop
 from expectations.verdicts import Outcome as Expected
-from tasks.arrivals import Arrivals, arrivals_of, released_messages
+from tasks.arrivals import Arrivals, arrivals_of, offered_messages, released_messages
 from tasks.codecs import Flaw, unauthorised_device, unreachable_device
 from tasks.course import Part, Taken, Turn, has_turns, next_turn
 from tasks.emulate.system import RunningSystem, start_system
+from tasks.inject.choice import open_injector, reach_entry, scripted_injector
 from tasks.inject.files import ACKNOWLEDGED, NEVER, NOBODY, Outcome
-from tasks.inject.injector import Injection, InterruptedLoadError, Load, OwnInjector, Target
+from tasks.inject.injector import Injection, InterruptedLoadError, Load, Target
 from tasks.inject.receive import ReceivePort, open_port
+from tasks.inject.scripts import ScriptedInjection
 from tasks.labels import flaw_of, parted
 from tasks.notebook import Notebook
 from tasks.plan import PlannedTest, offered_us
@@ -37,7 +39,6 @@ from tasks.prometheus import Watch
 from tasks.sample import SAMPLE, Sampler
 from tasks.stand_up import acknowledged_paths, entry_codec, scaled, specs_for_test
 from tasks.volumes.model import traffic_labels
-from tasks.wire.reach import reach
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,7 +80,10 @@ class Step:
         """When it began; 0 when an interruption left no row to tell it by.
 
         Where there is a row of a message that follows another, there is that of the other, which is due at its offset.
+        A closed loop says so itself; where it could not, it is known by the first message that it sent.
         """
+        if isinstance(self.injection, ScriptedInjection):
+            return self.injection.start_us
         if "first_intended_us" in self.injection.summary:
             return int(self.injection.summary["first_intended_us"]) - int(self.arrivals.offset_us[0])
         rows = self.rows
@@ -198,7 +202,7 @@ class Conduct:
     def _stand_up(self, stack: ExitStack, port: ReceivePort | None) -> RunningSystem | None:
         """The emulated system for this test; None when the environment is a real one that stands already."""
         if entry := self.environment.entries.get(self.planned.component.id):
-            reach(entry, self.environment.tls_names)
+            reach_entry(self.environment, entry)
             return None
         emulated = self.environment.components[self.planned.component.id]
         if self._profile.scaling is not None:
@@ -258,6 +262,9 @@ class Conduct:
 
     def _offer(self, targets: Mapping[Part, Target], sampler: Sampler) -> Iterator[Step]:
         """Each step once it is over, so that a system that is gone at the next one takes no row with it."""
+        if self._is_closed:
+            yield from self._offer_script(targets[Part.WHOLE], sampler)
+            return
         first, taken = 0, list[Taken]()
         while (turn := next_turn(self._profile, taken)) is not None:
             if turn.part not in targets:  # nothing to compare with: today's runs are kept to compare with other days
@@ -277,8 +284,36 @@ class Conduct:
             first += len(arrivals)
             taken.append(Taken(part=turn.part, step=came_of(turn, injection, self._profile)))
 
+    @property
+    def _is_closed(self) -> bool:
+        return is_closed_loop(self.planned.key["inputs"]["injector"])
+
+    def _offer_script(self, target: Target, sampler: Sampler) -> Iterator[Step]:
+        """The one step of a closed loop; what came stands where arrivals would."""
+        window_us, turn = offered_us(self.environment, self._profile), Turn(part=Part.WHOLE, multiple=Fraction(1))
+        injector = scripted_injector(
+            self.programme,
+            self.environment,
+            window_us,
+            on_start=lambda pid: sampler.watch("injector", pid),
+            folder=self._notes.step(0, turn) if self._notes else None,
+        )
+        try:
+            injection = injector.run(
+                Load.of(offset_us=[], path=[], srv=[], kind=[], device=[]),
+                replace(target, urls={"": next(iter(target.urls.values()))}),
+                progress=lambda done, offered, total: self.progress(0, done, offered, total),
+            )
+        except InterruptedLoadError as error:
+            if isinstance(error.injection, ScriptedInjection):
+                yield scripted_step(turn, error.injection, window_us)
+            raise
+        yield scripted_step(turn, injection, window_us)
+
     def _inject(self, load: Load, target: Target, sampler: Sampler, index: int, folder: Path | None) -> Injection:
-        injector = OwnInjector(on_start=lambda pid: sampler.watch("injector", pid), folder=folder)
+        injector = open_injector(
+            self.environment, self._profile.type, on_start=lambda pid: sampler.watch("injector", pid), folder=folder
+        )
         return injector.run(
             load, target, progress=lambda done, offered, total: self.progress(index, done, offered, total)
         )
@@ -320,6 +355,7 @@ class Conduct:
             "compared": list(planned.key["inputs"].get("baseline", {}).get("messages", ())),
             "injector": {"kind": planned.key["inputs"]["injector"]},
             **({"follows": self._follows} if self._follows else {}),
+            **({"target": {"messages": sum(offered_messages(planned.key).values())}} if self._is_closed else {}),
         }
 
 
@@ -355,12 +391,15 @@ def conducted(
 
 
 def _ended(document: Mapping[str, Any], steps: Sequence[Step], state: RunState, reason: str) -> dict[str, Any]:
-    """The test run as recorded. `interrupted` stands there only where it was."""
+    """The test run as recorded. `interrupted` stands there only where it was.
+
+    A closed loop sends as many messages as it does: its target stood there when it began.
+    """
     told = [step for step in steps if step.start_us]
     found = {
         **document,
         "start_us": told[0].start_us if told else 0,
-        "target": {"messages": sum(len(step.arrivals) for step in steps)},
+        "target": document.get("target", {"messages": sum(len(step.arrivals) for step in steps)}),
         "steps": [step.as_json() for step in told] if has_turns(TestType(document["type"])) else [],
         "injector": {**document["injector"], "steps": [dict(step.injection.summary) for step in steps]},
         "unreachable": reason if state is RunState.UNREACHABLE else "",
@@ -394,8 +433,9 @@ def _tables(
     from tasks.parquet import frame
 
     columns = {name: [row[place] for row in samples] for place, name in enumerate(SAMPLE)}
+    drawn = {} if is_closed_loop(document["injector"]["kind"]) else {"arrivals": [step.arrivals for step in steps]}
     return {
-        "arrivals": arrivals_table(programme, [step.arrivals for step in steps]),
+        **{name: arrivals_table(programme, each) for name, each in drawn.items()},
         "results": _results_table(programme, document, steps),
         "infrastructure": frame("infrastructure", {"run": [document["run"]] * len(samples), **columns}),
     }
@@ -447,6 +487,21 @@ def arrivals_in(key: Mapping[str, Any], turn: Turn) -> Arrivals:
         sequence=np.arange(kept.sum(), dtype=np.int64),
         follows=arrivals.follows[kept],
     )
+
+
+def scripted_step(turn: Turn, injection: ScriptedInjection, window_us: int) -> Step:
+    """The step of a closed loop: what came stands where arrivals would."""
+    count = len(injection.label)
+    came = Arrivals(
+        offset_us=injection.columns["sent_us"] - injection.start_us,
+        label=injection.label,
+        device=np.zeros(count, dtype=np.int64),
+        sequence=np.arange(count, dtype=np.int64),
+        follows=np.zeros(count, dtype=bool),
+        labels=injection.labels,
+        window_us=window_us,
+    )
+    return Step(turn=turn, first=0, arrivals=came, injection=injection)
 
 
 def load_of(arrivals: Arrivals, first: int) -> Load:

@@ -21,6 +21,7 @@ from expectations.verdicts import (
     Judged,
     Named,
     Reliance,
+    is_closed_loop,
     verdict,
 )
 from tasks.judge import TABLE, Judge
@@ -151,6 +152,7 @@ def judged_rows(runs: Sequence[Subject], requirements: Sequence[Requirement], da
 _WANTED = {
     **dict.fromkeys(("observation", "run", "component", "test", "requirement", "metric", "scope"), "VARCHAR"),
     **dict.fromkeys(("limit_unit", "direction", "unreachable", "withdrawn", "reliance", "evidence"), "VARCHAR"),
+    "closed_loop": "BOOLEAN",
     **dict.fromkeys(("limit", "target", "lateness_limit_us", "needed_samples", "coverage_needed_ppm"), "BIGINT"),
 }
 
@@ -199,6 +201,7 @@ def _row(run: Subject, requirement: str, metric: Metric, scope: str, *, limit: i
         "withdrawn": run.withdrawn,
         "reliance": run.reliance.value,
         "evidence": document.get("received", {}).get("evidence", ""),
+        "closed_loop": is_closed_loop(document.get("injector", {}).get("kind", "")) and "interrupted" not in document,
     }
 
 

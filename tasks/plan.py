@@ -12,11 +12,12 @@ from fractions import Fraction
 from typing import Any, assert_never
 
 from catalog import rules
-from catalog.canonical import document_digest
+from catalog.canonical import digest, document_digest
 from catalog.declarations import (
     Component,
     ComponentScope,
     Environment,
+    InjectorKind,
     Profile,
     Programme,
     RelianceScope,
@@ -28,13 +29,19 @@ from catalog.ledger import Kind
 from catalog.runs import RunState, TestRun
 from catalog.store import ObjectStore
 from expectations.reliance import Answer, Candidate, Compared, answer, members
+from expectations.verdicts import CLOSED_LOOP, is_closed_loop
 from tasks.arrivals import GENERATOR, offer_of, offered_messages, released_messages, seed_for
 from tasks.course import highest, rising
 from tasks.labels import parted
 from tasks.stand_up import acknowledged_paths, codecs_beyond, entry_codec, responses
 from tasks.volumes.model import Volume, followed_labels, target_volumes, traffic_names, window_us
 
-INJECTOR = "own, open loop"
+INJECTORS = {
+    InjectorKind.OWN: "own, open loop",
+    InjectorKind.LIBCURL: "libcurl, open loop",
+    InjectorKind.LOCUST: f"locust, {CLOSED_LOOP}",
+}
+"""How keys and run documents name an injector."""
 
 _OUTSIDE_DEFINITION = {"id", "type", "title", "standing", "source", "arrivals", "outage"}
 """What a profile's definition does not hold in a key: arrivals' shape and an outage stand apart, by value."""
@@ -165,7 +172,8 @@ def _offered(key: dict[str, Any], multiple: Fraction = Fraction(1)) -> int:
 
 def refuse_small_estate(environment: Environment, planned: list[PlannedTest]) -> None:
     """Raises UsageError where a device would be asked again before its last message was answered or timed out."""
-    needed = {each.test: _devices_needed(each) for each in planned if each.messages}
+    opened = [each for each in planned if not is_closed_loop(each.key["inputs"]["injector"])]
+    needed = {each.test: _devices_needed(each) for each in opened if each.messages}
     short = [each for each in planned if needed.get(each.test, 0) > environment.estate]
     if short:
         lines = [f"  {_load(each)}: it needs {needed[each.test]:,} devices" for each in short]
@@ -261,6 +269,7 @@ def execution_key(
     """
     emulated = environment.components.get(component.id)
     follows = followed_labels(programme, target)
+    injector = environment.injector_for(profile.type)
     beyond = codecs_beyond(programme, component, sorted({parted(label)[0] for label in target}))
     return {
         "stage": "execute",
@@ -288,6 +297,7 @@ def execution_key(
                 "max_connections": environment.max_connections,
                 **_sources(environment, component),
                 **({"receive": environment.receive.listen} if environment.receive else {}),
+                **_injector(programme, environment, injector),
             },
             "offered_us": offered_us(environment, profile),
             "factors": {
@@ -295,15 +305,8 @@ def execution_key(
                 "rate": decimal(rate_factor(environment, component.id)),
             },
             "volumes": {"window_us": window_us(programme), "messages": target},
-            "injector": INJECTOR,
-            "arrivals": {
-                "generator": GENERATOR,
-                "seed": seed_for(environment.seed, component.role, profile.type.value, profile.id),
-                "shape": profile.arrivals.model_dump(mode="json", exclude_none=True),
-                "estate": environment.estate,
-                "hold_us": profile.timeout,
-                **({"follows": follows} if follows else {}),
-            },
+            "injector": INJECTORS[injector],
+            "arrivals": _arrivals(environment, component, profile, injector, follows),
             **_outage(programme, profile),
             **_compared(programme, environment, component, profile, target, follows),
         },
@@ -354,6 +357,40 @@ def _sources(environment: Environment, component: Component) -> dict[str, Any]:
     """
     declared = environment.prometheus.get(component.id, ())
     return {"prometheus": [each.model_dump(mode="json", exclude={"token"}) for each in declared]} if declared else {}
+
+
+def _arrivals(
+    environment: Environment,
+    component: Component,
+    profile: Profile,
+    injector: InjectorKind,
+    follows: Mapping[str, str],
+) -> dict[str, Any]:
+    """What draws a test's messages; a closed loop has none, and the seed is for what is drawn to judge it."""
+    seed = {"seed": seed_for(environment.seed, component.role, profile.type.value, profile.id)}
+    if injector is InjectorKind.LOCUST:
+        return seed
+    return {
+        "generator": GENERATOR,
+        **seed,
+        "shape": profile.arrivals.model_dump(mode="json", exclude_none=True),
+        "estate": environment.estate,
+        "hold_us": profile.timeout,
+        **({"follows": follows} if follows else {}),
+    }
+
+
+def _injector(programme: Programme, environment: Environment, injector: InjectorKind) -> dict[str, Any]:
+    """What the environment declares for an injector that is not the house's own: a script by the bytes of its files."""
+    if injector is InjectorKind.LIBCURL:
+        proxy = environment.proxy.url if environment.proxy else None
+        return {"injector": {"http": environment.http.value, "proxy": proxy}}
+    if injector is InjectorKind.LOCUST and environment.locust is not None:
+        locust = environment.locust
+        files = {name: digest(programme.scripts[name].encode()) for name in (locust.script, *locust.files)}
+        declared = locust.model_dump(mode="json", include={"script", "users", "spawn_rate", "requests"})
+        return {"injector": {**declared, "files": files}}
+    return {}
 
 
 def _components(programme: Programme, phase: str, component: Component) -> dict[str, Any]:

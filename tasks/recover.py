@@ -13,9 +13,11 @@ from catalog.declarations import Programme
 from catalog.errors import EvidenceError
 from catalog.runs import RunState
 from catalog.store import disk, parse
+from expectations.verdicts import is_closed_loop
 from tasks.course import Turn
-from tasks.execute import Conducted, Step, arrivals_in, conducted, load_of
+from tasks.execute import Conducted, Step, arrivals_in, conducted, load_of, scripted_step
 from tasks.inject.injector import gap, recovered
+from tasks.inject.scripts import ScriptedInjection, recovered_script
 from tasks.notebook import STEP, SUMMARY, Notebook
 
 
@@ -27,12 +29,16 @@ def recover(folder: Path, key: dict[str, Any], programme: Programme) -> Conducte
     if key["rules"][1] != rules.ARRIVALS:
         raise EvidenceError(f"{folder}: its arrivals were drawn by rules {key['rules'][1]}, not {rules.ARRIVALS}")
     notes = Notebook(folder)
-    document, steps = _read(notes.document), _steps(notes, key)
+    document = _read(notes.document)
+    is_closed = is_closed_loop(key["inputs"]["injector"])
+    steps = _script_steps(notes, key, document) if is_closed else _steps(notes, key)
     reason = f"the run was killed\n{_gap(steps[-1]) if steps else 'before its first message was offered'}"
     return conducted(programme, document, steps, samples=_samples(notes), state=RunState.INTERRUPTED, reason=reason)
 
 
 def _gap(step: Step) -> str:
+    if isinstance(step.injection, ScriptedInjection):
+        return f"{len(step.arrivals)} requests had been recorded"
     return gap(step.sequence, step.arrivals.offset_us, step.injection.columns["sequence"])
 
 
@@ -46,6 +52,17 @@ def _steps(notes: Notebook, key: dict[str, Any]) -> list[Step]:
         injection = recovered(load_of(arrivals, first), folder, summary)
         found.append(Step(turn=turn, first=first, arrivals=arrivals, injection=injection))
         first += len(arrivals)
+    return found
+
+
+def _script_steps(notes: Notebook, key: dict[str, Any], document: dict[str, Any]) -> list[Step]:
+    """The step of a closed loop, if it began. Which messages it would have sent nobody knows: none is lost."""
+    labels = tuple(sorted(set(key["inputs"]["environment"]["injector"]["requests"].values())))
+    found = []
+    for folder in notes.steps():
+        summary = _read(folder / SUMMARY) if (folder / SUMMARY).is_file() else {}
+        turn = Turn.from_json(_read(folder / STEP))
+        found.append(scripted_step(turn, recovered_script(folder, labels, summary), document["window_us"]))
     return found
 
 

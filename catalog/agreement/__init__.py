@@ -10,6 +10,7 @@ from catalog.agreement.conduct import conduct_disagreements
 from catalog.agreement.days import day_disagreements
 from catalog.agreement.environments import environment_disagreements
 from catalog.agreement.forecasts import forecast_disagreements
+from catalog.agreement.injectors import injector_disagreements
 from catalog.agreement.links import link_disagreements
 from catalog.agreement.material import Declarations, Disagreement
 from catalog.agreement.names import name_disagreements
@@ -33,4 +34,5 @@ def disagreements(declared: Declarations) -> Iterator[Disagreement]:
     yield from plan_disagreements(declared)
     yield from conduct_disagreements(declared)
     yield from environment_disagreements(declared)
+    yield from injector_disagreements(declared)
     yield from bound_disagreements(declared)

@@ -166,7 +166,7 @@ class InterruptedLoadError(WorldError):
         self.lost = lost
 
 
-class _ToldError(WorldError):
+class ToldError(WorldError):
     """What the injector said itself, and then ended."""
 
 
@@ -286,7 +286,7 @@ def _tell_gap(error: WorldError, load: Load, folder: Path) -> None:
     """
     injection = recovered(load, folder)
     held = injection.columns["sequence"]
-    if isinstance(error, _ToldError) and not len(held):
+    if isinstance(error, ToldError) and not len(held):
         return
     lost = load.sequence[~np.isin(load.sequence, held)]
     told = gap(load.sequence, load.offset_us, held)
@@ -309,7 +309,7 @@ def _follow(process: ChildProcess, progress: Progress | None) -> dict[str, Any]:
     while True:
         document = process.read()
         if "error" in document:
-            raise _ToldError(document["error"], remedy="Check that the system under test is up and listens there.")
+            raise ToldError(document["error"], remedy="Check that the system under test is up and listens there.")
         if "summary" in document:
             summary: dict[str, Any] = document["summary"]
             return summary

@@ -20,6 +20,7 @@ from tasks.inject.files import ROW
 
 SEGMENT_S = 1.0
 SUFFIX = ".rows"
+LABELS_SUFFIX = ".labels"
 
 
 class Beside(NamedTuple):

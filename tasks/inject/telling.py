@@ -6,16 +6,17 @@ import resource
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 PROGRESS_S = 1.0
 _SHORTEST_MS = 200  # over less, CPU time says nothing
 
 
-def say(document: dict[str, Any]) -> None:
-    """A line for whoever started this process."""
-    sys.stdout.write(json.dumps(document) + "\n")
-    sys.stdout.flush()
+def say(document: dict[str, Any], channel: TextIO | None = None) -> None:
+    """A line for whoever started this process, on standard output unless that is somebody else's."""
+    stream = channel or sys.stdout
+    stream.write(json.dumps(document) + "\n")
+    stream.flush()
 
 
 def write_summary(path: Path, document: dict[str, Any]) -> None:

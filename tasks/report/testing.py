@@ -11,6 +11,9 @@ from tasks.report.context import Context, Row, interval, quoted, shown
 from tasks.report.figures import Figure, show
 from tasks.report.path_stages import stages
 
+OWN = "own, open loop"
+"""The injector that a reader may take for granted; any other is told."""
+
 TARGET = "Target volume, offered in time"
 
 _MEASURED = (
@@ -73,6 +76,9 @@ def _run_figures(context: Context, run: Row) -> Iterator[tuple[str, Figure]]:
     if document.get("start_us"):
         started = datetime.fromtimestamp(document["start_us"] // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
         yield figure("Started", "start", document["start_us"], "us since 1970", started)
+    injector = document.get("injector", {}).get("kind", OWN)
+    if injector != OWN:
+        yield figure("Injector", "injector", injector, "name", injector)
     for label, name, unit in (
         ("Window", "window_us", "us"),
         ("Time limit", "timeout_us", "us"),

@@ -40,6 +40,16 @@ def reach(url: str, tls: Names | None = None) -> None:
         ) from error
 
 
+def listens(name: str, host: str, port: int) -> None:
+    """Raises WorldError, with the reason, where no connection can be opened to `name`."""
+    try:
+        socket.create_connection((host, port), timeout=CONNECT_TIMEOUT_S).close()
+    except OSError as error:
+        raise WorldError(
+            f"{name} cannot be reached: {reason(error)}", remedy="Check that it is up and listens there."
+        ) from error
+
+
 def _ping(secured: socket.socket, host: str) -> None:
     try:
         secured.settimeout(_OBJECTION_S)

@@ -37,7 +37,7 @@ def client_context(names: Names) -> ssl.SSLContext:
             raise _unusable("ca", names) from error
     else:
         context.load_default_certs()
-    if names.get("certificate"):
+    if names.get("certificate") or names.get("pkcs12"):
         _load_identity(context, names)
     return context
 
@@ -131,9 +131,7 @@ def reason(error: OSError) -> str:
 
 def _load_identity(context: ssl.SSLContext, names: Names) -> None:
     """The library reads keys from files only: the text is put in one without a name, in memory where there is such."""
-    text = _text("certificate", names)
-    if names.get("key"):
-        text = f"{text}\n{_text('key', names)}"
+    text = _identity(names)
     with _nameless() as file:
         file.write(text.encode())
         file.flush()
@@ -142,6 +140,21 @@ def _load_identity(context: ssl.SSLContext, names: Names) -> None:
             context.load_cert_chain(f"/dev/fd/{file.fileno()}", password=lambda: b"")  # never ask a terminal
         except (ssl.SSLError, ValueError) as error:
             raise _unusable("key" if names.get("key") else "certificate", names) from error
+
+
+def _identity(names: Names) -> str:
+    """Certificate and key as PEM, one after the other."""
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+    from cryptography.hazmat.primitives.serialization.pkcs12 import load_pkcs12
+
+    if not names.get("pkcs12"):
+        certificate = _text("certificate", names)
+        return f"{certificate}\n{_text('key', names)}" if names.get("key") else certificate
+    data, password = pkcs12_of(names)
+    held = load_pkcs12(data, password.encode() or None)
+    chain = [each.certificate.public_bytes(Encoding.PEM) for each in (held.cert, *held.additional_certs) if each]
+    key = held.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) if held.key else b""
+    return b"".join([*chain, key]).decode()
 
 
 def _nameless() -> IO[bytes]:

@@ -46,6 +46,19 @@ def sources(listed: str, component: str = "orders") -> Edit:
     return ("environments.yaml", "    seed: ", f"    prometheus: {{{component}: [{listed}]}}\n    seed: ")
 
 
+def offered_by(declared: str, *files: Edit) -> list[Edit]:
+    """A rehearsal that declares something for injectors."""
+    return [("environments.yaml", "    seed: ", f"    {declared}\n    seed: "), *files]
+
+
+def scripted(
+    label: str = "purchase|place-order|request", *, mark: str = "", more: str = "", at: str = ""
+) -> list[Edit]:
+    """A rehearsal that runs a script for load tests, or for what `more` says."""
+    locust = f"{{script: shop.py, users: 2, spawn_rate: 1, requests: {{/buy: {mark}'{label}'}}{more}}}"
+    return offered_by(f"injector: locust\n    locust: {at}{locust}", ("shop.py", "", "import locust\n"))
+
+
 def assumed(name: str, value: str, unit: str = "times") -> Edit:
     """One more assumption."""
     more = f"- {{id: {name}, title: X, value: {value}, unit: {unit}, {SOURCED}}}\n  - id: evening-share"
@@ -730,6 +743,39 @@ CASES: list[tuple[str, list[Edit]]] = [
     ),
     # environments
     ("environment-cycle", [("environments.yaml", "extends: rehearsal", "extends: ▶rehearsal-slow-orders")]),
+    ("injector-mismatch", offered_by("proxy: ▶{url: 'http://proxy:3128'}")),
+    ("injector-mismatch", offered_by("http: ▶h2")),
+    ("injector-mismatch", offered_by("tls: {pkcs12: ▶site.p12}")),
+    ("injector-mismatch", [*scripted(at="▶"), ("environments.yaml", "injector: locust", "injector: libcurl")]),
+    ("proxy-credentials", offered_by("injector: libcurl\n    proxy: {url: ▶'http://me:secret@proxy:3128'}")),
+    ("proxy-impossible", offered_by("injector: libcurl\n    proxy: {url: ▶'http://proxy'}")),
+    ("proxy-impossible", offered_by("injector: libcurl\n    proxy: {url: ▶'http://proxy:99999'}")),
+    ("password-alone", offered_by("injector: libcurl\n    proxy: {url: 'http://proxy:1', password: ▶SECRET}")),
+    ("password-alone", offered_by("injector: libcurl\n    tls: {password: ▶SECRET}")),
+    ("two-identities", offered_by("injector: libcurl\n    tls: {certificate: a.pem, pkcs12: ▶b.p12}")),
+    ("script-missing", offered_by("injector: ▶locust")),
+    ("closed-loop", scripted(at="▶")),
+    ("closed-loop", scripted(more=", types: [load, stress]", at="▶")),
+    ("closed-loop", scripted(more=", types: [regression]", at="▶")),
+    (
+        "script-acknowledged",
+        [
+            path('[shopper, storefront, "role:orders"]', more="    acknowledged_by: [orders]\n"),
+            ("environments.yaml", ORDER_HOUSE, f"{ORDER_HOUSE}, answers: acknowledge"),
+            *scripted(more=", types: [load]", at="▶"),
+        ],
+    ),
+    (
+        "script-acknowledged",
+        [
+            path('[shopper, storefront, "role:orders"]', more="    acknowledged_by: [orders]\n"),
+            ("environments.yaml", "    seed: ", "    entries: {orders: 'https://orders.example'}\n    seed: "),
+            *scripted(more=", types: [load]", at="▶"),
+        ],
+    ),
+    ("message-astray", scripted("browse|place-order|request", mark="▶", more=", types: [load]")),
+    ("unknown-message-path", scripted("by|place-order|request", mark="▶", more=", types: [load]")),
+    ("unknown-message", scripted("purchase|place|request", mark="▶", more=", types: [load]")),
     ("duration-longer", [("environments.yaml", "{load: 6 s", "{load: ▶5 h")]),
     ("zero-rate", [("environments.yaml", "orders: 25", "orders: ▶0")]),
     ("rate-impossible", [("environments.yaml", "orders: 25", "orders: ▶100000000")]),

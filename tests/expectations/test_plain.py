@@ -38,6 +38,7 @@ ROWS = st.builds(
     coverage_needed_ppm=st.integers(0, 2),
     unreachable=st.sampled_from(["", "", "", "refused"]),
     withdrawn=st.sampled_from(["", "", "", "a wrong clock"]),
+    closed_loop=st.booleans(),
     reliance=st.just("executed"),
 )
 

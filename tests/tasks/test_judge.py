@@ -45,6 +45,7 @@ ROWS = st.builds(
     unreachable=WHY,
     withdrawn=WHY,
     reliance=st.just("executed"),
+    closed_loop=st.booleans(),
 )
 
 
