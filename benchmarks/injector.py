@@ -2,9 +2,9 @@
 
 All of them POST a DUIS request of 1.5 kB to one nginx worker on CPU 0 that answers with 1 kB, from CPU 1. Closed loop:
 32 connections, requests per CPU-second. Open loop, evenly spaced: lateness at the send call against the schedule, and
-CPU per request; the injector's include recording to disk. Each figure is given as the median and the best of all
-rounds; tools of a round run one after the other. What is not there is "not installed". CPU of Python tools is counted
-from when they begin to send, of others for the whole process. On a shared machine compare ratios.
+CPU per request; those of our injectors ("own", "libcurl") include recording to disk. Each figure is given as the median
+and the best of all rounds; tools of a round run one after the other. What is not there is "not installed". CPU of
+Python tools is counted from when they begin to send, of others for the whole process. Compare ratios.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ import numpy as np
 import uvloop
 
 from tasks.codecs import Message, Reply, codec_named
-from tasks.inject.injector import Load, OwnInjector, Target
+from tasks.inject.injector import LibcurlInjector, Load, OwnInjector, Target
 from tasks.wire.alarm import alarm
 
 _CONNECTIONS = 32
@@ -96,14 +96,13 @@ def _quantiles(late_us: Any) -> Result:
 # --- the injector -----------------------------------------------------------------------------------------------------
 
 
-def _own(url: str, offsets: Any) -> Result:
+def _own(url: str, offsets: Any, injector: type[OwnInjector] = OwnInjector) -> Result:
     count = len(offsets)
     load = Load.of(
         offset_us=offsets, path=["p"] * count, srv=[_SRV] * count, kind=["request"] * count, device=[_DEVICE] * count
     )
     target = Target(urls={"p": url}, codec="duis", connections=_CONNECTIONS, max_connections=_CONNECTIONS)
-    injector = OwnInjector(on_start=lambda pid: os.sched_setaffinity(pid, {_CLIENT_CPU}))
-    injection = injector.run(load, target)
+    injection = injector(on_start=lambda pid: os.sched_setaffinity(pid, {_CLIENT_CPU})).run(load, target)
     columns, summary = injection.columns, injection.summary
     took_us = int(columns["done_us"].max() - columns["intended_us"].min())
     return {
@@ -115,15 +114,19 @@ def _own(url: str, offsets: Any) -> Result:
     }
 
 
-def _own_closed(url: str, seconds: int) -> Result:
+def _own_closed(url: str, seconds: int, injector: type[OwnInjector] = OwnInjector) -> Result:
     """All due at once, so that every connection is busy until the end."""
-    count = 25_000 * seconds
-    found = _own(url, np.zeros(count, dtype=np.int64))
+    count = 25_000 * seconds if injector is OwnInjector else 10_000 * seconds
+    found = _own(url, np.zeros(count, dtype=np.int64), injector)
     return {name: found[name] for name in ("per_second", "per_cpu_second", "cpu_us", "failed")}
 
 
-def _own_open(url: str, rate: int, seconds: int) -> Result:
-    return _own(url, np.arange(rate * seconds) * 1_000_000 // rate)
+def _own_open(url: str, rate: int, seconds: int, injector: type[OwnInjector] = OwnInjector) -> Result:
+    return _own(url, np.arange(rate * seconds) * 1_000_000 // rate, injector)
+
+
+def _libcurl(measure: Callable[[], Result]) -> Result | str:
+    return "not installed" if find_spec("pycurl") is None else measure()
 
 
 # --- tools in processes of their own ----------------------------------------------------------------------------------
@@ -314,6 +317,7 @@ def _measure(rounds: int, seconds: int) -> Result:
         (folder / "body").write_bytes(request)
         closed: dict[str, Callable[[], Result | str]] = {
             "own": lambda: _own_closed(url, seconds),
+            "libcurl": lambda: _libcurl(lambda: _own_closed(url, seconds, LibcurlInjector)),
             "wrk": lambda: _wrk(url, seconds, folder),
             "h2load": lambda: _h2load(url, seconds, folder),
             "hey": lambda: _hey(url, seconds, folder),
@@ -322,6 +326,7 @@ def _measure(rounds: int, seconds: int) -> Result:
         }
         opened: dict[str, Callable[[int], Result | str]] = {
             "own": lambda rate: _own_open(url, rate, seconds),
+            "libcurl": lambda rate: _libcurl(lambda: _own_open(url, rate, seconds, LibcurlInjector)),
             "aiohttp, same timer": lambda rate: _here("aiohttp", "aiohttp-alarm", url, rate, seconds),
             "aiohttp, loop timer": lambda rate: _here("aiohttp", "aiohttp-timer", url, rate, seconds),
         }
@@ -332,7 +337,7 @@ def _measure(rounds: int, seconds: int) -> Result:
                 found.setdefault("closed loop", {}).setdefault(tool, []).append(measure())
             for rate in _RATES:
                 for tool, offer in opened.items():
-                    if tool == "own" or rate <= 5000:  # aiohttp saturates a core before 20,000 a second
+                    if tool in ("own", "libcurl") or rate <= 5000:  # aiohttp saturates a core before 20,000 a second
                         found.setdefault(f"{rate} a second", {}).setdefault(tool, []).append(offer(rate))
     return {
         "request_bytes": len(request),

@@ -15,6 +15,7 @@ from pydantic import (
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
+    StringConstraints,
     field_serializer,
     model_serializer,
 )
@@ -1373,7 +1374,7 @@ class Programme(Declared):
     requirements: tuple[Requirement, ...]
     tests: TestsFile
     environments: tuple[Environment, ...]
-    scripts: dict[str, str] = {}
+    scripts: dict[str, Annotated[str, StringConstraints(strip_whitespace=False)]] = {}
     """The text of every file that environments name as a script or for one, by its name in the catalogue."""
 
     @model_serializer(mode="wrap", when_used="json")

@@ -128,6 +128,15 @@ def refuse_unplanned(
             raise UsageError(f"{phase} plans no test that matches {pattern!r}", remedy=f"It plans: {known}.")
 
 
+def refuse_missing_injectors(programme: Programme, phase: str, environment: str) -> None:
+    """Raises WorldError, with the line that installs it, where an injector of the planned tests is not installed."""
+    from tasks.inject.choice import require_injector
+
+    found = find_environment(programme, environment)
+    for each in planned_tests(programme, phase, environment):
+        require_injector(found, each.profile.type)
+
+
 def find_phase(programme: Programme, phase: str) -> Phase:
     """The phase of that id. Raises UsageError, naming those that there are."""
     try:

@@ -135,10 +135,13 @@ def _run_flow(
     """
     from catalog.reading import read_catalogue
     from catalog.workspace import refuse_as_home
-    from flows.desk import open_desk, refuse_unplanned, warm_judge
+    from flows.desk import open_desk, refuse_missing_injectors, refuse_unplanned, warm_judge
     from flows.prefect_api import start_api, use_api
 
-    refuse_unplanned(read_catalogue(options.catalog).programme, options.phase, options.environment, again, tests)
+    programme = read_catalogue(options.catalog).programme
+    refuse_unplanned(programme, options.phase, options.environment, again, tests)
+    if execute:
+        refuse_missing_injectors(programme, options.phase, options.environment)
     refuse_as_home(options.home)
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)

@@ -71,8 +71,7 @@ def plainly(row):
         and not row.withdrawn
         and row.offered is not None
         and row.offered >= row.target
-        and row.lateness_us is not None
-        and row.lateness_us <= row.lateness_limit_us
+        and (row.closed_loop or (row.lateness_us is not None and row.lateness_us <= row.lateness_limit_us))
         and None not in (row.value, row.lower, row.upper)
         and row.lower <= row.value <= row.upper
         and row.unit == row.limit_unit == unit
