@@ -4,7 +4,8 @@ All of them POST a DUIS request of 1.5 kB to one nginx worker on CPU 0 that answ
 32 connections, requests per CPU-second. Open loop, evenly spaced: lateness at the send call against the schedule, and
 CPU per request; those of our injectors ("own", "libcurl") include recording to disk. Each figure is given as the median
 and the best of all rounds; tools of a round run one after the other. What is not there is "not installed". CPU of
-Python tools is counted from when they begin to send, of others for the whole process. Compare ratios.
+Python tools is counted from when they begin to send, of others for the whole process. On a shared machine compare
+ratios.
 """
 
 import asyncio

@@ -69,7 +69,7 @@ class _Transfer:
         self.chunks: list[bytes] = []
         self.size = 0
         self.url = b""
-        self.starting = self.opens = False
+        self.starting = self.opens = self.sent = False
         self._pool = pool
         self.curl = pycurl.Curl()
         for option, value in options:
@@ -83,6 +83,7 @@ class _Transfer:
         self.message = message
         self.chunks.clear()
         self.size = 0
+        self.sent = False
         if url != self.url:
             self.curl.setopt(pycurl.URL, url)
             self.url = url
@@ -104,9 +105,15 @@ class _Transfer:
         return int(pycurl.SOCKOPT_OK)
 
     def _connected(self, *_: object) -> int:
-        """A connection is there, with its handshakes behind it, and the request comes next."""
-        self._pool.connected(self)
-        return int(pycurl.PREREQFUNC_OK)
+        """A connection is there, with its handshakes behind it, and the request comes next.
+
+        Where the one that was used before has ended without a word, libcurl would send the request again, and nobody
+        would know. What HTTP/2 sends again was not looked at before, by the server's own word.
+        """
+        again = self.sent
+        self.sent = True
+        self._pool.connected(self, again=again)
+        return int(pycurl.PREREQFUNC_ABORT if again and not self._pool.multiplexed else pycurl.PREREQFUNC_OK)
 
 
 class CurlPool:
@@ -135,9 +142,9 @@ class CurlPool:
         self._loop = loop
         self._owner = owner
         self._options = options
-        self._multiplexed = multiplexed
+        self.multiplexed = multiplexed
         self._limit = limit
-        self._most = limit * (_STREAMS if self._multiplexed else 1)
+        self._most = limit * (_STREAMS if self.multiplexed else 1)
         self._live = self._starting = 0
         self._barred = False
         self._busy: dict[int, _Transfer] = {}
@@ -157,7 +164,7 @@ class CurlPool:
             (pycurl.M_MAX_TOTAL_CONNECTIONS, limit),
             (pycurl.M_MAXCONNECTS, limit),
             (pycurl.M_MAX_CONCURRENT_STREAMS, _STREAMS),
-            (pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX if self._multiplexed else pycurl.PIPE_NOTHING),
+            (pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX if self.multiplexed else pycurl.PIPE_NOTHING),
         ):
             self._multi.setopt(option, value)
 
@@ -167,7 +174,7 @@ class CurlPool:
         libcurl keeps no connection that had no request. RFC 9110, 9.3.7, calls OPTIONS "a 'ping' or 'no-op' type of
         method". Over HTTP/2 one is opened, as libcurl would not spread messages over more.
         """
-        wanted = min(count, 1 if self._multiplexed else self._limit)
+        wanted = min(count, 1 if self.multiplexed else self._limit)
         for failed in await self._ping(1):
             if failed is not None:
                 raise failed
@@ -189,7 +196,7 @@ class CurlPool:
         """See `Carrier`."""
         transfer = self._busy.pop(message, None)
         if transfer is not None:
-            self._live -= not transfer.starting and not self._multiplexed
+            self._live -= not transfer.starting and not self.multiplexed
             self._release(transfer)
             self._barred = self._barred and bool(self._busy)
             self._pump()
@@ -211,7 +218,7 @@ class CurlPool:
         for transfer in (*self._idle, *self._retired):
             transfer.curl.close()
 
-    def connected(self, transfer: _Transfer) -> None:
+    def connected(self, transfer: _Transfer, *, again: bool) -> None:
         """The connection of a transfer is ready (called by it, inside libcurl)."""
         if transfer.starting:
             transfer.starting = False
@@ -221,7 +228,7 @@ class CurlPool:
             self.opened += 1
             self._live = min(self._live + 1, self._limit)
             self.peak_open = max(self.peak_open, self._live)
-        if transfer.message is not None:
+        if transfer.message is not None and not again:
             self._owner.sent(transfer.message)
 
     def opening(self, descriptor: int, *, missed: bool) -> None:
@@ -229,7 +236,7 @@ class CurlPool:
         if descriptor in self._selector.get_map():
             self._selector.unregister(descriptor)
         self._ours.add(descriptor)
-        if missed and not self._multiplexed:
+        if missed and not self.multiplexed:
             self._live = len(self._running) - self._starting
 
     # --- transfers ----------------------------------------------------------------------------------------------------
@@ -239,7 +246,7 @@ class CurlPool:
         started = len(self._running)
         if started >= self._most:
             return False
-        if self._multiplexed or self._live > started - self._starting:
+        if self.multiplexed or self._live > started - self._starting:
             return True
         return self._starting < MAX_HANDSHAKES and not self._barred
 
@@ -255,7 +262,7 @@ class CurlPool:
         self._running[transfer.curl] = transfer
         self._multi.add_handle(transfer.curl)
         self._act(pycurl.SOCKET_TIMEOUT, 0)
-        if transfer.starting and not self._multiplexed:
+        if transfer.starting and not self.multiplexed:
             self.peak_handshakes = max(self.peak_handshakes, self._starting)
 
     def _pump(self) -> None:
@@ -299,7 +306,7 @@ class CurlPool:
         sent = int(curl.getinfo(pycurl.REQUEST_SIZE))
         times, unsent, body = transfer.times(), transfer.starting, b"".join(transfer.chunks)
         own_limit = errno in OWN_LIMITS or (code == pycurl.E_COULDNT_CONNECT and not transfer.opens)
-        if not unsent and not self._multiplexed and curl.getinfo(pycurl.ACTIVESOCKET) < 0:
+        if not unsent and not self.multiplexed and curl.getinfo(pycurl.ACTIVESOCKET) < 0:
             self._live -= 1
         failure = self._answered_ping(transfer, code, errno, reason) if transfer.over is not None else None
         self._release(transfer)
@@ -366,7 +373,7 @@ class CurlPool:
         if self.proxied and status in _GATEWAY_FAULTS:
             return OSError(0, f"the proxy, or the system behind it, answered with status {status}")
         self.spoken = _VERSIONS.get(spoken, str(spoken))
-        if self._multiplexed and spoken != pycurl.CURL_HTTP_VERSION_2_0:
+        if self.multiplexed and spoken != pycurl.CURL_HTTP_VERSION_2_0:
             return OSError(0, f"it speaks {self.spoken}, where 'http: {H2}' is declared")
         return None
 

@@ -19,7 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, load_pem_private_key
 from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
-from loads import I0, OK, InPieces, assert_conserved, load_of, raw_server, steady
+from loads import I0, OK, InPieces, RawHandler, assert_conserved, load_of, raw_server, steady
 from proxies import HttpProxy, Socks5, h2_server, proxy
 from tls_parties import Authority, tls_server
 
@@ -258,6 +258,28 @@ def test_an_answer_may_come_byte_by_byte_on_a_connection_that_is_kept() -> None:
     assert set(injection.columns["outcome"]) == {Outcome.OK}
     assert set(injection.columns["bytes"]) == {len(answer)}
     assert injection.summary["connections_opened"] == 2
+
+
+def test_a_message_is_sent_once_whatever_becomes_of_its_connection() -> None:
+    """libcurl would send it again, unasked, where a connection that was kept ends without a word."""
+    received: list[int] = []
+
+    class Fickle(RawHandler):
+        def handle(self) -> None:
+            for answers in (True, True, False):
+                if not self.read_request():
+                    return
+                received.append(answers)
+                if answers:
+                    self.request.sendall(self.answer)
+
+    with raw_server(OK + b"Content-Length: %d\r\n\r\n" % len(I0) + I0, handler=Fickle) as url:
+        target = Target(urls={"p": url}, codec="duis", connections=1, max_connections=1)
+        injection = LibcurlInjector().run(steady(6, 50), target)
+    assert_conserved(steady(6, 50), injection)
+    outcomes = [Outcome.OK, Outcome.REFUSED, Outcome.OK, Outcome.OK, Outcome.REFUSED, Outcome.OK]
+    assert injection.columns["outcome"].tolist() == outcomes
+    assert len(received) == 1 + 6  # OPTIONS, and each message
 
 
 def test_an_acknowledgement_is_not_the_answer() -> None:
