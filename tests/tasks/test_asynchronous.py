@@ -31,11 +31,18 @@ from tasks.emulate.system import RunningComponent, start_component, start_system
 from tasks.inject.correlate import ANSWERED, GIVEN_UP, OPEN, Claim, Correlator
 from tasks.inject.engine import Engine
 from tasks.inject.files import ACKNOWLEDGED, NEVER, WORK, Outcome
-from tasks.inject.injector import Injection, Load, OwnInjector, Target, _spec
+from tasks.inject.injector import Injection, LibcurlInjector, Load, OwnInjector, Target, _spec
 from tasks.inject.receive import ReceiveService, open_port
 from tasks.wire.server import ServerConnection
 
 CODECS = ["duis", "plain"]
+
+
+@pytest.fixture(params=[OwnInjector, LibcurlInjector])
+def injector(request: pytest.FixtureRequest) -> type[OwnInjector]:
+    """Both carriers of the one engine."""
+    found: type[OwnInjector] = request.param
+    return found
 
 
 def steady(count: int, per_second: int, *, after: list[int] | None = None) -> Load:
@@ -72,7 +79,7 @@ def metrics(component: RunningComponent) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_a_request_is_acknowledged_and_answered_later(codec: str) -> None:
+def test_a_request_is_acknowledged_and_answered_later(injector: type[OwnInjector], codec: str) -> None:
     """The next hop takes 30 ms longer than the component itself, and only the response waits for it."""
     load = steady(300, 600)
     with open_port() as port:
@@ -82,7 +89,7 @@ def test_a_request_is_acknowledged_and_answered_later(codec: str) -> None:
         ]
         with start_system(specs) as system:
             target = Target(urls={"p": system["c"].url}, codec=codec, connections=8, receive=port)
-            injection = OwnInjector().run(load, target)
+            injection = injector().run(load, target)
             counted = metrics(system["c"])
     assert_conserved(load, injection)
     columns, first, summary = injection.columns, injection.acknowledgements, injection.summary
@@ -106,7 +113,7 @@ def test_without_a_receive_service_the_same_component_answers_at_once() -> None:
     assert (injection.summary["acknowledged"], injection.summary["codes"]) == (0, {"I0": 50})
 
 
-def test_errors_are_answered_at_once_or_later_as_they_are_found() -> None:
+def test_errors_are_answered_at_once_or_later_as_they_are_found(injector: type[OwnInjector]) -> None:
     """The component's own error is an answer at once; that of the next hop comes with the response."""
     load = steady(200, 1000)
     with open_port() as port:
@@ -116,13 +123,13 @@ def test_errors_are_answered_at_once_or_later_as_they_are_found() -> None:
                 ComponentSpec(component="b", routes={"p": None}, error_permille=beyond),
             ]
             with start_system(specs) as system:
-                injection = OwnInjector().run(load, Target(urls={"p": system["c"].url}, codec="duis", receive=port))
+                injection = injector().run(load, Target(urls={"p": system["c"].url}, codec="duis", receive=port))
             assert_conserved(load, injection)
             assert set(injection.columns["outcome"]) == {Outcome.ERROR}
             assert injection.summary["acknowledged"] == (200 if beyond else 0)
 
 
-def test_a_response_that_never_comes_is_a_timeout_with_its_acknowledgement() -> None:
+def test_a_response_that_never_comes_is_a_timeout_with_its_acknowledgement(injector: type[OwnInjector]) -> None:
     """What is beyond when an outage begins is lost; it was acknowledged."""
     load = steady(40, 2000)
     with open_port() as port:
@@ -135,7 +142,7 @@ def test_a_response_that_never_comes_is_a_timeout_with_its_acknowledgement() -> 
         ]  # fmt: skip
         with start_system(specs) as system:
             target = Target(urls={"p": system["c"].url}, codec="duis", receive=port, timeout_us=700_000)
-            injection = OwnInjector().run(load, target)
+            injection = injector().run(load, target)
     assert_conserved(load, injection)
     columns, first = injection.columns, injection.acknowledgements
     assert set(columns["outcome"]) == {Outcome.TIMEOUT}
@@ -145,7 +152,7 @@ def test_a_response_that_never_comes_is_a_timeout_with_its_acknowledgement() -> 
     assert set(columns["status"]) == {0}
 
 
-def test_a_system_that_is_killed_answers_no_more_and_every_message_has_its_row() -> None:
+def test_a_system_that_is_killed_answers_no_more_and_every_message_has_its_row(injector: type[OwnInjector]) -> None:
     load = steady(1600, 800)
     with open_port() as port:
         specs = [
@@ -159,7 +166,7 @@ def test_a_system_that_is_killed_answers_no_more_and_every_message_has_its_row()
                     os.kill(system["c"].pid, signal.SIGKILL)
 
             target = Target(urls={"p": system["c"].url}, codec="duis", receive=port, timeout_us=700_000)
-            injection = OwnInjector().run(load, target, progress=kill)
+            injection = injector().run(load, target, progress=kill)
     assert_conserved(load, injection)
     columns, first = injection.columns, injection.acknowledgements
     assert set(columns["outcome"]) == {Outcome.OK, Outcome.TIMEOUT, Outcome.REFUSED}
@@ -254,7 +261,7 @@ def test_whatever_comes_to_the_receive_service_is_counted_and_none_of_it_harms(c
     assert {name: summary[name] for name in expected} == expected
 
 
-def test_a_late_response_is_counted_and_changes_nothing() -> None:
+def test_a_late_response_is_counted_and_changes_nothing(injector: type[OwnInjector]) -> None:
     """The first request is given up after 0.6 s; its response comes with the request of the last message."""
     spoken, seen = codec_named("duis"), list[Message]()
     with open_port() as port:
@@ -269,14 +276,14 @@ def test_a_late_response_is_counted_and_changes_nothing() -> None:
         load = steady(4, 4)
         with system(spoken, seen, hurry) as url:
             target = Target(urls={"p": url}, codec="duis", connections=1, receive=port, timeout_us=600_000)
-            injection = OwnInjector().run(load, target)
+            injection = injector().run(load, target)
     assert_conserved(load, injection)
     assert injection.columns["outcome"].tolist() == [Outcome.TIMEOUT, Outcome.OK, Outcome.OK, Outcome.OK]
     assert (injection.summary["responses_late"], injection.summary["responses_duplicate"]) == (1, 1)
     assert len(injection.acknowledgements["sequence"]) == 4
 
 
-def test_an_acknowledgement_of_another_request_is_an_error() -> None:
+def test_an_acknowledgement_of_another_request_is_an_error(injector: type[OwnInjector]) -> None:
     spoken = codec_named("duis")
 
     class Confused(type(spoken)):  # type: ignore[misc]
@@ -284,12 +291,14 @@ def test_an_acknowledgement_of_another_request_is_an_error() -> None:
             return super().acknowledge(Message(counter=message.counter + 1, srv=message.srv, device=message.device))  # type: ignore[no-any-return]
 
     with open_port() as port, system(Confused(), []) as url:
-        injection = OwnInjector().run(steady(5, 100), Target(urls={"p": url}, codec="duis", receive=port))
+        injection = injector().run(steady(5, 100), Target(urls={"p": url}, codec="duis", receive=port))
     assert set(injection.columns["outcome"]) == {Outcome.ERROR}
     assert injection.summary["acknowledged_another"] == 5
 
 
-def test_counters_rise_strictly_as_requests_are_written_also_where_messages_wait_for_others() -> None:
+def test_counters_rise_strictly_as_requests_are_written_also_where_messages_wait_for_others(
+    injector: type[OwnInjector],
+) -> None:
     """One connection shows the order in which they are written; from one load to the next they go on rising."""
     spoken, seen = codec_named("duis"), list[Message]()
     with open_port() as port:
@@ -301,13 +310,15 @@ def test_counters_rise_strictly_as_requests_are_written_also_where_messages_wait
             target = Target(urls={"p": url}, codec="duis", connections=1, max_connections=1, receive=port)
             for _ in range(2):
                 load = steady(40, 400, after=[-1, -1, 0, *[-1] * 36, 2])
-                assert set(OwnInjector().run(load, target).columns["outcome"]) == {Outcome.OK}
+                assert set(injector().run(load, target).columns["outcome"]) == {Outcome.OK}
     counters = [message.counter for message in seen]
     assert len(counters) == 80
     assert np.all(np.diff(counters) > 0)
 
 
-def test_responses_in_any_order_with_losses_and_duplicates_each_end_their_own_request() -> None:
+def test_responses_in_any_order_with_losses_and_duplicates_each_end_their_own_request(
+    injector: type[OwnInjector],
+) -> None:
     """Once the last request is there all are answered: in any order, some twice, a fifth not at all, some badly."""
     spoken, seen, count = codec_named("duis"), list[Message](), 60
     draw = np.random.default_rng(7)
@@ -328,7 +339,7 @@ def test_responses_in_any_order_with_losses_and_duplicates_each_end_their_own_re
         )  # fmt: skip
         with system(spoken, seen, hurry) as url:
             target = Target(urls={"p": url}, codec="duis", connections=1, receive=port, timeout_us=2_000_000)
-            injection = OwnInjector().run(load, target)
+            injection = injector().run(load, target)
     assert_conserved(load, injection)
     right = {number: Outcome.ERROR if number in failed else Outcome.OK for number in range(count)}
     right |= dict.fromkeys(lost, Outcome.TIMEOUT)
@@ -384,7 +395,9 @@ def test_any_bytes_that_are_pushed_are_read_or_refused(body: bytes, name: str) -
         assert codec.read_pushed(body).kind in PushedKind
 
 
-def test_a_receive_service_speaks_tls_to_those_whose_certificate_it_trusts(tmp_path: Path) -> None:
+def test_a_receive_service_speaks_tls_to_those_whose_certificate_it_trusts(
+    injector: type[OwnInjector], tmp_path: Path
+) -> None:
     """A client that shows none cannot deliver, and what comes from one that shows the right one is answered."""
     spoken, refused = codec_named("duis"), list[bool]()
     users, systems = Authority(tmp_path, "users"), Authority(tmp_path, "systems")
@@ -405,7 +418,7 @@ def test_a_receive_service_speaks_tls_to_those_whose_certificate_it_trusts(tmp_p
             push(port.url, body, known)
 
         with system(spoken, [], hurry) as url:
-            injection = OwnInjector().run(steady(3, 20), Target(urls={"p": url}, codec="duis", receive=port))
+            injection = injector().run(steady(3, 20), Target(urls={"p": url}, codec="duis", receive=port))
     assert set(injection.columns["outcome"]) == {Outcome.OK}
     assert (injection.summary["responses_received"], injection.summary["responses_duplicate"]) == (3, 0)
     assert refused == [True] * 3
@@ -594,13 +607,13 @@ def test_a_receive_service_listens_on_this_machine_alone_unless_declared() -> No
 # --- messages that wait for others ------------------------------------------------------------------------------------
 
 
-def test_a_message_is_due_when_the_one_before_it_is_answered() -> None:
+def test_a_message_is_due_when_the_one_before_it_is_answered(injector: type[OwnInjector]) -> None:
     """Chains of three; each message takes 20 ms, so the third is done 60 ms after the first was due."""
     count = 120
     after = [-1 if row % 3 == 0 else row - 1 for row in range(count)]
     load = steady(count, 1200, after=after)
     with start_component(ComponentSpec(component="c", service_us=20_000, routes={"p": None})) as component:
-        injection = OwnInjector().run(load, Target(urls={"p": component.url}, codec="plain", connections=32))
+        injection = injector().run(load, Target(urls={"p": component.url}, codec="plain", connections=32))
     assert_conserved(load, injection)
     columns = injection.columns
     assert set(columns["outcome"]) == {Outcome.OK}
@@ -611,10 +624,10 @@ def test_a_message_is_due_when_the_one_before_it_is_answered() -> None:
     assert np.array_equal(columns["intended_us"][::3] - columns["intended_us"][0], load.offset_us[::3])
 
 
-def test_a_message_whose_predecessor_fails_is_never_sent_and_was_taken_up() -> None:
+def test_a_message_whose_predecessor_fails_is_never_sent_and_was_taken_up(injector: type[OwnInjector]) -> None:
     load = steady(30, 300, after=[-1 if row % 3 == 0 else row - 1 for row in range(30)])
     with start_component(ComponentSpec(component="c", routes={"p": None}, error_permille=1000)) as component:
-        injection = OwnInjector().run(load, Target(urls={"p": component.url}, codec="plain"))
+        injection = injector().run(load, Target(urls={"p": component.url}, codec="plain"))
     assert_conserved(load, injection)
     columns = injection.columns
     outcome = columns["outcome"]
@@ -629,7 +642,9 @@ def test_a_message_whose_predecessor_fails_is_never_sent_and_was_taken_up() -> N
     assert injection.summary["never_sent"] == 20
 
 
-def test_followers_time_out_from_when_they_were_due_and_those_of_timed_out_messages_are_not_sent() -> None:
+def test_followers_time_out_from_when_they_were_due_and_those_of_timed_out_messages_are_not_sent(
+    injector: type[OwnInjector],
+) -> None:
     """Two workers of 0.4 s and a time-out of 0.7 s: the first two are answered, their followers wait for 0.8 s more."""
     load = Load.of(
         offset_us=[0] * 12, path=["p"] * 12, srv=["s"] * 12, kind=["request"] * 12, device=["d"] * 12,
@@ -638,7 +653,7 @@ def test_followers_time_out_from_when_they_were_due_and_those_of_timed_out_messa
     spec = ComponentSpec(component="c", workers=2, service_us=400_000, routes={"p": None})
     with start_component(spec) as component:
         target = Target(urls={"p": component.url}, codec="plain", connections=16, timeout_us=700_000)
-        injection = OwnInjector().run(load, target)
+        injection = injector().run(load, target)
     assert_conserved(load, injection)
     columns = injection.columns
     assert np.count_nonzero(columns["outcome"][:6] == Outcome.OK) == 2

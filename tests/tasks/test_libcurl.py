@@ -8,6 +8,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from importlib import util
 from pathlib import Path
@@ -24,7 +25,7 @@ from proxies import HttpProxy, Socks5, h2_server, proxy
 from tls_parties import Authority, tls_server
 
 from catalog.errors import WorldError
-from tasks.emulate.spec import ComponentSpec
+from tasks.emulate.spec import ANYBODY, ComponentSpec
 from tasks.emulate.system import start_component
 from tasks.inject.files import NEVER, PHASES, RESULTS, Outcome
 from tasks.inject.injector import (
@@ -37,6 +38,8 @@ from tasks.inject.injector import (
     recovered,
     recovered_phases,
 )
+from tasks.inject.receive import open_port
+from tasks.wire.reach import reach
 
 PASSWORD = "correct horse"
 
@@ -307,6 +310,34 @@ def test_mutual_tls_with_a_key_in_pkcs12(ours: Authority, monkeypatch: pytest.Mo
     assert summary["tls_handshakes"] == summary["connections_opened"] == 6
     assert summary["client_certificate_sha256"] == certificate.fingerprint(SHA256()).hex()
     assert PASSWORD not in json.dumps(dict(summary))
+
+
+def test_sources_of_metrics_are_shown_the_identity_in_pkcs12_too(
+    ours: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, _ = pkcs12(ours, "client")
+    monkeypatch.setenv("OUR_PASSWORD", PASSWORD)
+    names = {"ca": str(ours.ca), "pkcs12": str(path), "password": "OUR_PASSWORD"}
+    with tls_server(ours.issue("server"), clients=ours.ca) as url:
+        reach(url, names)
+        with pytest.raises(WorldError, match="cannot be reached"):
+            reach(url, {"ca": str(ours.ca)})
+
+
+def test_phases_stand_with_the_acknowledgement_that_ended_the_transfer(tmp_path: Path) -> None:
+    load = steady(60, 600)
+    spec = ComponentSpec(component="c", codec="duis", routes={"p": None}, acknowledges=("p",))
+    with open_port() as port:
+        spec = replace(spec, receivers={ANYBODY: port.url})
+        with start_component(spec) as component:
+            target = Target(urls={"p": component.url}, codec="duis", connections=4, receive=port)
+            injection = LibcurlInjector(folder=tmp_path).run(load, target)
+    assert set(injection.columns["outcome"]) == {Outcome.OK}
+    phases = recovered_phases(tmp_path)
+    told = phases["total"] != NEVER
+    assert len(told) == 120
+    assert np.array_equal(np.sort(phases["sequence"][told]), np.sort(injection.acknowledgements["sequence"]))
+    assert injection.summary["phases"]["total"]["transfers"] == 60
 
 
 def test_mutual_tls_with_pem(ours: Authority) -> None:

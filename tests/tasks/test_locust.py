@@ -26,6 +26,7 @@ from tasks.inject.locust_process import outcome_of
 from tasks.inject.scripts import LocustInjector, Script
 from tasks.measure import LATENESS, measure
 from tasks.observe import Subject, judged_rows
+from tasks.recover import recover
 
 EMPTY = load_of([])
 
@@ -329,6 +330,44 @@ def test_a_script_that_fails_is_a_run_that_could_not_be_made(shop):
     assert conducted.state is RunState.UNREACHABLE
     assert "No module named 'nowhere'" in conducted.document["unreachable"]
     assert not conducted.tables
+
+
+def test_a_scripted_test_that_is_killed_is_interrupted_and_recovered_and_proves_nothing(shop, tmp_path, monkeypatch):
+    monkeypatch.setitem(QUICK, "load", 20_000_000)
+    programme, environment = shop
+    folder, pids, real = tmp_path / "run", list[int](), LocustInjector.__init__
+
+    def init(self, script, *, on_start=None, folder=None):
+        real(self, script, on_start=lambda pid: (pids.append(pid), on_start(pid)), folder=folder)
+
+    def kill(*_):
+        assert list((folder / "step-0" / SEGMENTS).glob("*.rows"))
+        os.kill(pids[0], signal.SIGKILL)
+
+    monkeypatch.setattr(LocustInjector, "__init__", init)
+    folder.mkdir()
+    prepared = replace(conduct(programme, "orders.load", environment=environment, progress=kill), folder=folder)
+    conducted = prepared.execute()
+    assert conducted.state is RunState.INTERRUPTED
+    results, document = conducted.tables["results"], conducted.document
+    assert len(results) == document["interrupted"]["results"] > 0
+    assert document["interrupted"]["lost"] == 0
+    assert document["start_us"] == results.sent_us.min()
+    assert conducted.reason.endswith(f"{len(results)} requests had been recorded")
+
+    left = recover(folder, prepared.planned.key, programme)
+    assert left.state is RunState.INTERRUPTED
+    assert left.reason == f"the run was killed\n{len(results)} requests had been recorded"
+    assert left.tables["results"].equals(results)
+    assert left.document["target"] == document["target"]
+    assert set(left.tables) == {"results", "infrastructure"}
+
+    enough = document | {"target": {"messages": 1}}
+    paths = (write(tmp_path, name, conducted.tables[name]) for name in ("results", "infrastructure"))
+    measured = measure(enough, *paths, withins=(500_000,), groups={})
+    subject = Subject(document=enough, measurements=write(tmp_path, "measurements", measured))
+    rows = judged_rows([subject], programme.requirements, tmp_path / "judged.duckdb")
+    assert {verdict(row, named([row]))[0] for row in rows} == {Verdict.INCONCLUSIVE}
 
 
 def test_libcurl_conducts_a_test_as_the_own_injector_does(template):
