@@ -21,8 +21,11 @@ def folder_of(home: Path, run: str) -> Path:
 
 
 def make(home: Path, run: str) -> Path:
-    """Makes the folder of a run that is about to start. EvidenceError when there is one already, by no known run."""
-    folder = folder_of(home, run)
+    """Makes the folder of a run that is about to start; returns its absolute path, for processes that start elsewhere.
+
+    Raises EvidenceError when there is one already, by no known run.
+    """
+    folder = folder_of(home.resolve(), run)
     if folder.exists():
         remedy = "Move it out of the workspace, and find out where it comes from."
         raise EvidenceError(f"{folder} is there already, and no record names a run that it is of", remedy=remedy)

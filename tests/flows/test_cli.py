@@ -235,7 +235,8 @@ def test_a_phase_in_this_process(
     """One load test of each component, the way from the command line to the report, and what auditors then ask."""
     for name, value in {"XDG_CONFIG_HOME": tmp_path / "config", "PREFECT_HOME": tmp_path / "prefect"}.items():
         monkeypatch.setenv(name, str(value))
-    home = tmp_path / "home"
+    monkeypatch.chdir(tmp_path)
+    home = Path("home")  # relative, as the default is
     where = ("--catalog", shop, "--home", home)
     status, out, err = answered(capsys, "run", "pilot", *where, "--tests", "*.load")
     assert status == 1, err  # the other tests are not run, and said to be
