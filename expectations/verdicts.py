@@ -201,7 +201,7 @@ def is_closed_loop(injector: str) -> bool:
 def verdict(row: Judged, named: Named) -> tuple[Verdict, str]:
     """The verdict on one row and its reason, from what the suites named; received evidence is told as such."""
     found, reason = _verdict(row, named)
-    reason = f"{reason}; {CLOSED_LOOP}" if row.closed_loop else reason
+    reason = f"{reason}; {CLOSED_LOOP}" if row.closed_loop and not row.evidence else reason
     return found, f"{reason} ({row.evidence})" if row.evidence else reason
 
 

@@ -110,7 +110,7 @@ def _show(received: "Received", submission: "Submission") -> None:
     out = console()
     head = "was received before, and nothing was recorded" if received.already else "received"
     out.print(
-        f"[bold]{escape(received.test)}[/]  {head}: {received.samples:,} messages, {received.skipped:,} units skipped "
+        f"[bold]{escape(received.test)}[/]  {head}: {received.samples:,} messages, {received.skipped:,} skipped "
         f"({escape(received.format)})"
     )
     rows = [row for each in submission.staged for row in _account(each)]

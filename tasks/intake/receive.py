@@ -17,6 +17,7 @@ from catalog.declarations import Environment, Programme
 from catalog.ledger import Kind, Record
 from catalog.runs import RunState, next_run_id, test_runs
 from catalog.store import disk
+from expectations.verdicts import CLOSED_LOOP
 from tasks.intake.archives import unpacked
 from tasks.intake.format import Capability, Finding, Gives, Loop, Source, Start, SubmittedError
 from tasks.intake.manifest import UNSTATED, Manifest, as_json
@@ -400,6 +401,7 @@ def _document(intake: Intake, submission: Submission, run: str, span: tuple[int,
     tools = dict.fromkeys(f"{each.account.tool} {each.account.version}".strip() for each in submission.staged)
     stated = f"{intake.manifest.tool.name} {intake.manifest.tool.version}".strip()
     told = ", ".join(tool for tool in tools if tool) or stated or "an unknown tool"
+    is_closed = capability.loop is Loop.CLOSED
     figures = [figure for each in submission.summaries for figure in each.figures] if not submission.raw else []
     return {
         "run": run,
@@ -424,9 +426,10 @@ def _document(intake: Intake, submission: Submission, run: str, span: tuple[int,
         "sampling_interval_us": 1_000_000,
         "target": {"messages": planned.messages},
         "steps": [],
-        "step_latency_us": 0,
-        "step_answered_ppm": 0,
-        "injector": {"kind": f"received: {told}", "steps": []},
+        "definition": planned.key["inputs"]["test"]["definition"],
+        "released": 0,
+        "compared": [],
+        "injector": {"kind": f"received: {told}" + (f", {CLOSED_LOOP}" if is_closed else ""), "steps": []},
         "unreachable": "",
         "received": {
             "gives": capability.gives.value,

@@ -260,5 +260,5 @@ def test_a_person_is_told_what_became_of_every_line(bench: Bench) -> None:
     file = bench.file("results.jtl", jtl(5) + "broken\n")
     status, out, err = bench.run("intake", file, "--test", TEST, "--manifest", bench.manifest())
     assert status == 0, err
-    assert "5 messages, 1 units skipped" in out
+    assert "5 messages, 1 skipped" in out
     assert "expected 8 columns (7)" in out
