@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from catalog import rules
-from catalog.canonical import canonical
 from catalog.declarations import ArrivalsShape, MessagePath, Programme, Requirement
 from catalog.ledger import Kind, Record
-from catalog.store import disk, parse
+from catalog.store import disk
 from catalog.workspace import Workspace
 from expectations.verdicts import Reliance
 from tasks.arrivals import Offer, seed_for, stream_arrivals
@@ -80,7 +79,7 @@ def derive(
 ) -> Record:
     """The record of a pure stage (see `Recorder.derive`), performed from its key where it is not there yet."""
     version = version_of(stage)
-    key = parse(canonical(key_of(stage, rules=version, inputs=inputs, settings=settings)))  # as whoever reads it has it
+    key = key_of(stage, rules=version, inputs=inputs, settings=settings)
     with material.workspace.store.incoming() as folder:
         return recorder.derive(
             stage,
@@ -114,8 +113,7 @@ def _volumes(inputs: Inputs, material: Material, _: Path) -> Outputs:
 
 
 def _volume_model(inputs: Inputs, material: Material, _: Path) -> Outputs:
-    levels = {component: dict(named) for component, named in inputs["levels"]}
-    tables = tabulate(material.programme, material.model(inputs["phase"]), levels)
+    tables = tabulate(material.programme, material.model(inputs["phase"]), inputs["levels"])
     return {"volume model": document(tables)}
 
 
