@@ -45,11 +45,21 @@ class Server:
 
     def ask(self, path: str, **body: Any) -> Any:
         """What the API answers to a POST."""
-        return self.api.post(path, json=body).raise_for_status().json()
+        return self._answered("POST", path, json=body).json()
 
     def state(self, flow_run: str) -> str:
         """The type of state that a flow run is in."""
-        return str(self.api.get(f"/flow_runs/{flow_run}").raise_for_status().json()["state_type"])
+        return str(self._answered("GET", f"/flow_runs/{flow_run}").json()["state_type"])
+
+    def _answered(self, method: str, path: str, **more: Any) -> httpx.Response:
+        """The answer, asked for again while the server's database is locked (503), as Prefect's own client does."""
+
+        def answer() -> httpx.Response | None:
+            response = self.api.request(method, path, **more)
+            return None if response.status_code == httpx.codes.SERVICE_UNAVAILABLE else response
+
+        found: httpx.Response = eventually(answer, within_s=60)
+        return found.raise_for_status()
 
     def log(self, flow_run: str) -> str:
         """What a flow run logged, for a failure's message."""
