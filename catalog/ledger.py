@@ -317,6 +317,21 @@ class Ledger:
             os.fsync(file.fileno())
 
 
+class LedgerPart(Ledger):
+    """The first `count` records of a ledger: the chain as it was when it was so long. Nothing can be appended."""
+
+    def __init__(self, whole: Ledger, count: int) -> None:
+        super().__init__(whole.root)
+        self._records = whole.records()[:count]
+
+    def append(self, drafts: Sequence[Draft], *, actor: Actor, code: str) -> list[Record]:
+        """Raises ValueError: what was cannot be added to."""
+        raise ValueError(f"{len(drafts)} records by {actor.name} ({code}) for a part of a ledger, which is only read")
+
+    def _refresh(self) -> None:
+        return
+
+
 def _digest_member(name: str) -> bytes:
     # No JSON string can contain these bytes, its quotes being escaped: the first place where they stand is the member.
     return b',"digest":"' + name.encode() + b'"'

@@ -7,6 +7,7 @@ key, so the stage is then done again. A golden test per stage fails when output 
 DECLARE = 1
 VOLUMES = 2
 VOLUME_MODEL = 1
+PLAN = 1
 ARRIVALS = 2
 EXECUTE = 3
 MEASURE = 3

@@ -19,7 +19,7 @@ from typing import Any, TextIO
 
 from catalog.canonical import canonical
 from catalog.errors import EvidenceError, UsageError, WorldError
-from catalog.ledger import Actor, Draft, Kind, Ledger, Record
+from catalog.ledger import Actor, Draft, Kind, Ledger, LedgerPart, Record
 from catalog.lineage import tainted
 from catalog.signing import Signer
 from catalog.store import ObjectStore, disk, make_directory, parse, write_durably
@@ -157,6 +157,12 @@ class Workspace:
         """Digests of the records and artefacts that were withdrawn or rest on what was."""
         self._index()
         return set(self._tainted)
+
+    def until(self, sequence: int) -> "Workspace":
+        """The workspace as it was when record `sequence` was its newest, to be read only. Its objects are today's."""
+        earlier = Workspace(self.home)
+        earlier.ledger = LedgerPart(self.ledger, sequence)
+        return earlier
 
     def runs(self) -> list[Run]:
         """Every test run that was started, interrupted ones and withdrawn ones among them."""

@@ -16,7 +16,6 @@ from flows.stages import (
     derive_volumes,
     endings,
     executed_now,
-    gather,
     index,
     measure,
     observe,
@@ -51,15 +50,22 @@ def capability_phase(
         recover(desk)
         volumes = derive_volumes(desk, declared)
         tabulated = tabulate_volumes(desk, declared, volumes)
-        planned, decided = plan(desk, volumes, again or {})
+        planned, decided = plan(desk, declared, volumes, again or {})
         chosen = choose(decided, types or [], tests or [], execute=execute)
         for place, each in enumerate(chosen, 1):
-            conduct(desk, each, volumes[each.planned.plan.volumes_of][0], f"{place} of {len(chosen)}")
+            conduct(desk, each, volumes[each.planned.plan.volumes_of], f"{place} of {len(chosen)}")
         ended = endings(desk, decided, chosen)
         measured = measure(desk, ended)
         observed = observe(desk, declared, ended, measured)
         composed = compose(desk, declared, ended)
-        evidence = gather(desk, declared, volumes, tabulated, planned, ended, measured, observed, composed)
-        reported = report(desk, evidence, asked(environment, types or [], tests or []))
+        concluded = {
+            "declared": declared,
+            "tabulated": tabulated,
+            "planned": planned,
+            "observed": observed,
+            "composed": composed,
+        }
+        asked_for = asked(environment, types or [], tests or [])
+        reported = report(desk, concluded, volumes, measured, ended, chosen, asked_for)
         index(desk)
         return {"record": reported.digest, "executed": executed_now(ended, chosen)}

@@ -23,6 +23,7 @@ from tasks.stage import Recorder
 
 if TYPE_CHECKING:
     from tasks.judge import Judge
+    from tasks.perform import Material
     from tasks.plan import PlannedTest
 
 
@@ -58,10 +59,12 @@ class Desk:
         actor = Actor(name=actor_name(), fingerprint=self.signer.fingerprint)
         return Recorder(workspace=self.workspace, occasion=self.occasion, actor=actor, code=code_version())
 
-    @property
-    def judge(self) -> "Judge":
-        """The process that holds measurements against requirements."""
-        return warm_judge()
+    @cached_property
+    def material(self) -> "Material":
+        """What pure stages are performed with."""
+        from tasks.perform import Material
+
+        return Material(workspace=self.workspace, programme=self.programme, judge=warm_judge)
 
     def key(self, asked: dict[str, Any]) -> dict[str, Any]:
         """The key document of the phase as a whole: when it and the evidence are unchanged, nothing is left to do."""

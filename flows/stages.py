@@ -4,9 +4,7 @@ Nothing is cached or persisted by Prefect: what was done is in the ledger, and o
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields, replace
-from functools import partial
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 from prefect import task
@@ -20,29 +18,39 @@ from catalog.declarations import TestType
 from catalog.errors import EvidenceError, WorldError
 from catalog.ledger import Kind, Record
 from catalog.runs import RunState, TestEnd, TestRun, next_run_id, test_runs
-from catalog.store import disk
 from expectations.verdicts import is_closed_loop
 from flows.desk import Desk, is_asked_for
 from flows.progress import current
+from tasks import conclude as concluding
 from tasks import declare as declaring
-from tasks import observe as observing
-from tasks.arrivals import Offer, offer_of, stream_arrivals
-from tasks.compose import Leg, compose_paths, routes_of
+from tasks.arrivals import offer_of
+from tasks.compose import routes_of
+from tasks.conclude import (
+    VOLUMES,
+    comparison,
+    decide_tests,
+    facts_of,
+    gather,
+    observed_runs,
+    plan_key,
+    plan_outputs,
+    report_outputs,
+    tally,
+)
 from tasks.course import has_turns, longest, next_turn
-from tasks.execute import Conduct, Conducted, arrivals_frames
-from tasks.gather import Ended, Evidence, gather_facts
+from tasks.execute import Conduct, Conducted
+from tasks.gather import Ended
 from tasks.history import history
 from tasks.index import rebuild_index
 from tasks.inject.choice import reach_entry, require_injector
-from tasks.measure import measure as measure_run
+from tasks.libraries import libraries
 from tasks.measuring import measurement_inputs, settings
-from tasks.parquet import RowsDigest, canonical_rows_digest, frame, hold, read_table, table_bytes, write_table
-from tasks.plan import Decided, Decision, History, PlannedTest, decide, offered_us, phases_needed, plan_tests, standing
-from tasks.report.assemble import assemble_report
-from tasks.report.render import render_report
+from tasks.observe import tally as tally_of
+from tasks.parquet import table_bytes
+from tasks.perform import MEASUREMENTS, RESULTS, RUN, derive
+from tasks.plan import Decided, Decision, PlannedTest, offered_us, phases_needed
 from tasks.stage import Artefact, document
-from tasks.volumes.model import Volume, model_phase, model_volumes
-from tasks.volumes.tables import levels_tested, tabulate
+from tasks.volumes.tables import levels_tested
 
 
 @task(name="declare", cache_policy=NO_CACHE, persist_result=False)
@@ -54,62 +62,58 @@ def declare(desk: Desk) -> Record:
 
 
 @task(name="volumes", cache_policy=NO_CACHE, persist_result=False)
-def derive_volumes(desk: Desk, declared: Record) -> dict[str, tuple[Record, list[Volume]]]:
+def derive_volumes(desk: Desk, declared: Record) -> dict[str, Record]:
     """Generates the volume model of the phase, and of the phases at whose volumes its tests are planned."""
     found = {}
     for phase in phases_needed(desk.programme, desk.phase.id):
-        rows = model_volumes(desk.programme, phase)
-        record = desk.recorder.derive(
+        found[phase] = derive(
+            desk.recorder,
+            desk.material,
             "volumes",
-            rules=rules.VOLUMES,
             inputs={"volume inputs": declared.output("volume inputs") or ""},
             settings={"phase": phase},
-            compute=partial(_volumes_table, rows),
             parameters={"phase": phase},
         )
+        rows = desk.material.model(phase).rows
         current().say(
             f"volumes       {phase}: {sum(row.messages for row in rows):,} messages a day over all components"
         )
-        found[phase] = record, rows
     return found
 
 
 @task(name="volume model", cache_policy=NO_CACHE, persist_result=False)
-def tabulate_volumes(desk: Desk, declared: Record, volumes: Mapping[str, tuple[Record, list[Volume]]]) -> Record:
+def tabulate_volumes(desk: Desk, declared: Record, volumes: Mapping[str, Record]) -> Record:
     """Draws up the tables of the phase's volume model: peaks, demand after an outage, sensitivities, backtest."""
-    rows = {phase: modelled for phase, (_, modelled) in volumes.items()}
-    levels = levels_tested(desk.programme, desk.phase.id, rows)
-
-    def compute() -> dict[str, Artefact]:
-        return {"volume model": document(tabulate(desk.programme, model_phase(desk.programme, desk.phase.id), levels))}
-
-    return desk.recorder.derive(
+    rows = {phase: desk.material.model(phase).rows for phase in volumes}
+    return derive(
+        desk.recorder,
+        desk.material,
         "volume-model",
-        rules=rules.VOLUME_MODEL,
-        inputs={
-            "volume inputs": declared.output("volume inputs") or "",
-            **{f"volumes:{phase}": _volumes(record) for phase, (record, _) in volumes.items()},
-        },
-        settings={"phase": desk.phase.id, "levels": levels},
-        compute=compute,
+        inputs={"volume inputs": declared.output("volume inputs") or "", **_by_phase(volumes)},
+        settings={"phase": desk.phase.id, "levels": levels_tested(desk.programme, desk.phase.id, rows)},
         parameters={"phase": desk.phase.id},
     )
 
 
 @task(name="plan", cache_policy=NO_CACHE, persist_result=False)
 def plan(
-    desk: Desk, volumes: Mapping[str, tuple[Record, list[Volume]]], again: Mapping[str, str]
+    desk: Desk, declared: Record, volumes: Mapping[str, Record], again: Mapping[str, str]
 ) -> tuple[Record, list[Decided]]:
     """Decides for every planned test whether it is executed, rests on earlier evidence, or is complete."""
-    rows = {phase: modelled for phase, (_, modelled) in volumes.items()}
-    planned = plan_tests(desk.programme, desk.phase.id, desk.environment, rows, occasion=desk.occasion)
-    known = history(desk.workspace, desk.programme)
-    decided = [decide(desk.programme, each, known, again=again.get(each.test, "")) for each in planned]
+    head = desk.workspace.ledger.head() or declared
+    inputs = {"programme": declared.output("programme") or "", **_by_phase(volumes)}
+    key = plan_key(
+        inputs, phase=desk.phase.id, occasion=desk.occasion, environment=desk.environment.id, again=again, head=head
+    )
+    decided = decide_tests(key, desk.material, desk.workspace)
     record = desk.recorder.record(
         Kind.DERIVED,
         "plan",
-        inputs={f"volumes:{phase}": _volumes(record) for phase, (record, _) in volumes.items()},
-        outputs={"plan": document([{**each.as_json(), "key": each.planned.key_digest} for each in decided])},
+        key=key,
+        inputs=inputs,
+        outputs=plan_outputs(decided),
+        parameters={"libraries": libraries()},
+        rules=rules.PLAN,
     )
     return record, decided
 
@@ -138,20 +142,19 @@ def generate_arrivals(desk: Desk, planned: PlannedTest, volumes: Record) -> str:
     if has_turns(planned.profile.type) or turn is None or is_closed_loop(planned.key["inputs"]["injector"]):
         return ""
     inputs, offer = planned.key["inputs"], offer_of(planned.key, multiple=turn.multiple)
-    with desk.workspace.store.incoming() as folder:
-        record = desk.recorder.derive(
-            "arrivals",
-            rules=rules.ARRIVALS,
-            inputs={"volumes": _volumes(volumes)},
-            settings={
-                "offered": offer.messages,
-                **({"released": offer.released} if offer.released else {}),
-                "us": inputs["offered_us"],
-                **inputs["arrivals"],
-            },
-            compute=lambda: {"arrivals": _streamed(desk, offer, folder / "arrivals")},
-            parameters={"test": planned.test},
-        )
+    record = derive(
+        desk.recorder,
+        desk.material,
+        "arrivals",
+        inputs={"volumes": _volumes(volumes)},
+        settings={
+            "offered": offer.messages,
+            **({"released": offer.released} if offer.released else {}),
+            "us": inputs["offered_us"],
+            **inputs["arrivals"],
+        },
+        parameters={"test": planned.test},
+    )
     return record.output("arrivals") or ""
 
 
@@ -224,10 +227,9 @@ def execute(desk: Desk, decided: Decided, volumes: Record, arrivals: str, place:
 
 def rely(desk: Desk, decided: Decided) -> Record:
     """Records that a test rests on the run that executed it, with every input compared."""
-    run = decided.stands
-    if run is None or decided.answer is None:
+    compared, run = comparison(decided), decided.stands
+    if run is None:
         raise ValueError(f"{decided.planned.test} rests on nothing")
-    compared = [asdict(each) for each in decided.answer.compared]
     current().say(f"{decided.planned.test}  relied on {run.run}")
     return desk.recorder.derive(
         "rely",
@@ -243,31 +245,13 @@ def rely(desk: Desk, decided: Decided) -> Record:
 def endings(desk: Desk, decided: Sequence[Decided], chosen: Sequence[Decided]) -> list[Ended]:
     """How every planned test ended, those that were not chosen included."""
     known = history(desk.workspace, desk.programme)
-    return [_ended(each, known, desk.occasion, chosen=each in chosen) for each in decided]
+    return concluding.endings(decided, known, desk.occasion, {each.planned.test for each in chosen})
 
 
 def executed_now(ended: Sequence[Ended], chosen: Sequence[Decided]) -> int:
     """How many tests this run executed to their end; one that found nobody to offer its messages to is none."""
     mine = [each for each in ended if each.decided in chosen and each.decided.decision is Decision.EXECUTE]
     return sum(each.end is TestEnd.EXECUTED for each in mine)
-
-
-def _ended(decided: Decided, known: History, occasion: str, *, chosen: bool) -> Ended:
-    planned = decided.planned
-    own = [run for run in known.runs if (run.occasion, run.test) == (occasion, planned.test)]
-    stands, runs = standing(planned, own, known), tuple(own)
-    if decided.decision is Decision.RELY and chosen:
-        end, why, stands = TestEnd.RELIED, decided.why, decided.stands
-        runs += (stands,) if stands else ()
-    elif decided.decision is Decision.BLOCKED:
-        end, why = TestEnd.BLOCKED, decided.why
-    elif stands is None:
-        end, why = TestEnd.NOT_RUN, decided.why if chosen else "not chosen for this run"
-    elif stands.state is RunState.FINISHED:
-        end, why = (TestEnd.RECEIVED if stands.received else TestEnd.EXECUTED), stands.why
-    else:
-        end, why = TestEnd.FAILED, f"{stands.state.value}: {stands.parameter('reason') or 'see the run'}"
-    return Ended(decided=decided, end=end, why=why, stands=stands, runs=runs)
 
 
 @task(name="measure", cache_policy=NO_CACHE, persist_result=False)
@@ -282,24 +266,12 @@ def measure(desk: Desk, ended: Sequence[Ended]) -> dict[str, Record]:
 
 
 def _measure(desk: Desk, run: TestRun) -> Record:
-    wanted, inputs, store = settings(desk.programme), measurement_inputs(run.record), desk.workspace.store
-
-    def compute() -> dict[str, Artefact]:
-        results = store.path(inputs["results"]) if "results" in inputs else None  # a received summary has none
-        infrastructure = store.path(inputs["infrastructure"])
-        for name, table in (("results", results), ("infrastructure", infrastructure)):
-            if table is not None:
-                hold(name, table)
-        tables = results, infrastructure
-        rows = measure_run(store.document(inputs["run"]), *tables, withins=wanted.withins, groups=wanted.groups)
-        return {"measurements": _table("measurements", rows)}
-
-    return desk.recorder.derive(
+    return derive(
+        desk.recorder,
+        desk.material,
         "measure",
-        rules=rules.MEASURE,
-        inputs=inputs,
-        settings=wanted.as_json(),
-        compute=compute,
+        inputs=measurement_inputs(run.record),
+        settings=settings(desk.programme).as_json(),
         parameters={"run": run.run},
     )
 
@@ -307,44 +279,37 @@ def _measure(desk: Desk, run: TestRun) -> Record:
 @task(name="observe", cache_policy=NO_CACHE, persist_result=False)
 def observe(desk: Desk, declared: Record, ended: Sequence[Ended], measured: Mapping[str, Record]) -> Record:
     """Holds the measurements of every run that stands against the requirements now in force."""
-    subjects = observing.subjects(desk.workspace.store, ended, measured, withdrawn=desk.workspace.withdrawn())
-    record = desk.recorder.derive(
+    measurements = {run: record.output("measurements") or "" for run, record in measured.items()}
+    inputs, subjects = observed_runs(ended, measurements, withdrawn=desk.workspace.withdrawn())
+    record = derive(
+        desk.recorder,
+        desk.material,
         "observe",
-        rules=rules.OBSERVE,
-        inputs={
-            "requirements": declared.output("requirements") or "",
-            **{f"run:{each.run}": each.record for each in subjects},
-            **{f"measurements:{run}": record.output("measurements") or "" for run, record in measured.items()},
-        },
-        compute=lambda: _observations(desk, subjects),
+        inputs={"requirements": declared.output("requirements") or "", **inputs},
+        settings={"subjects": subjects},
         kind=Kind.OBSERVED,
     )
-    current().say("observed      " + observing.tally(desk.workspace.store.path(record.output("observations") or "")))
+    current().say("observed      " + tally_of(desk.workspace.store.path(record.output("observations") or "")))
     return record
 
 
 @task(name="compose", cache_policy=NO_CACHE, persist_result=False)
 def compose(desk: Desk, declared: Record, ended: Sequence[Ended]) -> Record:
     """Infers the latency along each message path from the load tests of the components on it."""
-    runs = {each.decided.planned.component.id: each.stands for each in ended if _is_leg(each)}
-    results = {name: run.record.output("results") or "" for name, run in runs.items() if run}
-    routes = routes_of(desk.programme, desk.phase.id, sorted(results))
-    legs = {
-        name: Leg(component=name, run=run.run, results=desk.workspace.store.path(results[name]))
-        for name, run in runs.items()
-        if run
-    }
-    record = desk.recorder.derive(
+    runs = {each.decided.planned.component.id: each.stands for each in ended if _is_leg(each) and each.stands}
+    routes = routes_of(desk.programme, desk.phase.id, sorted(runs))
+    record = derive(
+        desk.recorder,
+        desk.material,
         "compose",
-        rules=rules.COMPOSE,
         inputs={
             "volume inputs": declared.output("volume inputs") or "",
-            **{f"results:{runs[name].run}": digest for name, digest in results.items()},  # type: ignore[union-attr]  # those with results
+            **{f"{RESULTS}{run.run}": run.record.output("results") or "" for run in runs.values()},
         },
         settings={
-            "routes": [{"path": each.path.model_dump(mode="json"), "components": each.components} for each in routes]
+            "routes": [{"path": each.path.model_dump(mode="json"), "components": each.components} for each in routes],
+            "legs": {component: run.run for component, run in runs.items()},
         },
-        compute=lambda: {"end to end": document(compose_paths(routes, legs))},
     )
     current().say(f"composed      {len(routes)} ways along the message paths, end to end")
     return record
@@ -362,40 +327,52 @@ def _is_leg(ended: Ended) -> bool:
 
 
 @task(name="report", cache_policy=NO_CACHE, persist_result=False)
-def report(desk: Desk, evidence: Evidence, asked: dict[str, Any]) -> Record:
-    """Assembles the completion report, publishes it and signs the ledger's head."""
-    head = desk.workspace.ledger.head()
-    if head is None:
-        raise ValueError("nothing is recorded yet")
-    facts = gather_facts(
+def report(
+    desk: Desk,
+    concluded: Mapping[str, Record],
+    volumes: Mapping[str, Record],
+    measured: Mapping[str, Record],
+    ended: Sequence[Ended],
+    chosen: Sequence[Decided],
+    asked: dict[str, Any],
+) -> Record:
+    """Assembles the completion report, publishes it and signs the ledger's head.
+
+    `concluded`: the records of what was declared, tabulated, planned, observed and composed, by these names.
+    """
+    inputs = {
+        "programme": concluded["declared"].output("programme") or "",
+        **_by_phase(volumes),
+        "volume model": concluded["tabulated"].output("volume model") or "",
+        "plan": concluded["planned"].output("plan") or "",
+        "observed": concluded["observed"].digest,
+        "observations": concluded["observed"].output("observations") or "",
+        "end to end": concluded["composed"].output("end to end") or "",
+        **{f"{MEASUREMENTS}{run}": found.output("measurements") or "" for run, found in measured.items()},
+        **{f"{RUN}{run.run}": run.record.digest for each in ended for run in each.runs},
+    }
+    known = history(desk.workspace, desk.programme)
+    evidence = gather(inputs, ended, known, desk.material, desk.workspace)
+    facts = facts_of(
         evidence,
-        store=desk.workspace.store,
+        desk.material,
+        desk.workspace,
         phase=desk.phase.id,
         occasion=desk.occasion,
-        environment=desk.environment,
-        head=head,
+        environment=desk.environment.id,
     )
-    assembled = assemble_report(facts)
     record = desk.recorder.record(
         Kind.REPORTED,
         "report",
         key=desk.key(asked),
-        inputs={
-            "programme": evidence.declared.output("programme") or "",
-            **{f"volumes:{phase}": _volumes(record) for phase, (record, _) in evidence.volumes.items()},
-            "volume model": evidence.tabulated.output("volume model") or "",
-            "plan": evidence.plan.output("plan") or "",
-            "observations": evidence.observed.output("observations") or "",
-            "end to end": evidence.composed.output("end to end") or "",
-            **{f"measurements:{run}": found.output("measurements") or "" for run, found in evidence.measured.items()},
-            **{f"run:{run.run}": run.record.digest for each in evidence.ended for run in each.runs},
+        inputs=inputs,
+        outputs={"facts": document(facts), **report_outputs(facts)},
+        parameters={
+            "phase": desk.phase.id,
+            "libraries": libraries(),
+            "chosen": sorted(each.planned.test for each in chosen),
+            **tally(evidence, known),
         },
-        outputs={
-            "facts": document(facts),
-            "report.json": document(assembled),
-            "report.html": Artefact(data=render_report(assembled).encode()),
-        },
-        parameters={"phase": desk.phase.id, **_tally(evidence, history(desk.workspace, desk.programme))},
         rules=rules.REPORT,
     )
     desk.workspace.publish(record)
@@ -411,74 +388,6 @@ def index(desk: Desk) -> None:
     current().say("indexed       plimsoll.duckdb")
 
 
-def gather(
-    desk: Desk,
-    declared: Record,
-    volumes: Mapping[str, tuple[Record, list[Volume]]],
-    tabulated: Record,
-    planned: Record,
-    ended: Sequence[Ended],
-    measured: Mapping[str, Record],
-    observed: Record,
-    composed: Record,
-) -> Evidence:
-    """All that the phase came to, read back from what is recorded."""
-    store = desk.workspace.store
-    known = history(desk.workspace, desk.programme)
-    measurements = [
-        {**row, "digest": record.output("measurements")}
-        for record in measured.values()
-        for row in _rows("measurements", store.path(record.output("measurements") or ""))
-    ]
-    return Evidence(
-        declared=declared,
-        volumes=volumes,
-        tabulated=tabulated,
-        plan=planned,
-        ended=ended,
-        measured=measured,
-        measurements=measurements,
-        observed=observed,
-        composed=composed,
-        observations=_rows("observations", store.path(observed.output("observations") or "")),
-        verdicts={
-            run.run: known.verdict(run)[0] for each in ended for run in each.runs if run.state is RunState.FINISHED
-        },
-    )
-
-
-def _rows(name: str, file: Path) -> list[dict[str, Any]]:
-    """The rows of a table as plain values, None where one is null."""
-    read = read_table(name, file)
-    columns = read.astype(object).where(read.notna(), None)
-    return [dict(zip(columns.columns, row, strict=True)) for row in columns.itertuples(index=False, name=None)]
-
-
-def _tally(evidence: Evidence, known: History) -> dict[str, Any]:
-    """Counts that the next `run` decides by: what was proved, how tests ended, how many runs may be repeated."""
-    verdicts = [row["verdict"] for row in evidence.observations]
-    ends = [each.end for each in evidence.ended]
-    standing_runs = [each.stands for each in evidence.ended if each.stands is not None]
-    return {
-        "verdicts": {name: verdicts.count(name) for name in ("proved", "not proved", "inconclusive")},
-        "ends": {end.value: ends.count(end) for end in TestEnd if end in ends},
-        "repeatable": sum(
-            bool(known.verdict(run)[1]) or run.state is not RunState.FINISHED
-            for run in standing_runs
-            if not run.received
-        ),
-    }
-
-
-def _observations(desk: Desk, subjects: Sequence[observing.Subject]) -> dict[str, Artefact]:
-    judged = observing.observe(subjects, desk.programme.requirements, desk.judge)
-    return {
-        "observations": _table("observations", judged.observations),
-        "suites": document(judged.suites),
-        "validation results": document(judged.results),
-    }
-
-
 def artefacts(conducted: Conducted, arrivals: str) -> dict[str, Artefact]:
     """What the run put out; arrivals only where they were not generated before it."""
     tables = {name: table_bytes(name, rows) for name, rows in conducted.tables.items()}
@@ -487,22 +396,8 @@ def artefacts(conducted: Conducted, arrivals: str) -> dict[str, Artefact]:
     return {"run": document(conducted.document), **{name: Artefact(data=data) for name, data in tables.items()}}
 
 
-def _streamed(desk: Desk, offer: Offer, file: Path) -> Artefact:
-    """A test's arrivals, written to `file` as they are drawn: hours of them take no more memory than seconds."""
-    rows = RowsDigest()
-    batches = arrivals_frames(desk.programme, stream_arrivals(offer))
-    with disk(file), file.open("wb") as stream:
-        write_table("arrivals", rows.passing(batches), stream)
-    return Artefact(data=file, rows=rows.hexdigest())
-
-
-def _table(name: str, rows: Any) -> Artefact:
-    return Artefact(data=table_bytes(name, rows), rows=canonical_rows_digest(name, rows))
-
-
-def _volumes_table(rows: Sequence[Volume]) -> dict[str, Artefact]:
-    columns = {field.name: [getattr(row, field.name) for row in rows] for field in fields(Volume)}
-    return {"volumes": _table("volumes", frame("volumes", columns))}
+def _by_phase(volumes: Mapping[str, Record]) -> dict[str, str]:
+    return {f"{VOLUMES}{phase}": _volumes(record) for phase, record in volumes.items()}
 
 
 def _volumes(record: Record) -> str:

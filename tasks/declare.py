@@ -18,27 +18,28 @@ VOLUME_INPUTS = ("volumes", "assumptions", "forecasts", "migration_plans", "obse
 
 def declare(recorder: Recorder, catalogue: Catalogue, folder: Path) -> Record:
     """The record of the catalogue: each file, the programme, and the parts that later stages depend on apart."""
-
-    def outputs() -> dict[str, Artefact]:
-        programme = programme_document(catalogue.programme)
-        return {
-            "programme": document(programme),
-            "volume inputs": document(volume_inputs(programme)),
-            "requirements": document(programme["requirements"]),
-            **{
-                f"file:{name}": Artefact(data=_read(folder / name, expected))
-                for name, expected in catalogue.digests.items()
-            },
-        }
-
     return recorder.derive(
         "declare",
         rules=rules.DECLARE,
         inputs={},
         settings={"files": catalogue.digests},
-        compute=outputs,
+        compute=lambda: declared_outputs(catalogue, folder),
         kind=Kind.DECLARED,
     )
+
+
+def declared_outputs(catalogue: Catalogue, folder: Path) -> dict[str, Artefact]:
+    """What a catalogue that was read from `folder` is recorded as."""
+    programme = programme_document(catalogue.programme)
+    return {
+        "programme": document(programme),
+        "volume inputs": document(volume_inputs(programme)),
+        "requirements": document(programme["requirements"]),
+        **{
+            f"file:{name}": Artefact(data=_read(folder / name, expected))
+            for name, expected in catalogue.digests.items()
+        },
+    }
 
 
 def programme_document(programme: Programme) -> dict[str, Any]:

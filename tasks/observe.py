@@ -6,13 +6,12 @@ inconclusive, not absent. The suites of Great Expectations name the rows that fa
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from catalog.declarations import METRICS, Metric, Requirement
-from catalog.ledger import Kind
 from expectations.verdicts import (
     COVERAGE_NEEDED_PPM,
     NEEDED_SAMPLES,
@@ -31,10 +30,6 @@ from tasks.scratch import scratch
 if TYPE_CHECKING:
     import duckdb
     import pandas as pd
-
-    from catalog.ledger import Record
-    from catalog.store import ObjectStore
-    from tasks.gather import Ended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,26 +59,6 @@ class Observed:
     observations: "pd.DataFrame"
     suites: dict[str, Any]
     results: dict[str, Any]
-
-
-def subjects(
-    store: "ObjectStore", ended: Sequence["Ended"], measured: Mapping[str, "Record"], *, withdrawn: Collection[str]
-) -> list[Subject]:
-    """The runs that stand for planned tests: finished, interrupted, or begun against a system that was not reached.
-
-    A run that is relied on is observed for the test that rests on it.
-    """
-    return [
-        Subject(
-            document={**store.document(run.record.output("run") or ""), "test": each.decided.planned.test},
-            measurements=store.path(measured[run.run].output("measurements") or "") if run.run in measured else None,
-            reliance=Reliance(each.end.value) if each.end.value in set(Reliance) else Reliance.EXECUTED,
-            withdrawn=f"{run.record} or what it rests on" if run.record.digest in withdrawn else "",
-            record=run.record.digest,
-        )
-        for each in ended
-        if (run := each.stands) is not None and run.record.kind is not Kind.STARTED
-    ]
 
 
 def observe(runs: Sequence[Subject], requirements: Sequence[Requirement], judge: Judge) -> Observed:

@@ -81,8 +81,7 @@ class Recorder:
 
         `inputs` are artefacts by role and digest, `settings` plain values that the output depends on too.
         """
-        named = {role: {"digest": digest} for role, digest in inputs.items()}
-        key = stage_key(stage, rules=rules, inputs={**named, **(settings or {})})
+        key = key_of(stage, rules=rules, inputs=inputs, settings=settings)
         found = self.workspace.find(document_digest(key), self.occasion)
         if found is not None and all(self.workspace.store.intact(output.digest) for output in found.outputs):
             return found
@@ -96,6 +95,14 @@ class Recorder:
             remedy = "Run `plimsoll verify`, and restore the workspace from a copy."
             raise EvidenceError(f"object {name} is altered ({self.workspace.store.path(name)})", remedy=remedy)
         return name
+
+
+def key_of(
+    stage: str, *, rules: int, inputs: Mapping[str, str], settings: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The key document of a pure stage: artefacts and records by role and digest, everything else by value."""
+    named = {role: {"digest": digest} for role, digest in inputs.items()}
+    return stage_key(stage, rules=rules, inputs={**named, **(settings or {})})
 
 
 def document(value: Any) -> Artefact:

@@ -9,6 +9,7 @@ def test_every_stage_has_a_version_that_a_key_can_hold():
         "declare",
         "volumes",
         "volume_model",
+        "plan",
         "arrivals",
         "execute",
         "measure",

@@ -1,0 +1,215 @@
+"""What looks at the ledger as a whole: deciding what is executed, how tests ended, and the facts of a phase's report.
+
+Each is a function of declarations and of the ledger up to a record, so it can be made again when the ledger has grown:
+give it the workspace as it was (`Workspace.until`).
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from catalog import rules
+from catalog.errors import EvidenceError
+from catalog.ledger import Kind, Record
+from catalog.runs import RunState, TestEnd
+from catalog.workspace import Workspace
+from expectations.verdicts import Reliance
+from tasks.gather import Ended, Evidence, gather_facts
+from tasks.history import history
+from tasks.perform import MEASUREMENTS, RUN, Material, Outputs
+from tasks.plan import Decided, Decision, History, decide, phases_needed, plan_tests, standing
+from tasks.report.assemble import assemble_report
+from tasks.report.render import render_report
+from tasks.stage import Artefact, document
+
+VOLUMES = "volumes:"
+"""What roles of inputs begin with that are a phase's volumes: the phase follows."""
+
+
+def plan_versions() -> list[int]:
+    """The versions of all rules that a decision depends on: its own, and of whatever it compares or observes afresh."""
+    return [rules.PLAN, rules.EXECUTE, rules.ARRIVALS, rules.MEASURE, rules.OBSERVE, rules.RELY]
+
+
+def plan_key(
+    inputs: Mapping[str, str],
+    *,
+    phase: str,
+    occasion: str,
+    environment: str,
+    again: Mapping[str, str],
+    head: Record,
+) -> dict[str, Any]:
+    """The key document of a plan. `head`: the newest record when it was made, which fixes the history it looked at."""
+    named = {role: {"digest": digest} for role, digest in inputs.items()}
+    asked = {"phase": phase, "occasion": occasion, "environment": environment, "again": dict(again)}
+    ledger = {"sequence": head.sequence, "head": head.digest}
+    return {"stage": "plan", "rules": plan_versions(), "inputs": {**named, **asked, "ledger": ledger}}
+
+
+def decide_tests(key: Mapping[str, Any], material: Material, workspace: Workspace) -> list[Decided]:
+    """What becomes of every planned test, under a plan's key, by the history in `workspace`."""
+    inputs, programme = key["inputs"], material.programme
+    rows = {phase: material.model(phase).rows for phase in phases_needed(programme, inputs["phase"])}
+    environment = programme.environment(inputs["environment"])
+    planned = plan_tests(programme, inputs["phase"], environment, rows, occasion=inputs["occasion"])
+    known = history(workspace, programme)
+    return [decide(programme, each, known, again=inputs["again"].get(each.test, "")) for each in planned]
+
+
+def plan_outputs(decided: Sequence[Decided]) -> Outputs:
+    """The plan as it is recorded."""
+    return {"plan": document([{**each.as_json(), "key": each.planned.key_digest} for each in decided])}
+
+
+def comparison(decided: Decided) -> list[dict[str, Any]]:
+    """Every input that was compared before a test was let rest on earlier evidence. ValueError when it does not."""
+    if decided.decision is not Decision.RELY or decided.stands is None or decided.answer is None:
+        raise ValueError(f"{decided.planned.test} rests on nothing")
+    return [
+        {"input": each.input, "old": each.old, "new": each.new, "allows": each.allows}
+        for each in decided.answer.compared
+    ]
+
+
+def endings(decided: Sequence[Decided], known: History, occasion: str, chosen: Collection[str]) -> list[Ended]:
+    """How every planned test ended. `chosen`: the ids of those that the run was for; the others are said to be not."""
+    return [_ended(each, known, occasion, chosen=each.planned.test in chosen) for each in decided]
+
+
+def _ended(decided: Decided, known: History, occasion: str, *, chosen: bool) -> Ended:
+    planned = decided.planned
+    own = [run for run in known.runs if (run.occasion, run.test) == (occasion, planned.test)]
+    stands, runs = standing(planned, own, known), tuple(own)
+    if decided.decision is Decision.RELY and chosen:
+        end, why, stands = TestEnd.RELIED, decided.why, decided.stands
+        runs += (stands,) if stands else ()
+    elif decided.decision is Decision.BLOCKED:
+        end, why = TestEnd.BLOCKED, decided.why
+    elif stands is None:
+        end, why = TestEnd.NOT_RUN, decided.why if chosen else "not chosen for this run"
+    elif stands.state is RunState.FINISHED:
+        end, why = (TestEnd.RECEIVED if stands.received else TestEnd.EXECUTED), stands.why
+    else:
+        end, why = TestEnd.FAILED, f"{stands.state.value}: {stands.parameter('reason') or 'see the run'}"
+    return Ended(decided=decided, end=end, why=why, stands=stands, runs=runs)
+
+
+def observed_runs(
+    ended: Sequence[Ended], measured: Mapping[str, str], *, withdrawn: Collection[str]
+) -> tuple[dict[str, str], list[dict[str, str]]]:
+    """The inputs and the subjects of an observation: runs that stand for planned tests, by role and by value.
+
+    Finished runs, interrupted ones, and those begun against a system that was not reached. A run that is relied on is
+    observed for the test that rests on it. `measured`: measurements by run.
+    """
+    inputs, subjects = {}, []
+    for each in ended:
+        run = each.stands
+        if run is None or run.record.kind is Kind.STARTED:
+            continue
+        inputs[f"{RUN}{run.run}"] = run.record.digest
+        reliance = Reliance(each.end.value) if each.end.value in set(Reliance) else Reliance.EXECUTED
+        subjects.append(
+            {
+                "run": run.run,
+                "test": each.decided.planned.test,
+                "reliance": reliance.value,
+                "withdrawn": f"{run.record} or what it rests on" if run.record.digest in withdrawn else "",
+            }
+        )
+    return {**inputs, **{f"{MEASUREMENTS}{run}": digest for run, digest in measured.items()}}, subjects
+
+
+def gather(
+    inputs: Mapping[str, str], ended: Sequence[Ended], known: History, material: Material, workspace: Workspace
+) -> Evidence:
+    """All that a phase came to, read back from what is recorded under the `inputs` of its report."""
+    records, store = workspace.ledger.records(), workspace.store
+
+    def made(role: str, output: str) -> Record:
+        """The newest record that put out, as `output`, the report's input in `role`."""
+        for record in reversed(records):
+            if record.kind in _MAKING and record.output(output) == inputs[role]:
+                return record
+        raise EvidenceError(f"no record put out the {output} {inputs[role]} that the report rests on")
+
+    measured = {
+        role.removeprefix(MEASUREMENTS): made(role, "measurements") for role in inputs if role.startswith(MEASUREMENTS)
+    }
+    observed = next((record for record in records if record.digest == inputs["observed"]), None)
+    if observed is None:
+        raise EvidenceError(f"the ledger has no record {inputs['observed']}, which the report rests on")
+    return Evidence(
+        declared=made("programme", "programme"),
+        volumes={
+            phase: (made(role, "volumes"), material.model(phase).rows)
+            for role in inputs
+            if role.startswith(VOLUMES) and (phase := role.removeprefix(VOLUMES))
+        },
+        tabulated=made("volume model", "volume model"),
+        plan=made("plan", "plan"),
+        ended=ended,
+        measured=measured,
+        measurements=[
+            {**row, "digest": record.output("measurements")}
+            for record in measured.values()
+            for row in _rows("measurements", store.path(record.output("measurements") or ""))
+        ],
+        observed=observed,
+        composed=made("end to end", "end to end"),
+        observations=_rows("observations", store.path(observed.output("observations") or "")),
+        verdicts={
+            run.run: known.verdict(run)[0] for each in ended for run in each.runs if run.state is RunState.FINISHED
+        },
+    )
+
+
+_MAKING = frozenset({Kind.DECLARED, Kind.DERIVED, Kind.OBSERVED})
+
+
+def facts_of(evidence: Evidence, material: Material, workspace: Workspace, *, phase: str, occasion: str,
+             environment: str) -> dict[str, Any]:  # fmt: skip
+    """The facts of a phase as the ledger in `workspace` has them. Raises ValueError when it is empty."""
+    head = workspace.ledger.head()
+    if head is None:
+        raise ValueError("nothing is recorded yet")
+    return gather_facts(
+        evidence,
+        store=workspace.store,
+        phase=phase,
+        occasion=occasion,
+        environment=material.programme.environment(environment),
+        head=head,
+    )
+
+
+def report_outputs(facts: Mapping[str, Any]) -> Outputs:
+    """What a report is recorded as: assembled from facts, and rendered."""
+    assembled = assemble_report(facts)
+    return {"report.json": document(assembled), "report.html": Artefact(data=render_report(assembled).encode())}
+
+
+def tally(evidence: Evidence, known: History) -> dict[str, Any]:
+    """Counts that the next `run` decides by: what was proved, how tests ended, how many runs may be repeated."""
+    verdicts = [row["verdict"] for row in evidence.observations]
+    ends = [each.end for each in evidence.ended]
+    standing_runs = [each.stands for each in evidence.ended if each.stands is not None]
+    return {
+        "verdicts": {name: verdicts.count(name) for name in ("proved", "not proved", "inconclusive")},
+        "ends": {end.value: ends.count(end) for end in TestEnd if end in ends},
+        "repeatable": sum(
+            bool(known.verdict(run)[1]) or run.state is not RunState.FINISHED
+            for run in standing_runs
+            if not run.received
+        ),
+    }
+
+
+def _rows(name: str, file: Path) -> list[dict[str, Any]]:
+    """The rows of a table as plain values, None where one is null."""
+    from tasks.parquet import read_table
+
+    read = read_table(name, file)
+    columns = read.astype(object).where(read.notna(), None)
+    return [dict(zip(columns.columns, row, strict=True)) for row in columns.itertuples(index=False, name=None)]
