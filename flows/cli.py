@@ -200,6 +200,24 @@ def _auditing(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     verify.add_argument("--head", metavar="DIGEST", help="a head saved elsewhere, which must be in this ledger")
     _home(verify)
     _json(verify)
+    reperform = _command(
+        commands,
+        "reperform",
+        "flows.audit:reperform",
+        "compute every pure stage again from what is recorded, and compare it byte for byte",
+    )
+    reperform.add_argument("path", metavar="PATH", type=Path, nargs="?", help="a workspace or bundle (default: --home)")
+    reperform.add_argument(
+        "--only", metavar="STAGE", action="append", default=[], help="only this stage, such as measure; may be repeated"
+    )
+    reperform.add_argument(
+        "--sample",
+        metavar="SHARE",
+        default="1",
+        help="a random share of the records, such as 0.1 (SHARE:SEED: as then)",
+    )
+    _home(reperform)
+    _json(reperform)
     lineage = _command(
         commands, "lineage", "flows.answers:lineage", "show what a figure or artefact rests on, or what rests on it"
     )

@@ -85,12 +85,16 @@ def derive_volumes(desk: Desk, declared: Record) -> dict[str, Record]:
 def tabulate_volumes(desk: Desk, declared: Record, volumes: Mapping[str, Record]) -> Record:
     """Draws up the tables of the phase's volume model: peaks, demand after an outage, sensitivities, backtest."""
     rows = {phase: desk.material.model(phase).rows for phase in volumes}
+    levels = levels_tested(desk.programme, desk.phase.id, rows)
     return derive(
         desk.recorder,
         desk.material,
         "volume-model",
         inputs={"volume inputs": declared.output("volume inputs") or "", **_by_phase(volumes)},
-        settings={"phase": desk.phase.id, "levels": levels_tested(desk.programme, desk.phase.id, rows)},
+        settings={
+            "phase": desk.phase.id,
+            "levels": [[component, list(named.items())] for component, named in levels.items()],
+        },
         parameters={"phase": desk.phase.id},
     )
 

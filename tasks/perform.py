@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from catalog import rules
+from catalog.canonical import canonical
 from catalog.declarations import ArrivalsShape, MessagePath, Programme, Requirement
 from catalog.ledger import Kind, Record
-from catalog.store import disk
+from catalog.store import disk, parse
 from catalog.workspace import Workspace
 from expectations.verdicts import Reliance
 from tasks.arrivals import Offer, seed_for, stream_arrivals
@@ -79,7 +80,7 @@ def derive(
 ) -> Record:
     """The record of a pure stage (see `Recorder.derive`), performed from its key where it is not there yet."""
     version = version_of(stage)
-    key = key_of(stage, rules=version, inputs=inputs, settings=settings)
+    key = parse(canonical(key_of(stage, rules=version, inputs=inputs, settings=settings)))  # as whoever reads it has it
     with material.workspace.store.incoming() as folder:
         return recorder.derive(
             stage,
@@ -113,7 +114,8 @@ def _volumes(inputs: Inputs, material: Material, _: Path) -> Outputs:
 
 
 def _volume_model(inputs: Inputs, material: Material, _: Path) -> Outputs:
-    tables = tabulate(material.programme, material.model(inputs["phase"]), inputs["levels"])
+    levels = {component: dict(named) for component, named in inputs["levels"]}
+    tables = tabulate(material.programme, material.model(inputs["phase"]), levels)
     return {"volume model": document(tables)}
 
 

@@ -1,0 +1,58 @@
+"""What a phase's evidence consists of: the records that it reaches, and the objects that those name.
+
+Its own records; whatever those rest on; the earlier runs that its plans looked at, since a plan decides by them; and
+what people said of the evidence afterwards.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from catalog.ledger import Kind, Record
+from catalog.workspace import occasion_of
+
+_LOOKED_AT = frozenset({Kind.EXECUTED, Kind.RECEIVED})
+_ALWAYS = frozenset({Kind.WITHDRAWN, Kind.KEY, Kind.SIGNED, Kind.APPROVED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """Digests of the records, and of the objects that they name as inputs, outputs and keys."""
+
+    records: frozenset[str]
+    objects: frozenset[str]
+
+
+def reach(records: Sequence[Record], occasion: str) -> Reach:
+    """What the evidence of `occasion` (a phase, or a regression's date) consists of, in a ledger of these `records`."""
+    mine = [record for record in records if _occasion(record) == occasion]
+    planned = max((record.sequence for record in mine if record.stage == "plan"), default=0)
+    known = {record.digest: record for record in records}
+    producers: dict[str, list[Record]] = {}
+    for record in records:
+        for item in record.outputs:
+            producers.setdefault(item.digest, []).append(record)
+    pending = mine + [
+        record
+        for record in records
+        if record.kind in _ALWAYS or (record.kind in _LOOKED_AT and record.sequence < planned)
+    ]
+    found: set[str] = set()
+    objects: set[str] = set()
+    while pending:
+        record = pending.pop()
+        if record.digest in found:
+            continue
+        found.add(record.digest)
+        objects.update(item.digest for item in record.outputs)
+        objects.update([record.key] if record.key else [])
+        for item in record.inputs:
+            if item.digest in known:
+                pending.append(known[item.digest])
+            else:
+                objects.add(item.digest)
+                pending += [each for each in producers.get(item.digest, []) if each.sequence < record.sequence]
+    return Reach(records=frozenset(found), objects=frozenset(objects))
+
+
+def _occasion(record: Record) -> object:
+    return occasion_of(record) if record.kind is Kind.REPORTED else record.parameters.get("occasion")
