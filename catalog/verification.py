@@ -7,8 +7,11 @@
    evidence that leads back to something executed, received, relied on, derived or declared.
 4. Signatures: every signed statement is authentic, by an announced key, about a record of this chain.
 5. The reports that people open are the recorded ones.
-6. Freshness: a record that an auditor saved is in this chain, so nothing up to it was replaced. Without one, a ledger
-   that was cut short or rewritten from its start cannot be told from an honest one.
+6. Freshness: a record that an auditor saved is in this chain, so that what the auditor saw then is a prefix of it and
+   nothing up to it was replaced. Without one, a ledger that was cut short or rewritten from its start cannot be told
+   from an honest one.
+7. A bundle (`catalog.bundle`) has whatever the phase's records reach, says nothing that its own evidence does not, and
+   holds no other file.
 
 Damage never raises: each is a fault that names its place. Notes are what a reader should know and may accept.
 """
@@ -23,14 +26,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from catalog.bundle import BUNDLE_FILE, described, said_in
 from catalog.canonical import canonical
 from catalog.errors import PlimsollError
 from catalog.ledger import FILE_NAME, LOCK, TORN, Cursor, Finding, Kind, Record, scan
 from catalog.lineage import GROUND, figures, tainted
+from catalog.reach import reach
 from catalog.signing import PURPOSE, authentic, fingerprint, statement_of
 from catalog.store import INCOMING, ObjectStore, is_digest, parse
 from catalog.underway import FOLDER, left
-from catalog.workspace import REPORT_FILES, check_format, occasion_of, pair_runs
+from catalog.workspace import FORMAT_FILE, REPORT_FILES, Workspace, check_format, occasion_of, pair_runs
 
 Progress = Callable[[int, int], None]
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # a phase's or occasion's name that is safe as a folder's
@@ -69,6 +74,7 @@ def verify(home: Path, *, head: str | None = None, progress: Progress | None = N
     """
     check = _Check(home)
     check.attempt(lambda: check_format(home))
+    check.attempt(check.read_bundle)
     check.attempt(check.read_ledger)
     check.attempt(lambda: check.hash_objects(progress or (lambda _done, _all: None)))
     if check.newer:
@@ -100,6 +106,7 @@ class _Check:
         self.intact: set[str] = set()
         self.bytes = 0
         self.newer: list[Finding] = []
+        self.bundle: dict[str, Any] | None = None
         self.faults: list[EvidenceFault] = []
         self.notes: list[str] = []
 
@@ -117,6 +124,12 @@ class _Check:
     def note(self, text: str) -> None:
         """Notes what is no fault."""
         self.notes.append(_printable(text))
+
+    def read_bundle(self) -> None:
+        """What a bundle says that it is of."""
+        self.bundle = said_in(self.home)
+        if self.bundle:
+            self.note(f"this is a bundle of phase {self.bundle['phase']}, made at record {self.bundle['head']}")
 
     def read_ledger(self) -> None:
         """Rule 1, and the files that do not belong."""
@@ -207,7 +220,9 @@ class _Check:
             self.fault(f"object {name} is altered: its bytes are {found}", _object(name))
 
     def check_references(self) -> None:
-        """Rule 3: what records name exists. An input may also be an earlier record."""
+        """Rule 3: what records name exists, in a bundle as far as the phase reaches. An input may be a record, too."""
+        needed = reach(self.records, self.bundle["phase"]).objects if self.bundle else None
+        elsewhere = 0
         seen: set[str] = set()
         missing: set[str] = set()
         for record in self.records:
@@ -215,11 +230,46 @@ class _Check:
             named += [(f"input {item.role}", item.digest) for item in record.inputs if item.digest not in seen]
             named += [("key", record.key)] if record.key else []
             for role, name in named:
-                if name not in self.objects | missing:
-                    missing.add(name)
+                if name in self.objects or name in missing:
+                    continue
+                missing.add(name)
+                if needed is not None and name not in needed:
+                    elsewhere += 1
+                else:
                     self.fault(f"object {name} is missing: {record} names it as its {role}", _object(name))
             seen.add(record.digest)
+        if elsewhere:
+            self.note(f"objects: {elsewhere} that only other phases rest on are not in this bundle")
         self._note_unused()
+
+    def check_bundle(self) -> None:
+        """Rule 7."""
+        if not self.bundle:
+            return
+        head = f"{self.records[-1].sequence}:{self.records[-1].digest}" if self.records else "none"
+        if self.bundle["head"] != head:
+            self.fault(f"was made at record {self.bundle['head']}, and the ledger ends with {head}", BUNDLE_FILE)
+        phase = self.bundle["phase"]
+        reported = [each for each in self.records if each.kind is Kind.REPORTED and occasion_of(each) == phase]
+        if not reported:
+            self.fault(f"is of phase {phase!r}, of which the ledger has no report", BUNDLE_FILE)
+            return
+        self._check_said(described(Workspace(self.home), self.records, reported[-1]))
+
+    def _check_said(self, said: dict[str, bytes]) -> None:
+        """What the bundle says beside the evidence, against what the evidence says; and no file but what belongs."""
+        expected = {**said, **{f"reports/{self.bundle['phase']}/{role}": b"" for role in REPORT_FILES}}  # type: ignore[index]  # there is one
+        for name, data in said.items():
+            file = self.home / name
+            if _kind(file) != "file":
+                self.fault(f"a {_kind(file)} where a file is due" if _kind(file) else "missing", name)
+            elif file.read_bytes() != data:
+                self.fault("altered: it is not what the evidence makes it", name)
+        for path in sorted(self.home.rglob("*")):
+            name = path.relative_to(self.home).as_posix()
+            evidence = name.startswith(("objects/", "ledger/")) or name == FORMAT_FILE
+            if not evidence and name not in expected and _kind(path) != "folder":
+                self.fault("a file that does not belong in a bundle", name)
 
     def _note_unused(self) -> None:
         used = {item.digest for record in self.records for item in (*record.inputs, *record.outputs)}
@@ -300,7 +350,8 @@ class _Check:
                 self.fault(f"reports a phase without a proper name: {occasion!r}", str(record))
             self._check_figures(record, grounded, spoilt)
         for occasion, record in newest.items():
-            self._check_published(occasion, record)
+            if self.bundle is None or occasion == self.bundle["phase"]:
+                self._check_published(occasion, record)
         for folder in _entries(self.home / "reports"):
             self._check_unrecorded(folder, newest)
 
@@ -357,10 +408,19 @@ class _Check:
         if head is None:
             return False
         sequence, _, name = head.rpartition(":")
-        found = any(item.digest == name and sequence in ("", str(item.sequence)) for item in self.records)
-        if not found:
-            self.fault(f"the saved head {head!r} is no record of this ledger: it was cut short or replaced", "ledger")
-        return found
+        found = next((item for item in self.records if item.digest == name), None)
+        if found is None or sequence not in ("", str(found.sequence)):
+            cut = sequence.isascii() and sequence.isdigit() and int(sequence) > len(self.records)
+            why = (
+                f"it was cut short, and ends with record {len(self.records)}" if cut else "it was cut short or replaced"
+            )
+            self.fault(f"the saved head {head!r} is no record of this ledger: {why}", "ledger")
+            return False
+        if any(fault.where.startswith("ledger") for fault in self.faults):
+            return False  # what the chain does not hold together cannot be known to be what led to that record
+        later = len(self.records) - found.sequence
+        self.note(f"the saved head is {found} of {found.time}: a prefix of this ledger; {later} records came after it")
+        return True
 
 
 _STEPS = (
@@ -370,6 +430,7 @@ _STEPS = (
     _Check.note_runs,
     _Check.note_underway,
     _Check.check_reports,
+    _Check.check_bundle,
 )
 
 

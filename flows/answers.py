@@ -1,5 +1,6 @@
 """The commands that answer a question and execute nothing."""
 
+import re
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Sized
@@ -13,6 +14,7 @@ from flows.show import console, escape, print_json, table
 if TYPE_CHECKING:
     from tasks.plan import Decided
 
+_LONGEST = 1 << 20  # bytes of a file that a saved head is looked for in
 _WIDEST = 100  # characters of a compared value that are shown
 
 
@@ -65,16 +67,18 @@ def _unagreed(stated: Any) -> int:
 
 
 def verify(options: Namespace) -> Status:
-    """Checks a workspace offline."""
+    """Checks a workspace or a bundle offline."""
     from catalog.shown import shown
-    from catalog.verification import verify as verify_workspace
-    from catalog.workspace import refuse_as_home
+    from catalog.verification import verify as verify_evidence
+    from flows.audit import opened
 
-    home: Path = options.path or options.home
-    refuse_as_home(home)
-    if not home.is_dir() or not any(home.iterdir()):
-        raise UsageError(f"there is no workspace at {home}", remedy="Name one, or make one with `plimsoll run PHASE`.")
-    outcome = verify_workspace(home, head=options.head)
+    path: Path = options.path or options.home
+    head = saved_head(options.head) if options.head is not None else None
+    with opened(path) as home:
+        if not home.is_dir() or not any(home.iterdir()):
+            remedy = "Name one, or make one with `plimsoll run PHASE`."
+            raise UsageError(f"there is no workspace at {path}", remedy=remedy)
+        outcome = verify_evidence(home, head=head)
     if options.json:
         print_json(outcome.as_json())
     else:
@@ -92,6 +96,21 @@ def verify(options: Namespace) -> Status:
     return Status.PROVED if outcome.ok else Status.EVIDENCE
 
 
+def saved_head(text: str) -> str:
+    """The head that was given, or that is in the file of that name: as `sequence:digest`, alone, in the answer of
+    `verify --json`, or on a line of what `verify` or `export` said. Raises UsageError for a file without any."""
+    file = Path(text)
+    if not file.is_file():
+        return text
+    found = (
+        re.findall(r"[0-9]+:[0-9a-f]{64}", file.read_text(errors="replace")) if file.stat().st_size < _LONGEST else []
+    )
+    if len(set(found)) != 1:
+        remedy = "Save the line after `head` in what `plimsoll verify` says, such as 41:0123…, and name that file."
+        raise UsageError(f"{file} holds {'no' if not found else 'more than one'} head of a ledger", remedy=remedy)
+    return str(found[0])
+
+
 def _counted(faults: Sized) -> str:
     return f"{len(faults)} fault{'s' if len(faults) != 1 else ''}"
 
@@ -99,12 +118,13 @@ def _counted(faults: Sized) -> str:
 def lineage(options: Namespace) -> Status:
     """Shows what a figure or artefact rests on, or what rests on it."""
     from catalog.lineage import Lineage, as_json, render
-    from catalog.workspace import Workspace, refuse_as_home
+    from catalog.workspace import Workspace
+    from flows.audit import opened
 
-    refuse_as_home(options.home)
-    workspace = Workspace.open(options.home)
-    graph = Lineage(workspace.ledger.records())
-    names = _resolve(graph, workspace, options.subject, options.phase)
+    with opened(options.home) as home:
+        workspace = Workspace.open(home)
+        graph = Lineage(workspace.ledger.records())
+        names = _resolve(graph, workspace, options.subject, options.phase)
     walk = graph.down if options.down else graph.up
     trees = {name: walk(name) for name in names}
     if options.json:

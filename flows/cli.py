@@ -190,14 +190,23 @@ def _auditing(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     explain.add_argument("test", metavar="TEST", help="a planned test, such as ioc.dsp.load")
     _world(explain)
     _json(explain)
+    export = _command(
+        commands, "export", "flows.audit:export", "write one bundle for the auditor: report, evidence, ledger, lineage"
+    )
+    _phase(export)
+    export.add_argument("--out", metavar="FILE", type=Path, required=True, help="the bundle, a zip file")
+    _home(export)
+    _json(export)
     verify = _command(
         commands,
         "verify",
         "flows.answers:verify",
-        "check a workspace, offline: digests, chain, signatures, every figure's evidence",
+        "check a workspace or bundle, offline: digests, chain, signatures, every figure's evidence",
     )
-    verify.add_argument("path", metavar="PATH", type=Path, nargs="?", help="a workspace (default: --home)")
-    verify.add_argument("--head", metavar="DIGEST", help="a head saved elsewhere, which must be in this ledger")
+    verify.add_argument("path", metavar="PATH", type=Path, nargs="?", help="a workspace or bundle (default: --home)")
+    verify.add_argument(
+        "--head", metavar="FILE|SEQ:DIGEST", help="a head saved elsewhere, or a file with it: it must be in this ledger"
+    )
     _home(verify)
     _json(verify)
     reperform = _command(

@@ -13,9 +13,11 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from catalog import rules
+from catalog.bundle import said_in
 from catalog.declarations import Programme
 from catalog.errors import EvidenceError, PlimsollError
 from catalog.ledger import Kind, Record
+from catalog.reach import reach
 from catalog.reading import read_catalogue
 from catalog.store import disk
 from catalog.workspace import Workspace
@@ -94,9 +96,13 @@ class NotComparableError(Exception):
 
 
 def pure_records(workspace: Workspace, only: Sequence[str] = ()) -> list[Record]:
-    """The records of pure stages, oldest first; `only` those of these stages, where any are named."""
-    wanted = set(only) or set(STAGES)
-    return [each for each in workspace.ledger.records() if each.kind in _KINDS and each.stage in wanted]
+    """The records of pure stages, oldest first: of a bundle, those that its phase reaches.
+
+    `only` those of these stages, where any are named.
+    """
+    records, wanted, said = workspace.ledger.records(), set(only) or set(STAGES), said_in(workspace.home)
+    reached = reach(records, said["phase"]).records if said else {each.digest for each in records}
+    return [each for each in records if each.kind in _KINDS and each.stage in wanted and each.digest in reached]
 
 
 def sampled(records: Sequence[Record], share: float, seed: int) -> list[Record]:
