@@ -34,28 +34,66 @@ def figures(document: Any) -> Iterator[dict[str, Any]]:
 
 def withdrawn(records: Sequence[Record]) -> set[str]:
     """Digests of the records and artefacts that `withdrawn` records name as their inputs."""
-    return {item.digest for record in records if record.kind is Kind.WITHDRAWN for item in record.inputs}
+    return set(_named(records))
 
 
 def tainted(records: Sequence[Record]) -> set[str]:
-    """Digests of everything that is withdrawn, or rests on what is; a record whose output is withdrawn is among it.
+    """Digests of everything that is withdrawn, or rests on what is; see `withdrawals`."""
+    return set(withdrawals(records))
 
-    An artefact that a sound record has produced before, or produces again, is not tainted by another one's withdrawal.
+
+def _named(records: Sequence[Record]) -> dict[str, Record]:
+    """What `withdrawn` records name, each with the first that does."""
+    found: dict[str, Record] = {}
+    for record in records:
+        if record.kind is Kind.WITHDRAWN:
+            for item in record.inputs:
+                found.setdefault(item.digest, record)
+    return found
+
+
+def withdrawals(records: Sequence[Record]) -> dict[str, Record]:
+    """Digests of everything that is withdrawn, or rests on what is, each with the withdrawal that it is so by.
+
+    A record whose output is withdrawn is among it. An artefact that a sound record has produced before, or produces
+    again, is not tainted by another one's withdrawal.
     """
-    named = withdrawn(records)
-    found, sound = set(named), set[str]()
+    named = _named(records)
+    found, sound = dict(named), set[str]()
     if not named:
         return found
     for record in records:
         outputs = {item.digest for item in record.outputs}
         if record.kind is Kind.WITHDRAWN:
             continue
-        if record.digest in named or outputs & named or any(item.digest in found for item in record.inputs):
-            found |= {record.digest} | (outputs - sound)
+        if cause := _cause(record, named, found):
+            found[record.digest] = named.get(record.digest, cause)
+            found |= {name: named.get(name, cause) for name in outputs - sound}
         else:
-            sound |= outputs - named
-            found -= outputs - named
+            sound |= outputs - named.keys()
+            for name in outputs - named.keys():
+                found.pop(name, None)
     return found
+
+
+def _cause(record: Record, named: dict[str, Record], found: dict[str, Record]) -> Record | None:
+    """The withdrawal that a record is tainted by, its own before that of what it rests on; None when it is sound."""
+    own = [record.digest, *(item.digest for item in record.outputs)]
+    return next(
+        (
+            known[name]
+            for known, names in ((named, own), (found, [item.digest for item in record.inputs]))
+            for name in names
+            if name in known
+        ),
+        None,
+    )
+
+
+def told(withdrawal: Record) -> str:
+    """Who withdrew, when and why, as a sentence goes on after what was withdrawn."""
+    reason = str(withdrawal.parameters.get("reason", "")).strip() or "no reason given"
+    return f"withdrawn by {withdrawal.actor.name} on {withdrawal.time[:10]}: {reason}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +101,7 @@ class Step:
     """One line of a tree, in depth-first order: a node in its role, `depth` steps from the root.
 
     `record` is None for an artefact. `last` says that no sibling follows. A node whose own tree was given further up is
-    `repeated`, and not opened again.
+    `repeated`, and not opened again. `withdrawn` is the withdrawal that it is tainted by, None when it is sound.
     """
 
     digest: str
@@ -72,6 +110,7 @@ class Step:
     last: bool
     record: Record | None
     repeated: bool = False
+    withdrawn: Record | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +133,7 @@ class Lineage:
         self._users: dict[str, list[tuple[Reference, Record, Record | None]]] = {}
         for record in records:
             self._enter(record)
+        self._tainted = withdrawals(records)
         self._names = sorted(self._records.keys() | self._produced.keys() | self._users.keys())
 
     def _enter(self, record: Record) -> None:
@@ -155,15 +195,22 @@ class Lineage:
             place = (node.digest, node.producer.digest if node.producer and node.record is None else "")
             below = children(node)
             repeated = place in opened and bool(below)
-            steps.append(_step(node, depth, last=last, repeated=repeated))
+            steps.append(self._step(node, depth, last=last, repeated=repeated))
             if place not in opened:
                 opened.add(place)
                 pending.extend((child, depth + 1, child is below[-1]) for child in reversed(below))
         return steps
 
-
-def _step(node: _Node, depth: int, *, last: bool, repeated: bool) -> Step:
-    return Step(digest=node.digest, role=node.role, depth=depth, last=last, record=node.record, repeated=repeated)
+    def _step(self, node: _Node, depth: int, *, last: bool, repeated: bool) -> Step:
+        return Step(
+            digest=node.digest,
+            role=node.role,
+            depth=depth,
+            last=last,
+            record=node.record,
+            repeated=repeated,
+            withdrawn=self._tainted.get(node.digest),
+        )
 
 
 def as_json(steps: Sequence[Step]) -> list[dict[str, Any]]:
@@ -178,6 +225,9 @@ def _step_json(step: Step) -> dict[str, Any]:
     if step.record:
         record = step.record
         found |= {"sequence": record.sequence, "kind": str(record.kind), "stage": record.stage, "time": record.time}
+    if step.withdrawn:
+        by = step.withdrawn
+        found["withdrawn"] = {"record": by.sequence, "actor": by.actor.name, "reason": by.parameters.get("reason")}
     return found
 
 
@@ -197,4 +247,12 @@ def _describe(step: Step) -> str:
     if step.record:
         parts.append(f"{step.record.kind} by {step.record.stage}, record {step.record.sequence}, {step.record.time}")
     parts.append(step.digest[:16])
-    return "  ".join(parts) + ("  (see above)" if step.repeated else "")
+    return "  ".join(parts) + _soundness(step) + ("  (see above)" if step.repeated else "")
+
+
+def _soundness(step: Step) -> str:
+    """What a tree says of a node that is withdrawn, or rests on what is."""
+    if step.withdrawn is None:
+        return ""
+    itself = any(item.digest == step.digest for item in step.withdrawn.inputs)
+    return f"  [{told(step.withdrawn)}]" if itself else f"  [rests on what record {step.withdrawn.sequence} withdrew]"

@@ -20,7 +20,7 @@ from typing import Any, TextIO
 from catalog.canonical import canonical
 from catalog.errors import EvidenceError, UsageError, WorldError
 from catalog.ledger import Actor, Draft, Kind, Ledger, LedgerPart, Record
-from catalog.lineage import tainted
+from catalog.lineage import withdrawals
 from catalog.signing import Signer
 from catalog.store import ObjectStore, disk, make_directory, parse, write_durably
 
@@ -106,7 +106,7 @@ class Workspace:
         self._mutex = threading.Lock()
         self._known: set[str] = set()
         self._by_key: dict[str, list[Record]] = {}
-        self._tainted: set[str] = set()
+        self._tainted: dict[str, Record] = {}
 
     @classmethod
     def open(cls, home: Path, *, create: bool = False) -> "Workspace":
@@ -155,8 +155,12 @@ class Workspace:
 
     def withdrawn(self) -> set[str]:
         """Digests of the records and artefacts that were withdrawn or rest on what was."""
+        return set(self.withdrawals())
+
+    def withdrawals(self) -> dict[str, Record]:
+        """The same, each with the record of the withdrawal that it is so by (`catalog.lineage.withdrawals`)."""
         self._index()
-        return set(self._tainted)
+        return dict(self._tainted)
 
     def until(self, sequence: int) -> "Workspace":
         """The workspace as it was when record `sequence` was its newest, to be read only. Its objects are today's."""
@@ -229,7 +233,7 @@ class Workspace:
                 if record.key is not None and record.kind is not Kind.STARTED:
                     self._by_key.setdefault(record.key, []).append(record)
             if fresh and (self._tainted or any(record.kind is Kind.WITHDRAWN for record in fresh)):
-                self._tainted = tainted(records)
+                self._tainted = withdrawals(records)
             self._known.update(record.digest for record in fresh)
             return records
 

@@ -142,8 +142,10 @@ def _resolve(graph: Any, workspace: Any, subject: str, phase: str | None) -> lis
     from catalog.workspace import occasion_of
 
     reports: dict[str, str] = {}
-    for record in workspace.select(Kind.REPORTED):
-        reports[occasion_of(record)] = record.output("report.json")
+    for record in workspace.ledger.records():  # also those that rest on what was withdrawn: the tree says so
+        name = record.output("report.json") if record.kind is Kind.REPORTED else None
+        if name and workspace.store.has(name):  # a bundle has those of one phase
+            reports[occasion_of(record)] = name
     for name in [phase] if phase else reports:
         if name not in reports:
             raise UsageError(f"there is no report of phase {name!r} in {workspace.home}")

@@ -84,6 +84,32 @@ def export(options: Namespace) -> Status:
     return Status.PROVED
 
 
+def withdraw(options: Namespace) -> Status:
+    """Withdraws a run or another record; says what rested on it."""
+    from catalog.ledger import Actor
+    from catalog.signing import Signer, key_path
+    from catalog.workspace import Workspace, refuse_as_home
+    from flows.desk import actor_name, code_version
+    from tasks.withdraw import withdraw as withdraw_record
+
+    refuse_as_home(options.home)
+    workspace = Workspace.open(options.home)
+    with workspace.lock():
+        signer = Signer.open(key_path(), outside=workspace.home)
+        actor = Actor(name=actor_name(), fingerprint=signer.fingerprint)
+        done = withdraw_record(workspace, options.name, options.reason, actor=actor, code=code_version())
+    if options.json:
+        print_json(done.as_json())
+        return Status.PROVED
+    out = console()
+    by = f"by {escape(actor.name)}: {escape(options.reason.strip())}"
+    out.print(f"withdrawn  {escape(done.of)}, {done.of.digest}, {by}", soft_wrap=True)
+    for each in done.affected:
+        out.print(f"[yellow]·[/] {escape(each)} rests on it", soft_wrap=True)
+    out.print("next       plimsoll report PHASE   shows whatever rests on it as inconclusive: evidence withdrawn")
+    return Status.PROVED
+
+
 def _answer(options: Namespace, found: "Sequence[Reperformed]", drawn: str) -> Status:
     from tasks.reperform import Result
 

@@ -190,6 +190,18 @@ def _auditing(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     explain.add_argument("test", metavar="TEST", help="a planned test, such as ioc.dsp.load")
     _world(explain)
     _json(explain)
+    withdraw = _command(
+        commands,
+        "withdraw",
+        "flows.audit:withdraw",
+        "withdraw a test run or another record; whatever rests on it shows so",
+    )
+    withdraw.add_argument(
+        "name", metavar="RUN|RECORD", help="a run's id, such as ioc/ioc.dsp.load/1, or a record's sequence or digest"
+    )
+    withdraw.add_argument("--reason", default="", help="why; recorded and reported")
+    _home(withdraw)
+    _json(withdraw)
     export = _command(
         commands, "export", "flows.audit:export", "write one bundle for the auditor: report, evidence, ledger, lineage"
     )

@@ -262,7 +262,7 @@ def executed_now(ended: Sequence[Ended], chosen: Sequence[Decided]) -> int:
 def measure(desk: Desk, ended: Sequence[Ended]) -> dict[str, Record]:
     """Measures every run that stands and has results to be judged by; of an interrupted one, what it offered."""
     found = {}
-    for run in (each.stands for each in ended):
+    for run in (each.stands for each in ended if not each.withdrawn):
         if run is not None and run.state is not RunState.UNREACHABLE and run.record.output("results"):
             found[run.run] = _measure(desk, run)
     current().say(f"measured      {len(found)} test runs")
@@ -284,7 +284,7 @@ def _measure(desk: Desk, run: TestRun) -> Record:
 def observe(desk: Desk, declared: Record, ended: Sequence[Ended], measured: Mapping[str, Record]) -> Record:
     """Holds the measurements of every run that stands against the requirements now in force."""
     measurements = {run: record.output("measurements") or "" for run, record in measured.items()}
-    inputs, subjects = observed_runs(ended, measurements, withdrawn=desk.workspace.withdrawn())
+    inputs, subjects = observed_runs(ended, measurements)
     record = derive(
         desk.recorder,
         desk.material,
@@ -325,6 +325,7 @@ def _is_leg(ended: Ended) -> bool:
     return (
         ended.decided.planned.profile.type is TestType.LOAD
         and run is not None
+        and not ended.withdrawn
         and run.state is RunState.FINISHED
         and run.record.output("results") is not None
     )

@@ -11,13 +11,23 @@ from typing import Any
 from catalog import rules
 from catalog.errors import EvidenceError
 from catalog.ledger import Kind, Record
-from catalog.runs import RunState, TestEnd
+from catalog.runs import RunState, TestEnd, TestRun
 from catalog.workspace import Workspace
 from expectations.verdicts import Reliance
 from tasks.gather import Ended, Evidence, gather_facts
 from tasks.history import history
 from tasks.perform import MEASUREMENTS, RUN, Material, Outputs
-from tasks.plan import Decided, Decision, History, decide, phases_needed, plan_tests, standing
+from tasks.plan import (
+    Decided,
+    Decision,
+    History,
+    decide,
+    phases_needed,
+    plan_tests,
+    standing,
+    withdrawn_reliance,
+    withdrawn_run,
+)
 from tasks.report.assemble import assemble_report
 from tasks.report.render import render_report
 from tasks.stage import Artefact, document
@@ -80,24 +90,39 @@ def endings(decided: Sequence[Decided], known: History, occasion: str, chosen: C
 def _ended(decided: Decided, known: History, occasion: str, *, chosen: bool) -> Ended:
     planned = decided.planned
     own = [run for run in known.runs if (run.occasion, run.test) == (occasion, planned.test)]
-    stands, runs = standing(planned, own, known), tuple(own)
-    if decided.decision is Decision.RELY and chosen:
+    stands, runs, withdrawn = standing(planned, own, known), tuple(own), ""
+    if decided.decision is Decision.RELY and (chosen or _is_recorded(decided, known)):
         end, why, stands = TestEnd.RELIED, decided.why, decided.stands
         runs += (stands,) if stands else ()
     elif decided.decision is Decision.BLOCKED:
         end, why = TestEnd.BLOCKED, decided.why
+    elif stands is None and (stands := withdrawn_run(planned, known) or withdrawn_reliance(planned, known)):
+        withdrawn = known.withdrawal_of(stands)
+        end, why = _end_of_withdrawn(stands, occasion), f"its evidence was withdrawn: {stands.run}"
+        runs += () if stands in runs else (stands,)
     elif stands is None:
         end, why = TestEnd.NOT_RUN, decided.why if chosen else "not chosen for this run"
     elif stands.state is RunState.FINISHED:
         end, why = (TestEnd.RECEIVED if stands.received else TestEnd.EXECUTED), stands.why
     else:
         end, why = TestEnd.FAILED, f"{stands.state.value}: {stands.parameter('reason') or 'see the run'}"
-    return Ended(decided=decided, end=end, why=why, stands=stands, runs=runs)
+    return Ended(decided=decided, end=end, why=why, stands=stands, runs=runs, withdrawn=withdrawn)
 
 
-def observed_runs(
-    ended: Sequence[Ended], measured: Mapping[str, str], *, withdrawn: Collection[str]
-) -> tuple[dict[str, str], list[dict[str, str]]]:
+def _is_recorded(decided: Decided, known: History) -> bool:
+    """Whether it is recorded in this occasion already that the test rests on that run."""
+    place = decided.planned.occasion, decided.planned.test
+    return decided.stands is not None and known.relied.get(place) == decided.stands.record.digest
+
+
+def _end_of_withdrawn(run: TestRun, occasion: str) -> TestEnd:
+    """How a test ended of whose evidence nothing is left: as it had ended before that was withdrawn."""
+    if run.occasion != occasion:
+        return TestEnd.RELIED
+    return TestEnd.RECEIVED if run.received else TestEnd.EXECUTED
+
+
+def observed_runs(ended: Sequence[Ended], measured: Mapping[str, str]) -> tuple[dict[str, str], list[dict[str, str]]]:
     """The inputs and the subjects of an observation: runs that stand for planned tests, by role and by value.
 
     Finished runs, interrupted ones, and those begun against a system that was not reached. A run that is relied on is
@@ -115,7 +140,7 @@ def observed_runs(
                 "run": run.run,
                 "test": each.decided.planned.test,
                 "reliance": reliance.value,
-                "withdrawn": f"{run.record} or what it rests on" if run.record.digest in withdrawn else "",
+                "withdrawn": f"{run.record}, {each.withdrawn}" if each.withdrawn else "",
             }
         )
     return {**inputs, **{f"{MEASUREMENTS}{run}": digest for run, digest in measured.items()}}, subjects
@@ -161,6 +186,9 @@ def gather(
         observations=_rows("observations", store.path(observed.output("observations") or "")),
         verdicts={
             run.run: known.verdict(run)[0] for each in ended for run in each.runs if run.state is RunState.FINISHED
+        },
+        withdrawn={
+            run.run: f"evidence {how}" for each in ended for run in each.runs if (how := known.withdrawal_of(run))
         },
     )
 

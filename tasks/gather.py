@@ -1,7 +1,7 @@
 """Gathers what the completion report is made from: one plain document of facts, each with the digests behind it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from catalog.declarations import Environment, Programme
@@ -16,13 +16,17 @@ from tasks.volumes.tables import a3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """How a planned test ended, why, and every run of it in this occasion; `stands` is the run that is judged."""
+    """How a planned test ended, why, and every run of it in this occasion; `stands` is the run that is judged.
+
+    `withdrawn`: who withdrew that run's evidence, when and why; empty when nobody did.
+    """
 
     decided: Decided
     end: TestEnd
     why: str
     stands: TestRun | None
     runs: tuple[TestRun, ...]
+    withdrawn: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +36,7 @@ class Evidence:
     `volumes` maps each phase to the record of its volume model and its rows: the phase's own, and those that tests are
     planned at; `tabulated` is the record of its own tables. `measured` maps each standing run to the record of its
     measurements; `composed` is the record of latencies along whole paths; `verdicts` maps each finished run to its
-    verdict under the requirements now in force, whether it stands or not.
+    verdict under the requirements now in force, whether it stands or not; `withdrawn` who withdrew a run's evidence.
     """
 
     declared: Record
@@ -46,6 +50,7 @@ class Evidence:
     composed: Record
     observations: Sequence[Mapping[str, Any]]
     verdicts: Mapping[str, str]
+    withdrawn: Mapping[str, str] = field(default_factory=dict)
 
 
 def gather_facts(
@@ -85,7 +90,9 @@ def gather_facts(
             "paths": store.document(_output(evidence.composed, "end to end")),
         },
         "series": {
-            run.run: _series(run, store) for each in evidence.ended if (run := each.stands) and _has_results(run)
+            run.run: _series(run, store)
+            for each in evidence.ended
+            if (run := each.stands) and _has_results(run) and not each.withdrawn
         },
         "ledger": {"head": head.digest, "records": head.sequence},
     }
@@ -123,7 +130,7 @@ def _run(run: TestRun, ended: Ended, evidence: Evidence, store: ObjectStore) -> 
         "state": run.state.value,
         "judged": judged,
         "verdict": verdict if judged else evidence.verdicts.get(run.run),
-        "reason": reason if judged else "",
+        "reason": reason if judged else evidence.withdrawn.get(run.run, ""),
         "again": run.why,
         "document": store.document(digests["run"]) if "run" in digests else None,
         "digests": {**digests, **({"measurements": _output(measured, "measurements")} if measured else {})},

@@ -37,7 +37,7 @@ class Told:
 
 def history(workspace: Workspace, programme: Programme) -> History:
     """The test runs of a workspace, and what each comes to under the requirements of `programme`."""
-    runs = test_runs(workspace.ledger.records())
+    runs, withdrawals = test_runs(workspace.ledger.records()), workspace.withdrawals()
 
     @cache
     def observed() -> dict[str, list[Told]]:
@@ -47,6 +47,8 @@ def history(workspace: Workspace, programme: Programme) -> History:
     def of(run: TestRun) -> tuple[str, str]:
         if run.state is not RunState.FINISHED:
             return Verdict.INCONCLUSIVE.value, run.state.value
+        if not withdrawals.keys().isdisjoint([run.record.digest, *(output.digest for output in run.record.outputs)]):
+            return Verdict.INCONCLUSIVE.value, "evidence withdrawn"
         told = observed().get(run.run)
         return (Verdict.INCONCLUSIVE.value, "evidence damaged or missing") if told is None else _together(told)
 
@@ -55,8 +57,20 @@ def history(workspace: Workspace, programme: Programme) -> History:
         then = _limits_then(workspace, run) if unproved else {}
         return tuple(_decided(each, then.get(each.row.requirement)) for each in unproved)
 
-    withdrawn = frozenset(workspace.withdrawn())
-    return History(runs=tuple(runs), withdrawn=withdrawn, store=workspace.store, verdict=of, deciding=deciding)
+    relied = {
+        (str(record.parameters["occasion"]), str(record.parameters["test"])): record.inputs[0].digest
+        for record in workspace.ledger.records()
+        if record.kind is Kind.RELIED
+    }
+    return History(
+        runs=tuple(runs),
+        withdrawn=frozenset(withdrawals),
+        store=workspace.store,
+        verdict=of,
+        deciding=deciding,
+        withdrawals=withdrawals,
+        relied=relied,
+    )
 
 
 def no_history(home: Path) -> History:

@@ -5,7 +5,7 @@ purpose (id, phase, success criteria, times, hosts, run ids, the repository's co
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Context, Decimal
 from enum import StrEnum
 from fractions import Fraction
@@ -25,7 +25,8 @@ from catalog.declarations import (
 )
 from catalog.errors import UsageError
 from catalog.keys import differences
-from catalog.ledger import Kind
+from catalog.ledger import Kind, Record
+from catalog.lineage import told
 from catalog.runs import RunState, TestRun
 from catalog.store import ObjectStore
 from expectations.reliance import Answer, Candidate, Compared, answer, members
@@ -117,6 +118,8 @@ class History:
 
     `verdict` returns "proved", "not proved" or "inconclusive", and for the last the causes outside the figure (load not
     offered, metrics missing, system unreachable), empty when there are none: they alone let a finished run be repeated.
+    `withdrawals`: of what is in `withdrawn`, the withdrawal that it is so by. `relied`: the record of the run that a
+    test was last let rest on, by occasion and test.
     """
 
     runs: tuple[TestRun, ...]
@@ -124,6 +127,19 @@ class History:
     store: ObjectStore
     verdict: Callable[[TestRun], tuple[str, str]]
     deciding: Callable[[TestRun], tuple[Compared, ...]] = lambda _: ()
+    withdrawals: Mapping[str, Record] = field(default_factory=dict)
+    relied: Mapping[tuple[str, str], str] = field(default_factory=dict)
+
+    def withdrawal_of(self, run: TestRun) -> str:
+        """Who withdrew a run's evidence, when and why; empty when nobody did."""
+        names = [run.record.digest, *(output.digest for output in run.record.outputs)]
+        if self.withdrawn.isdisjoint(names):
+            return ""
+        found = next((self.withdrawals[name] for name in names if name in self.withdrawals), None)
+        if found is None:
+            return "withdrawn"
+        itself = any(item.digest in names for item in found.inputs)
+        return told(found) if itself else f"it rests on what was {told(found)}"
 
 
 def plan_tests(
@@ -451,7 +467,7 @@ def _planned(
 
 
 def _is_withdrawn(run: TestRun, history: History) -> bool:
-    return not history.withdrawn.isdisjoint({run.record.digest, *(output.digest for output in run.record.outputs)})
+    return bool(history.withdrawal_of(run))
 
 
 def _is_intact(run: TestRun, history: History) -> bool:
@@ -506,6 +522,12 @@ def _first_or_changed(planned: PlannedTest, own: list[TestRun], answered: Answer
     earlier = [run for run in own if run.state is RunState.FINISHED and run.stands_for]
     if not earlier:
         why = f"{own[-1].state.value}: {own[-1].run}" if own else "never executed in this phase"
+        if fallen := withdrawn_reliance(planned, history):
+            gone = Compared(
+                input=f"run {fallen.run}, relied on", old="recorded", new=history.withdrawal_of(fallen), allows=False
+            )
+            why = f"the evidence that it was relied on was withdrawn: {fallen.run}"
+            return _execute(planned, why, gone, *answered.in_the_way, answered=answered)
         if answered.candidate and answered.only_unproved:
             why += (
                 f"; run {answered.candidate.run} is {answered.candidate.verdict} under the requirements now in force, "
@@ -513,8 +535,8 @@ def _first_or_changed(planned: PlannedTest, own: list[TestRun], answered: Answer
             )
         return _execute(planned, why, *answered.in_the_way, answered=answered)
     last = earlier[-1]
-    if _is_withdrawn(last, history):
-        gone = Compared(input=f"run {last.run}", old="recorded", new="withdrawn", allows=False)
+    if how := history.withdrawal_of(last):
+        gone = Compared(input=f"run {last.run}", old="recorded", new=how, allows=False)
         return _execute(planned, f"its evidence was withdrawn: {last.run}", gone)
     if not history.store.intact(last.stands_for or ""):
         gone = Compared(input=f"key of run {last.run}", old="recorded", new="damaged or missing", allows=False)
@@ -524,6 +546,20 @@ def _first_or_changed(planned: PlannedTest, own: list[TestRun], answered: Answer
     if not reasons:
         reasons = [Compared(input=f"run {last.run}", old="recorded", new="evidence damaged or missing", allows=False)]
     return _execute(planned, f"changed since {last.run}", *reasons)
+
+
+def withdrawn_reliance(planned: PlannedTest, history: History) -> TestRun | None:
+    """The run that the test was last let rest on in this occasion, where its evidence was withdrawn since."""
+    name = history.relied.get((planned.occasion, planned.test))
+    run = next((run for run in history.runs if run.record.digest == name), None)
+    return run if run is not None and history.withdrawal_of(run) else None
+
+
+def withdrawn_run(planned: PlannedTest, history: History) -> TestRun | None:
+    """The newest finished run of the test, as it is planned, whose evidence was withdrawn."""
+    mine = (planned.occasion, planned.test, planned.key_digest, RunState.FINISHED)
+    own = [run for run in history.runs if (run.occasion, run.test, run.stands_for, run.state) == mine]
+    return next((run for run in reversed(own) if history.withdrawal_of(run)), None)
 
 
 def _short(path: str) -> str:
