@@ -9,7 +9,7 @@ import pytest
 from catalog.canonical import digest
 from catalog.errors import UsageError
 from catalog.ledger import Actor, Draft, Kind, Ledger, Record, Reference
-from catalog.lineage import Lineage, Step, as_json, figures, render, tainted, withdrawn
+from catalog.lineage import Lineage, Step, as_json, figures, render, tainted, told, withdrawals, withdrawn
 
 
 def name(text: str) -> str:
@@ -182,3 +182,28 @@ def test_bytes_that_a_sound_record_made_again_are_sound_again(tmp_path: Path) ->
     assert tainted(Ledger(tmp_path).records()).isdisjoint({name("table"), right.digest, use.digest, name("x")})
     chain(tmp_path, [draft(Kind.WITHDRAWN, "withdraw", [name("table")])])
     assert {name("table"), use.digest, name("x")} <= tainted(Ledger(tmp_path).records())
+
+
+def test_whatever_is_tainted_names_the_withdrawal_and_the_tree_says_so(tmp_path: Path, records: list[Record]) -> None:
+    (first,) = chain(tmp_path, [draft(Kind.WITHDRAWN, "withdraw", [records[2].digest])])
+    reason = Draft(
+        kind=Kind.WITHDRAWN,
+        stage="withdraw",
+        inputs=(Reference(role="withdrawn", digest=name("measurements")),),
+        parameters={"reason": " a wrong clock "},
+    )
+    (second,) = chain(tmp_path, [reason])
+    after = Ledger(tmp_path).records()
+    causes = withdrawals(after)
+    assert causes.keys() == tainted(after)
+    assert (causes[records[2].digest], causes[name("results")]) == (first, first)
+    assert (causes[records[3].digest], causes[records[4].digest]) == (second, second)
+    assert told(first) == f"withdrawn by tester on {first.time[:10]}: no reason given"
+    steps = Lineage(after).up(name("observations"))
+    lines = list(render(steps))
+    assert lines[0].endswith(f"[rests on what record {second.sequence} withdrew]")
+    assert any(line.endswith(f"[withdrawn by tester on {second.time[:10]}: a wrong clock]") for line in lines)
+    assert not any("withdr" in line for line in lines if "volumes" in line)
+    marked = {item["digest"]: item["withdrawn"] for item in as_json(steps) if "withdrawn" in item}
+    assert marked[name("results")] == {"record": first.sequence, "actor": "tester", "reason": None}
+    assert name("volumes") not in marked

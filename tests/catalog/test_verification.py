@@ -288,6 +288,24 @@ def test_a_head_of_the_wrong_sequence_is_a_fault(workspace: Workspace) -> None:
     assert not verify(workspace.home, head=f"6:{records[-1].digest}").ok
 
 
+def test_a_saved_head_is_told_with_what_came_after_it(workspace: Workspace) -> None:
+    saved = workspace.ledger.records()[3]
+    outcome = verify(workspace.home, head=saved.digest)
+    assert (
+        f"the saved head is {saved} of {saved.time}: a prefix of this ledger; 3 records came after it" in outcome.notes
+    )
+    later = f"9:{saved.digest[::-1]}"
+    assert "it was cut short, and ends with record 7" in fault_at(verify(workspace.home, head=later), "ledger")
+
+
+def test_a_head_proves_nothing_of_a_chain_that_is_broken(workspace: Workspace) -> None:
+    head = verify(workspace.home).head
+    lines = ledger_file(workspace).read_bytes().splitlines(keepends=True)
+    ledger_file(workspace).write_bytes(b"".join([lines[0], lines[2], *lines[2:]]))
+    outcome = verify(workspace.home, head=head)
+    assert (outcome.ok, outcome.freshness) == (False, "not proven")
+
+
 def test_a_chain_computed_again_breaks_at_its_signature(workspace: Workspace) -> None:
     def change(number: int, document: dict[str, Any]) -> None:
         if number == 4:

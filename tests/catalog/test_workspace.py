@@ -115,6 +115,21 @@ def test_what_rests_on_withdrawn_evidence_is_not_found(workspace: Workspace) -> 
     assert workspace.find(key, "ioc") is None
 
 
+def test_a_workspace_can_be_read_as_it_was(workspace: Workspace) -> None:
+    key = workspace.store.put_document({"stage": "execute"})
+    first = put(workspace, Kind.EXECUTED, key=key, occasion="ioc", output="one")
+    put(workspace, Kind.EXECUTED, key=key, occasion="ioc", output="two")
+    withdraw(workspace, first.digest)
+    then = workspace.until(1)
+    assert (then.ledger.records(), then.ledger.head()) == ([first], first)
+    assert then.find(key, "ioc") == first
+    assert then.withdrawn() == set()
+    assert workspace.withdrawals()[first.digest].kind is Kind.WITHDRAWN
+    with pytest.raises(ValueError, match="only read"):
+        put(then, Kind.EXECUTED, key=key, occasion="ioc", output="three")
+    assert workspace.until(0).ledger.head() is None
+
+
 def test_a_record_whose_output_is_gone_is_not_found(workspace: Workspace) -> None:
     key = workspace.store.put_document({"stage": "volumes"})
     record = put(workspace, Kind.DERIVED, key=key, occasion="ioc", output="table")
