@@ -44,12 +44,13 @@ def reperform(options: Namespace) -> Status:
     """Computes every pure stage again and compares: one table, and every difference."""
     from catalog.workspace import Workspace
     from flows.desk import warm_judge
-    from flows.progress import current
+    from flows.progress import Progress, current, use
     from tasks.reperform import pure_records, sampled
     from tasks.reperform import reperform as perform_again
 
     only = _stages(options.only)
     share, seed = _share(options.sample)
+    use(Progress())
     with opened(options.path or options.home) as home:
         workspace = Workspace.open(home)
         every = pure_records(workspace, only)

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from catalog.errors import EvidenceError
-from catalog.keys import differences
 from catalog.ledger import Reference
 from catalog.store import ObjectStore, parse
 from expectations.rounding import DIGITS
@@ -89,9 +88,26 @@ def _values(role: str, recorded: bytes, computed: bytes, *, tolerant: bool) -> I
     except ValueError:
         yield from _texts(recorded, computed)
         return
-    for each in differences(old, new):
-        if not (tolerant and close(each.old, each.new)):
-            yield f"{each.input or 'the document'}: {_short(each.old)} → {_short(each.new)}"
+    yield from _members("", old, new, tolerant=tolerant)
+
+
+def _members(path: str, old: Any, new: Any, *, tolerant: bool) -> Iterator[str]:
+    """What differs in two documents, by path: members by name, items by place."""
+    match old, new:
+        case dict(), dict():
+            for name in sorted(old.keys() | new.keys()):
+                below = f"{path}.{name}" if path else name
+                if name in old and name in new:
+                    yield from _members(below, old[name], new[name], tolerant=tolerant)
+                else:
+                    yield f"{below}: {'is there no more' if name in old else 'was not there then'}"
+        case list(), list():
+            if len(old) != len(new):
+                yield f"{path}: {len(old)} items → {len(new)} items"
+            for place, (was, now) in enumerate(zip(old, new, strict=False)):
+                yield from _members(f"{path}[{place}]", was, now, tolerant=tolerant)
+        case _ if (type(old), old) != (type(new), new) and not (tolerant and close(old, new)):
+            yield f"{path or 'the document'}: {_short(old)} → {_short(new)}"
 
 
 def _cells(role: str, recorded: bytes, computed: bytes, *, tolerant: bool) -> Iterator[str]:

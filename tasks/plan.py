@@ -526,8 +526,13 @@ def _first_or_changed(planned: PlannedTest, own: list[TestRun], answered: Answer
             gone = Compared(
                 input=f"run {fallen.run}, relied on", old="recorded", new=history.withdrawal_of(fallen), allows=False
             )
-            why = f"the evidence that it was relied on was withdrawn: {fallen.run}"
-            return _execute(planned, why, gone, *answered.in_the_way, answered=answered)
+            return Decided(
+                planned=planned,
+                decision=Decision.EXECUTE,
+                why=f"the evidence that it was relied on was withdrawn: {fallen.run}",
+                reasons=(gone, *answered.in_the_way),
+                same=tuple(each for each in answered.compared if each.allows),
+            )
         if answered.candidate and answered.only_unproved:
             why += (
                 f"; run {answered.candidate.run} is {answered.candidate.verdict} under the requirements now in force, "

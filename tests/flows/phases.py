@@ -38,7 +38,11 @@ class Bench:
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
         """Starts a command in a process group of its own, so that a signal reaches it as Ctrl-C does."""
-        where = [] if arguments[0] in ("verify", "lineage") else ["--catalog", str(self.catalog)]
+        where = (
+            []
+            if arguments[0] in ("verify", "lineage", "reperform", "export", "withdraw")
+            else ["--catalog", str(self.catalog)]
+        )
         homed = [] if arguments[0] in ("check", "volumes", "emulate", "init") else ["--home", str(self.home)]
         return subprocess.Popen(
             [PLIMSOLL, *arguments, *where, *homed],

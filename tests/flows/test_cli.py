@@ -29,7 +29,7 @@ def test_every_command_has_help_and_the_readme_names_it(capsys: pytest.CaptureFi
         main(["--help"])
     assert ended.value.code == 0
     commands = re.findall(r"^    (\w+) ", capsys.readouterr().out, re.MULTILINE)
-    assert len(commands) == 11, commands
+    assert len(commands) == 14, commands
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     for command in commands:
         with pytest.raises(SystemExit) as ended:
@@ -169,6 +169,9 @@ def commands_with_home(shop: Path, home: Path) -> list[list[object]]:
         ["report", "pilot", *where],
         ["lineage", "outcome/proved", "--home", home],
         ["verify", home],
+        ["reperform", home],
+        ["export", "pilot", "--home", home, "--out", home.parent / "bundle.zip"],
+        ["withdraw", "1", "--home", home, "--reason", "x"],
     ]
     return mine
 
