@@ -5,29 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from phases import Bench
+from phases import Bench, make_shop
 
-from catalog.template import write_template
 from flows.cli import CATALOG
-
-VARIANTS = """
-  - id: rehearsal-leaking-orders
-    title: Rehearsal with an order service that leaks
-    extends: rehearsal
-    defect: The order service keeps 64 KiB for every message.
-    components:
-      orders: {workers: 6, service: 32 ms, leak_bytes: 65536}
-  - id: rehearsal-failing-orders
-    title: Rehearsal with an order service that fails
-    extends: rehearsal
-    defect: Every fifth answer of the order service is an error.
-    components:
-      orders: {workers: 6, service: 32 ms, error_permille: 200}
-  - id: nobody-there
-    title: A real environment where nothing listens
-    kind: real
-    entries: {storefront: "http://127.0.0.1:9", orders: "http://127.0.0.1:9"}
-"""
 
 
 @pytest.fixture(scope="session")
@@ -62,12 +42,3 @@ def pilot(tmp_path_factory: pytest.TempPathFactory, surroundings: dict[str, str]
 def shipped(tmp_path_factory: pytest.TempPathFactory, surroundings: dict[str, str]) -> Callable[[Path], Bench]:
     """The shipped programme with a given workspace."""
     return lambda home: Bench(catalog=CATALOG, home=home, environ=surroundings)
-
-
-def make_shop(folder: Path, surroundings: dict[str, str]) -> Bench:
-    """A copy of the template's programme in `folder`."""
-    catalog = folder / "shop"
-    write_template(catalog)
-    environments = catalog / "environments.yaml"
-    environments.write_text(environments.read_text() + VARIANTS)
-    return Bench(catalog=catalog, home=folder / "home", environ=surroundings)

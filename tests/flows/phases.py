@@ -9,6 +9,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from catalog.template import write_template
+
+VARIANTS = """
+  - id: rehearsal-leaking-orders
+    title: Rehearsal with an order service that leaks
+    extends: rehearsal
+    defect: The order service keeps 64 KiB for every message.
+    components:
+      orders: {workers: 6, service: 32 ms, leak_bytes: 65536}
+  - id: rehearsal-failing-orders
+    title: Rehearsal with an order service that fails
+    extends: rehearsal
+    defect: Every fifth answer of the order service is an error.
+    components:
+      orders: {workers: 6, service: 32 ms, error_permille: 200}
+  - id: nobody-there
+    title: A real environment where nothing listens
+    kind: real
+    entries: {storefront: "http://127.0.0.1:9", orders: "http://127.0.0.1:9"}
+"""
+
 MEASURED = {name: value for name, value in os.environ.items() if name.startswith("COV")}
 """What makes a process be measured for coverage. Whole phases are not: tracing would slow what they measure."""
 
@@ -83,3 +104,12 @@ class Bench:
         text = path.read_text()
         assert text.count(old) == 1, f"{file} holds {old!r} {text.count(old)} times"
         path.write_text(text.replace(old, new))
+
+
+def make_shop(folder: Path, surroundings: dict[str, str]) -> Bench:
+    """A copy of the template's programme in `folder`."""
+    catalog = folder / "shop"
+    write_template(catalog)
+    environments = catalog / "environments.yaml"
+    environments.write_text(environments.read_text() + VARIANTS)
+    return Bench(catalog=catalog, home=folder / "home", environ=surroundings)

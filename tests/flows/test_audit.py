@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import make_shop
-from phases import PLIMSOLL, Bench
+from phases import PLIMSOLL, Bench, make_shop
 
 from catalog import rules
 from catalog.canonical import canonical, document_digest

@@ -28,7 +28,7 @@ def test_every_command_has_help_and_the_readme_names_it(capsys: pytest.CaptureFi
     with pytest.raises(SystemExit) as ended:
         main(["--help"])
     assert ended.value.code == 0
-    commands = re.findall(r"^    (\w+) ", capsys.readouterr().out, re.MULTILINE)
+    commands = re.findall(r"^    (\w+)(?: |$)", capsys.readouterr().out, re.MULTILINE)
     assert len(commands) == 14, commands
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     for command in commands:
