@@ -226,4 +226,4 @@ def test_offered_kinds_are_those_of_tests():
     assert OFFERED == ("request", "alert")
 
 
-GOLDEN = (1, "b068cb69535ad9fe")
+GOLDEN = (2, "b068cb69535ad9fe")
