@@ -20,7 +20,7 @@ _FIRST = """
 _ACKNOWLEDGED = f"""
     CREATE TABLE acknowledged AS
     WITH first AS ({_FIRST})
-    SELECT {PLACE} AS place, good, taken_up, coalesce(first.latency_us, offered.latency_us) AS latency_us
+    SELECT {PLACE} AS place, coalesce(first.latency_us, offered.answered_us) AS answered_us
     FROM offered LEFT JOIN first USING (sequence)
     WHERE offered.path IN (SELECT path FROM first)
 """  # noqa: S608 - made of constants only

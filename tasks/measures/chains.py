@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from catalog.declarations import Metric
-from expectations.verdicts import LATER
 from tasks.measures.percentiles import percentiles
 from tasks.measures.rows import Row
 from tasks.measures.scopes import scopes_of
@@ -13,16 +12,14 @@ from tasks.measures.subject import Run, Tables
 if TYPE_CHECKING:
     import duckdb
 
-_CHAINS = f"""
+_CHAINS = """
     CREATE TABLE chains AS
     SELECT (second.part * getvariable('blocks') + first.block)::INTEGER AS place,
-           first.good AND second.good AS good, first.taken_up,
-           CASE WHEN first.good AND second.good
-                THEN coalesce(second.done_us - first.intended_us, -1) ELSE {LATER} END AS latency_us
+           CASE WHEN first.good AND second.good THEN coalesce(second.done_us - first.intended_us, -1) END AS answered_us
     FROM offered AS second JOIN offered AS first ON first.sequence = second.sequence - 1
     JOIN follows ON second.label = follows.label AND first.label = follows.followed
     WHERE first.expect = second.expect AND second.sequence <> getvariable('released')
-"""  # noqa: S608 - made of constants only
+"""
 """Pairs of messages of which the second waited for the first: from when the first was due until the second was done.
 None is of an invalid request, which follows nobody, or has its first among what was released and its second not."""
 

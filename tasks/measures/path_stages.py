@@ -13,7 +13,7 @@ from expectations.metrics import STAGE, StageMetric
 from expectations.statistics import MILLION
 from tasks.course import Part
 from tasks.measures.rows import Row
-from tasks.measures.subject import Run, Tables
+from tasks.measures.subject import OFFERED, Run, Tables
 
 if TYPE_CHECKING:
     import duckdb
@@ -33,14 +33,11 @@ _COUNTED = f"""
     GROUP BY ALL ORDER BY path, component, at_us
 """  # noqa: S608 - made of constants only; what varies is bound
 
-_SENT = """
+_SENT = f"""
     SELECT path, count(*) FROM read_parquet(getvariable('results'))
-    WHERE run = getvariable('run') AND sent_us IS NOT NULL AND kind IN ('request', 'alert') AND NOT EXISTS (
-        FROM (SELECT unnest($firsts::BIGINT[]) AS first, unnest($lasts::BIGINT[]) AS last)
-        WHERE sequence BETWEEN first AND last
-    )
+    WHERE run = getvariable('run') AND sent_us IS NOT NULL AND {OFFERED} {{elsewhere}}
     GROUP BY path ORDER BY path
-"""
+"""  # noqa: S608 - made of constants and whole numbers only; what varies is bound
 """What was sent to the component under test; what its baseline got in its turns is not of it."""
 
 
@@ -61,10 +58,8 @@ class _Stage:
 
 def stages(connection: "duckdb.DuckDBPyConnection", run: Run, _tables: Tables) -> Iterator[Row]:
     """Rows of the measurements table, each with its component, for every stage that was counted in this run."""
-    elsewhere = [step for step in run["steps"] if step.get("part") == Part.BASELINE]
-    bounds = {f"{end}s": [step[end] for step in elsewhere] for end in ("first", "last")}
-    sent = dict(connection.execute(_SENT, bounds).fetchall())
     found = list(_stages(connection, run))
+    sent = _sent(connection, run) if any(stage.component == run["component"] for stage in found) else {}
     forwarded = {stage.path: stage.whole["forwarded"] for stage in found if stage.component == run["component"]}
     for stage in found:
         is_first = stage.component == run["component"]
@@ -74,6 +69,12 @@ def stages(connection: "duckdb.DuckDBPyConnection", run: Run, _tables: Tables) -
             yield from _averages(stage)
         if not run["steps"] and stage.within_us:
             yield from _rates(stage)
+
+
+def _sent(connection: "duckdb.DuckDBPyConnection", run: Run) -> dict[str, int]:
+    baseline = [step for step in run["steps"] if step.get("part") == Part.BASELINE]
+    elsewhere = [f"AND sequence NOT BETWEEN {step['first']:d} AND {step['last']:d}" for step in baseline]
+    return dict(connection.execute(_SENT.format(elsewhere=" ".join(elsewhere))).fetchall())
 
 
 def _stages(connection: "duckdb.DuckDBPyConnection", run: Run) -> Iterator[_Stage]:

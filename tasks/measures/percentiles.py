@@ -48,7 +48,7 @@ def _closer(
     """The latencies of each scope, known to the microsecond wherever its percentiles and their intervals lie."""
     found = [scope.latencies for scope in scopes]
     while any(bins := [_asked(run, each, _of(scope, wanted)) for scope, each in zip(scopes, found, strict=True)]):
-        found = look_closer(connection, scopes, found, bins, timed)
+        found = look_closer(connection, run, scopes, found, bins, timed)
     return found
 
 

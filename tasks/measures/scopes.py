@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from catalog.declarations import Metric
 from expectations.statistics import Counts
-from expectations.verdicts import NEEDED_SAMPLES
+from expectations.verdicts import LATER, NEEDED_SAMPLES
 from tasks.measures.rows import ALL
 from tasks.measures.subject import Run, Tables, fetched
 
@@ -25,37 +25,36 @@ if TYPE_CHECKING:
 SRV = "srv:"
 """What the scope of one SRV begins with."""
 
-_BIN = "(sqrt(sqrt(greatest(latency_us, 0))) * 64)::INTEGER"
-"""The bin of a latency. Square roots and rounding keep the order of values, on every machine: IEEE 754 says so."""
+_NEVER = 2**20 - 1
+"""The bin of what did not end as expected: no latency comes to it."""
 
-_BITS = 20  # LATER is in bin 623,488
+_BIN = f"coalesce((sqrt(sqrt(abs(answered_us::DOUBLE))) * 64)::INTEGER, {_NEVER})"
+"""The bin of a latency. Square roots and rounding keep the order of values, on every machine: IEEE 754 says so.
+Where one is below 0, nothing is told of latencies."""
 
 _CELLS = f"""
-    SELECT place, {_BIN} AS bin, count(*) AS messages, min(latency_us) AS least, max(latency_us) AS largest
-    FROM {{timed}} GROUP BY place, bin
+    SELECT place, {_BIN} AS bin, count(*) AS messages FROM {{timed}} GROUP BY place, bin
 """  # noqa: S608 - made of constants only
 
-_PLACES = """
-    SELECT place, count(*) AS messages, count(*) FILTER (taken_up) AS taken_up, count(*) FILTER (good) AS good,
-           min(latency_us) AS least, max(latency_us) AS largest {withins}
-    FROM {timed} GROUP BY place ORDER BY place
-"""
+_PLACES = f"""
+    SELECT place, count(*) AS messages, count(answered_us) AS good, coalesce(min(answered_us), {LATER}) AS least,
+           CASE WHEN count(*) > count(answered_us) THEN {LATER} ELSE max(answered_us) END AS largest {{withins}}
+    FROM {{timed}} GROUP BY place ORDER BY place
+"""  # noqa: S608 - made of constants only
 
 _FINE = f"""
-    SELECT scope, place % getvariable('blocks') AS block, latency_us, count(*) AS messages
-    FROM (
-        SELECT place, latency_us, ((place // getvariable('blocks'))::BIGINT << {_BITS}) | {_BIN} AS bin FROM {{timed}}
-    )
-    JOIN wanted USING (bin) GROUP BY ALL ORDER BY ALL
-"""  # noqa: S608 - made of constants only
+    SELECT place, bin, answered_us, count(*) AS messages
+    FROM (SELECT place, {_BIN} AS bin, answered_us FROM {{timed}})
+    WHERE bin IN ({{bins}}) GROUP BY ALL ORDER BY ALL
+"""  # noqa: S608 - made of constants and whole numbers only
 
 
 @dataclass(frozen=True, kw_only=True)
 class Counted:
     """Columns of equal length, by name: messages of each part and stretch (`block`), or of each bin of these as well.
 
-    `messages`, `least` and `largest` (latency) in both; of stretches `taken_up`, `good`, and each target time in
-    microseconds: how many were answered within it.
+    `part` never falls. `messages` in both; of stretches `least` and `largest` (latency), `good`, and each target time
+    in microseconds: how many were answered within it.
     """
 
     columns: "Mapping[str, Integers]"
@@ -67,15 +66,24 @@ class Counted:
         """Those of some parts."""
         import numpy as np
 
-        chosen = np.isin(self["part"], parts)
+        ends = np.searchsorted(self["part"], [(part, part + 1) for part in parts])
+        chosen = np.concatenate([np.arange(first, last) for first, last in ends])
+        return Counted(columns={name: column[chosen] for name, column in self.columns.items()})
+
+    def within(self, bins: Collection[int]) -> "Counted":
+        """Those in some bins."""
+        import numpy as np
+
+        chosen = np.isin(self["bin"], list(bins))
         return Counted(columns={name: column[chosen] for name, column in self.columns.items()})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Latencies:
-    """Counts of latencies in which each value stands for all of its bin, the smallest seen, unless it is `exact`.
+    """Counts of latencies, of all of a bin together unless it was looked at closer: then of a value, which is `exact`.
 
-    `bins`, `values`, `exact`: one a column of `seen`; `blocks`: one a row. `seen`: messages.
+    `bins`, `values`, `exact`: one a column of `seen`; `blocks`: one a row. `seen`: messages. Where many values stand
+    together, what stands in `values` says nothing.
     """
 
     bins: "Integers"
@@ -91,22 +99,21 @@ class Latencies:
 
         return Counts(self.values, np.cumsum(self.seen, axis=1))
 
-    def known(
-        self, bins: Collection[int], block: "Integers", latency_us: "Integers", counts: "Integers"
-    ) -> "Latencies":
-        """With all values of some bins known, from columns of equal length."""
+    def known(self, found: Counted) -> "Latencies":
+        """With all values of some bins known, from all of this scope that was `found` of them."""
         import numpy as np
 
-        values, column = np.unique(latency_us, return_inverse=True)
-        seen = np.zeros((len(self.blocks), len(values)))
-        np.add.at(seen, (np.searchsorted(self.blocks, block), column), counts)
-        others = ~np.isin(self.bins, list(bins))
-        order = np.argsort(np.concatenate([self.values[others], values]))
-        # a value that is known is in none of these bins again, so its own bin is of no more use
+        values, first, column = np.unique(found["answered_us"], return_index=True, return_inverse=True)
+        row = np.searchsorted(self.blocks, found["block"])
+        others = ~np.isin(self.bins, found["bin"])
+        bins = np.concatenate([self.bins[others], found["bin"][first]])
+        values = np.concatenate([self.values[others], values])
+        order = np.lexsort((values, bins))
+        seen = _seen(row, column, found["messages"], (len(self.blocks), len(first)))
         return Latencies(
-            bins=np.concatenate([self.bins[others], np.full(len(values), -1)])[order],
-            values=np.concatenate([self.values[others], values])[order],
-            exact=np.concatenate([self.exact[others], np.full(len(values), fill_value=True)])[order],
+            bins=bins[order],
+            values=values[order],
+            exact=np.concatenate([self.exact[others], np.full(len(first), fill_value=True)])[order],
             blocks=self.blocks,
             seen=np.concatenate([self.seen[:, others], seen], axis=1)[:, order],
         )
@@ -136,12 +143,9 @@ class Scope:
 
         bins, column = _numbered(self.bins["bin"])
         blocks, row = _numbered(self.bins["block"])
-        seen = np.zeros((len(blocks), len(bins)))
-        np.add.at(seen, (row, column), self.bins["messages"])
-        least, largest = np.full(len(bins), 2**62), np.full(len(bins), -1)
-        np.minimum.at(least, column, self.bins["least"])
-        np.maximum.at(largest, column, self.bins["largest"])
-        return Latencies(bins=bins, values=least, exact=least == largest, blocks=blocks, seen=seen)
+        never = bins == _NEVER
+        seen = _seen(row, column, self.bins["messages"], (len(blocks), len(bins)))
+        return Latencies(bins=bins, values=np.where(never, LATER, 0), exact=never, blocks=blocks, seen=seen)
 
     def by_block(self, run: Run, name: str) -> list[int]:
         """A column, added up for each stretch of the run."""
@@ -157,6 +161,14 @@ def _numbered(values: "Integers") -> "tuple[Integers, Integers]":
 
     seen = np.bincount(values) > 0
     return np.flatnonzero(seen), (np.cumsum(seen) - 1)[values]
+
+
+def _seen(row: "Integers", column: "Integers", messages: "Integers", shape: tuple[int, int]) -> "NDArray[np.float64]":
+    """Messages by row and column, added up; fewer than 2^53, so they are whole in floats too."""
+    import numpy as np
+
+    added = np.bincount(row * shape[1] + column, weights=messages, minlength=shape[0] * shape[1])
+    return added.reshape(shape).astype(np.float64, copy=False)
 
 
 def enough(scope: Scope, metric: Metric) -> bool:
@@ -186,44 +198,36 @@ def scopes_of(connection: "duckdb.DuckDBPyConnection", run: Run, tables: Tables,
 
 
 def _stretches(connection: "duckdb.DuckDBPyConnection", run: Run, tables: Tables, timed: str) -> Counted:
-    withins = [f', count(*) FILTER (latency_us <= {within:d}) AS "{within:d}"' for within in tables.withins]
-    found = fetched(connection.execute(_PLACES.format(withins="".join(withins), timed=timed)))
-    placed = _placed(found.pop("place"), run)
-    return Counted(columns={**placed, **found})
+    withins = [f', count(*) FILTER (answered_us <= {within:d}) AS "{within:d}"' for within in tables.withins]
+    return _counted(connection.execute(_PLACES.format(withins="".join(withins), timed=timed)), run)
 
 
 def _bins(connection: "duckdb.DuckDBPyConnection", run: Run, timed: str) -> Counted:
-    found = fetched(connection.execute(_CELLS.format(timed=timed)))
-    return Counted(columns={**_placed(found.pop("place"), run), **found})
+    return _counted(connection.execute(_CELLS.format(timed=timed)), run)
 
 
-def _placed(place: "Integers", run: Run) -> "dict[str, Integers]":
-    return {"part": place // run["blocks"], "block": place % run["blocks"]}
+def _counted(query: "duckdb.DuckDBPyConnection", run: Run) -> Counted:
+    import numpy as np
+
+    found = fetched(query)
+    place = found.pop("place")
+    order = np.argsort(place, kind="stable")
+    placed = {"part": place // run["blocks"], "block": place % run["blocks"], **found}
+    return Counted(columns={name: column[order] for name, column in placed.items()})
 
 
 def look_closer(
     connection: "duckdb.DuckDBPyConnection",
+    run: Run,
     scopes: Sequence[Scope],
     latencies: Sequence[Latencies],
     bins: Sequence[Collection[int]],
     timed: str,
 ) -> list[Latencies]:
     """The latencies of each scope with its own of `bins` known to the microsecond."""
-    import numpy as np
-    import pandas as pd
-
-    wanted = [
-        (number, (part << _BITS) | each)
-        for number, (scope, chosen) in enumerate(zip(scopes, bins, strict=True))
-        for each in sorted(chosen)
-        for part in scope.parts
-    ]
-    connection.register("wanted", pd.DataFrame(wanted, columns=["scope", "bin"]))
-    found = fetched(connection.execute(_FINE.format(timed=timed)))
-    connection.unregister("wanted")
-    ends = np.searchsorted(found["scope"], np.arange(len(scopes) + 1))
-    columns = found["block"], found["latency_us"], found["messages"]
+    listed = ", ".join(f"{each:d}" for each in sorted(set().union(*bins)))
+    found = _counted(connection.execute(_FINE.format(timed=timed, bins=listed)), run)
     return [
-        known.known(chosen, *(column[first:last] for column in columns)) if chosen else known
-        for known, chosen, first, last in zip(latencies, bins, ends, ends[1:], strict=False)
+        known.known(found.of(scope.parts).within(chosen)) if chosen else known
+        for scope, known, chosen in zip(scopes, latencies, bins, strict=True)
     ]

@@ -91,35 +91,45 @@ _STRETCH = """
 """
 """The stretch of the run, from 0, that a time falls into; what is early or late falls into the first or the last."""
 
-_OF_SRV = """
+OFFERED = "list_contains(['request', 'alert'], kind)"
+"""What is offered, of the kinds of message. DuckDB asks a function once for each entry of a dictionary of texts, and
+comparisons for each row."""
+
+_OF_SRV = f"""
     CREATE TEMP TABLE of_srv AS
     WITH seen AS (
         SELECT srv, coalesce(name, '') AS of_group,
                row_number() OVER (ORDER BY messages DESC, srv) <= $most AS apart
         FROM (
             SELECT srv, count(*) AS messages FROM read_parquet(getvariable('results'))
-            WHERE run = getvariable('run') AND (kind = 'request' OR kind = 'alert') GROUP BY srv
+            WHERE run = getvariable('run') AND {OFFERED} GROUP BY srv
         )
         LEFT JOIN (SELECT unnest($srvs::VARCHAR[]) AS srv, unnest($groups::VARCHAR[]) AS name) USING (srv)
     )
     SELECT srv, of_group, apart, dense_rank() OVER (ORDER BY of_group, CASE WHEN apart THEN srv END) - 1 AS part
     FROM seen
-"""
+"""  # noqa: S608 - made of constants only; what varies is bound
 """The group of each SRV, and its part of the messages: parts are numbered from 0, each of one SRV or, where SRVs are
 too many, of all the others of a group."""
 
 _OFFERED = f"""
     CREATE TEMP VIEW offered AS
     SELECT sequence, path, srv, path || '|' || srv || '|' || kind AS label, of_srv.of_group, of_srv.part,
-           outcome = expect AS good, ready_us IS NOT NULL AS taken_up,
-           coalesce(ready_us - intended_us, {LATER}) AS lateness_us,
-           CASE WHEN outcome = expect THEN coalesce(latency_us, -1) ELSE {LATER} END AS latency_us,
-           coalesce(intended_us, ready_us, sent_us) AS due_us, stretch(due_us) AS block,
-           intended_us, done_us, expect, traffic
+           outcome = expect AS good, CASE WHEN outcome = expect THEN coalesce(latency_us, -1) END AS answered_us,
+           coalesce(answered_us, {LATER}) AS latency_us,
+           CASE WHEN ready_us IS NOT NULL THEN coalesce(ready_us - intended_us, {LATER}) END AS lateness_us,
+           stretch({{due_us}}) AS block, intended_us, done_us, expect, traffic
     FROM read_parquet(getvariable('results')) AS results JOIN of_srv USING (srv)
-    WHERE run = getvariable('run') AND (kind = 'request' OR kind = 'alert')
+    WHERE run = getvariable('run') AND {OFFERED}
 """  # noqa: S608 - made of constants only; what varies is bound
-"""What was offered. Whatever did not end as expected ranks later than any answer; -1: answered, latency unknown."""
+"""What was offered. Whatever did not end as expected ranks later than any answer (`answered_us`: null); -1: answered,
+latency unknown. The lateness of what was never taken up is null, and `LATER` where nobody knows when it was due."""
+
+_UNKNOWN_DUE = f"""
+    SELECT count(*) FROM read_parquet(getvariable('results'))
+    WHERE run = getvariable('run') AND intended_us IS NULL AND {OFFERED}
+"""  # noqa: S608 - made of constants only
+"""Of how many messages nobody knows when they were due; of none, as the file's own statistics mostly say."""
 
 _DECLARED = """
     CREATE TEMP TABLE declared AS
@@ -133,7 +143,7 @@ PLACE = "(part * getvariable('blocks') + block)::INTEGER"
 """A message's part and stretch in one number."""
 
 _COMPACT = f"""
-    CREATE TABLE compact AS SELECT {PLACE} AS place, good, taken_up, lateness_us, latency_us FROM offered
+    CREATE TABLE compact AS SELECT {PLACE} AS place, lateness_us, answered_us FROM offered
 """  # noqa: S608 - made of constants only
 """What most measures need of each message, and can read again and again: `place` is its part and its stretch."""
 _FOLLOWS = """
@@ -156,11 +166,11 @@ _SAMPLED = """
 Where parts are declared for a metric, they alone count, and only those instants at which all of them told it.
 """
 
-_DONE = """
+_DONE = f"""
     CREATE TEMP VIEW done AS
     SELECT done_us FROM read_parquet(getvariable('results'))
-    WHERE run = getvariable('run') AND done_us IS NOT NULL AND (kind = 'request' OR kind = 'alert')
-"""
+    WHERE run = getvariable('run') AND done_us IS NOT NULL AND {OFFERED}
+"""  # noqa: S608 - made of constants only
 """When each message that was offered had its final answer."""
 
 
@@ -185,8 +195,12 @@ def prepare(connection: "duckdb.DuckDBPyConnection", run: Run, tables: Tables) -
     columns = {name: [each[place] for each in parts] for place, name in enumerate(("metrics", "parts", "hosts"))}
     connection.execute(_DECLARED, columns)
     connection.execute(_FOLLOWS, {"labels": list(run.follows), "followed": list(run.follows.values())})
-    for view in (_OFFERED, _COMPACT, _SAMPLED, _DONE) if tables.results else (_SAMPLED,):
-        connection.execute(view)
+    connection.execute(_SAMPLED)
+    if tables.results:
+        (unknown,) = connection.execute(_UNKNOWN_DUE).fetchone() or (1,)
+        due_us = "coalesce(intended_us, ready_us, sent_us)" if unknown else "intended_us"  # a column less to read
+        for view in (_OFFERED.format(due_us=due_us), _COMPACT, _DONE):
+            connection.execute(view)
 
 
 @contextmanager
