@@ -96,6 +96,11 @@ class Counts:
         totals: NDArray[np.float64] = self.at_most.sum(axis=0)
         return totals
 
+    @cached_property
+    def resampled(self) -> dict[tuple[int, int, float], tuple[int, int]]:
+        """Ends of the block bootstrap's intervals that were asked for already, by permille, seed and level."""
+        return {}
+
     @property
     def stretches(self) -> int:
         """How many stretches hold anything."""
@@ -253,9 +258,12 @@ def _wider(
 
 def _resampled_ends(counts: Counts, permille: int, seed: int, level: float) -> tuple[int, int]:
     """Places of the ends of the block bootstrap's interval."""
-    found = np.sort(_resampled_places(counts, permille, seed))
-    low, high = _tail_ranks(counts.stretches, level)
-    return int(found[low - 1]), int(found[high - 1])
+    asked = permille, seed, level
+    if asked not in counts.resampled:
+        found = np.sort(_resampled_places(counts, permille, seed))
+        low, high = _tail_ranks(counts.stretches, level)
+        counts.resampled[asked] = int(found[low - 1]), int(found[high - 1])
+    return counts.resampled[asked]
 
 
 def _ordered_ends(

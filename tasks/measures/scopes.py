@@ -141,8 +141,10 @@ class Scope:
         """Counted by bins."""
         import numpy as np
 
-        bins, column = _numbered(self.bins["bin"])
+        held, column = _numbered(self.bins["number"])
         blocks, row = _numbered(self.bins["block"])
+        bins = np.zeros(len(held), dtype=np.int64)
+        bins[column] = self.bins["bin"]
         never = bins == _NEVER
         seen = _seen(row, column, self.bins["messages"], (len(blocks), len(bins)))
         return Latencies(bins=bins, values=np.where(never, LATER, 0), exact=never, blocks=blocks, seen=seen)
@@ -203,7 +205,12 @@ def _stretches(connection: "duckdb.DuckDBPyConnection", run: Run, tables: Tables
 
 
 def _bins(connection: "duckdb.DuckDBPyConnection", run: Run, timed: str) -> Counted:
-    return _counted(connection.execute(_CELLS.format(timed=timed)), run)
+    """Messages of every bin, and which of all bins it is (`number`, from 0)."""
+    import numpy as np
+
+    found = _counted(connection.execute(_CELLS.format(timed=timed)), run)
+    _, number = np.unique(found["bin"], return_inverse=True)
+    return Counted(columns={**found.columns, "number": number})
 
 
 def _counted(query: "duckdb.DuckDBPyConnection", run: Run) -> Counted:
