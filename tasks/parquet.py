@@ -24,6 +24,9 @@ from tasks import contracts
 GROUP = 2**18
 """Rows in a row group, so many at once are in memory while a table is written batch by batch."""
 
+CODED = frozenset({"results"})
+"""Tables whose texts stand in dictionaries: they are read over and over, and spelled out they take longest to read."""
+
 
 def frame(name: str, columns: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
     """The table `name` out of whole columns, None where a value is null, in the order and types of its contract.
@@ -42,7 +45,7 @@ def frame(name: str, columns: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
 def table_bytes(name: str, rows: pd.DataFrame) -> bytes:
     """`rows` as Parquet (zstd). Raises EvidenceError when they break the table's contract."""
     buffer = io.BytesIO()
-    _write(_groups([_checked(name, rows)]), buffer)
+    _write(_groups([_checked(name, rows)]), buffer, coded=name in CODED)
     return buffer.getvalue()
 
 
@@ -52,7 +55,8 @@ def write_table(name: str, batches: Iterable[pd.DataFrame], file: BinaryIO) -> N
     Raises EvidenceError when a row group breaks the table's contract. That a key is unique is seen within a row group
     only: across them, whoever gives the batches answers for it.
     """
-    _write((_checked(name, group) for group in _groups(chain([tables.empty(name)], batches))), file)
+    groups = _groups(chain([tables.empty(name)], batches))
+    _write((_checked(name, group) for group in groups), file, coded=name in CODED)
 
 
 def read_table(name: str, source: bytes | Path) -> pd.DataFrame:
@@ -145,13 +149,23 @@ def _groups(batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         yield pd.concat(waiting, ignore_index=True)
 
 
-def _write(groups: Iterator[pd.DataFrame], file: BinaryIO) -> None:
-    """Writes row groups, all of the first one's types, as `fastparquet.write` does with a table that is whole."""
+def _write(groups: Iterator[pd.DataFrame], file: BinaryIO, *, coded: bool = False) -> None:
+    """Writes row groups, all of the first one's types, as `fastparquet.write` does with a table that is whole.
+
+    `coded`: the texts of each row group as numbers of their places in its dictionary, which is in order.
+    """
     first = next(groups)
     described = fastparquet.writer.make_metadata(
         first, has_nulls=True, object_encoding="infer", index_cols=[], cols_dtype=first.columns.dtype
     )
-    fastparquet.writer.write_simple(file, chain([first], groups), described, compression="ZSTD", stats="auto")
+    written = chain([first], groups)
+    if coded:
+        written = map(_with_dictionaries, written)
+    fastparquet.writer.write_simple(file, written, described, compression="ZSTD", stats="auto")
+
+
+def _with_dictionaries(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.astype({name: "category" for name, dtype in rows.dtypes.items() if dtype == "str"})
 
 
 def _series(name: str, column: str, values: Sequence[Any], dtype: str) -> "pd.Series[Any]":

@@ -163,3 +163,17 @@ def test_columns_that_do_not_fit_are_named():
     for wrong in (1.5, None, "x", 2**70):
         with pytest.raises(EvidenceError, match=r"arrivals\.sequence holds what is no int64"):
             frame("arrivals", columns | {"sequence": [wrong], "offset_us": [0], "device": [0]})
+
+
+@pytest.mark.parametrize("texts", [1, 127, 128, 129, 40_000])
+def test_results_come_back_from_their_dictionaries_however_many_the_texts(tmp_path, texts):
+    rows = results(40_000, srv=[f"s{number % texts}" for number in range(40_000)])
+    path = tmp_path / "results.parquet"
+    path.write_bytes(table_bytes("results", rows))
+    with duckdb.connect() as connection:
+        asked = "SELECT encodings, count(*) FROM parquet_metadata($path) GROUP BY ALL ORDER BY ALL"
+        encoded = connection.execute(asked, {"path": str(path)}).fetchall()
+        read = connection.read_parquet(str(path)).order("sequence").project("srv").fetchnumpy()["srv"]
+    assert encoded == [("PLAIN", 9), ("PLAIN, RLE_DICTIONARY", 8)]
+    assert read.tolist() == rows["srv"].tolist()
+    pd.testing.assert_frame_equal(read_table("results", path), rows)
