@@ -158,10 +158,8 @@ def _write(groups: Iterator[pd.DataFrame], file: BinaryIO, *, coded: bool = Fals
     described = fastparquet.writer.make_metadata(
         first, has_nulls=True, object_encoding="infer", index_cols=[], cols_dtype=first.columns.dtype
     )
-    written = chain([first], groups)
-    if coded:
-        written = map(_with_dictionaries, written)
-    fastparquet.writer.write_simple(file, written, described, compression="ZSTD", stats="auto")
+    rows = (_with_dictionaries(group) if coded else group for group in chain([first], groups))
+    fastparquet.writer.write_simple(file, rows, described, compression="ZSTD", stats="auto")
 
 
 def _with_dictionaries(rows: pd.DataFrame) -> pd.DataFrame:

@@ -112,14 +112,19 @@ _OF_SRV = f"""
 """The group of each SRV, and its part of the messages: parts are numbered from 0, each of one SRV or, where SRVs are
 too many, of all the others of a group."""
 
+_APART = """
+    SET VARIABLE apart = (SELECT CASE WHEN bool_and(apart) THEN list(srv ORDER BY part) END FROM of_srv)
+"""
+"""Where every SRV is a part of its own: all of them, in order."""
+
 _OFFERED = f"""
     CREATE TEMP VIEW offered AS
-    SELECT sequence, path, srv, path || '|' || srv || '|' || kind AS label, of_srv.of_group, of_srv.part,
+    SELECT sequence, path, srv, path || '|' || srv || '|' || kind AS label, {{part}} AS part,
            outcome = expect AS good, CASE WHEN outcome = expect THEN coalesce(latency_us, -1) END AS answered_us,
            coalesce(answered_us, {LATER}) AS latency_us,
            CASE WHEN ready_us IS NOT NULL THEN coalesce(ready_us - intended_us, {LATER}) END AS lateness_us,
            stretch({{due_us}}) AS block, intended_us, done_us, expect, traffic
-    FROM read_parquet(getvariable('results')) AS results JOIN of_srv USING (srv)
+    FROM read_parquet(getvariable('results')) {{joined}}
     WHERE run = getvariable('run') AND {OFFERED}
 """  # noqa: S608 - made of constants only; what varies is bound
 """What was offered. Whatever did not end as expected ranks later than any answer (`answered_us`: null); -1: answered,
@@ -197,10 +202,20 @@ def prepare(connection: "duckdb.DuckDBPyConnection", run: Run, tables: Tables) -
     connection.execute(_FOLLOWS, {"labels": list(run.follows), "followed": list(run.follows.values())})
     connection.execute(_SAMPLED)
     if tables.results:
-        (unknown,) = connection.execute(_UNKNOWN_DUE).fetchone() or (1,)
-        due_us = "coalesce(intended_us, ready_us, sent_us)" if unknown else "intended_us"  # a column less to read
-        for view in (_OFFERED.format(due_us=due_us), _COMPACT, _DONE):
+        for view in (_offered(connection), _COMPACT, _DONE):
             connection.execute(view)
+
+
+def _offered(connection: "duckdb.DuckDBPyConnection") -> str:
+    """The view `offered`, which reads no column for nothing, and joins nothing where a list will do."""
+    connection.execute(_APART)
+    asked = f"SELECT getvariable('apart') IS NOT NULL, ({_UNKNOWN_DUE}) = 0"
+    listed, due_known = connection.execute(asked).fetchone() or (False, False)
+    return _OFFERED.format(
+        part="list_position(getvariable('apart'), srv) - 1" if listed else "of_srv.part",
+        joined="" if listed else "JOIN of_srv USING (srv)",
+        due_us="intended_us" if due_known else "coalesce(intended_us, ready_us, sent_us)",
+    )
 
 
 @contextmanager
