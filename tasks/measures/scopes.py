@@ -45,7 +45,7 @@ _PLACES = f"""
 _FINE = f"""
     SELECT place, bin, answered_us, count(*) AS messages
     FROM (SELECT place, {_BIN} AS bin, answered_us FROM {{timed}})
-    WHERE bin IN ({{bins}}) GROUP BY ALL ORDER BY ALL
+    WHERE bin IN ({{bins}}) GROUP BY ALL
 """  # noqa: S608 - made of constants and whole numbers only
 
 

@@ -139,6 +139,23 @@ def test_without_intended_times_no_latency_is_made_up(measured):
     assert not [metric for _, metric in found if metric.startswith(("latency", "service-level", "lateness"))]
 
 
+def test_a_latency_below_nothing_leaves_all_latencies_untold(measured):
+    found = measured(rows=results(latency_us=[-(2**62), *[40_000] * 1499]))
+    assert found["all", "answered-share"].value == 1_000_000
+    assert not [metric for scope, metric in found if scope in {"all", "srv:s0"} and metric.startswith("latency")]
+    assert ends(found["srv:s1", "latency-p50"]) == (40_000, 40_000, 40_000)
+
+
+def test_messages_of_which_some_have_no_intended_time_are_in_the_stretch_of_their_sending(measured):
+    rows = results()
+    rows.loc[rows.index % 3 == 0, ["intended_us", "latency_us"]] = None
+    rows.loc[rows.index % 6 == 0, "ready_us"] = None
+    found = measured(rows=rows)
+    assert found["all", "offered"].value == 1250
+    assert "30 of 30 stretches" in found["all", "answered-share"].method
+    assert ends(found["all", "lateness-p99"]) == (50, 50, 50)
+
+
 def test_acknowledgements_and_other_runs_are_not_counted(measured):
     rows = pd.concat([results(), results(kind=["acknowledgement"] * 1500), results(run="another")], ignore_index=True)
     assert measured(rows=rows)["all", "offered"].value == 1500
