@@ -19,13 +19,13 @@ from catalog.canonical import canonical, digest
 from catalog.errors import EvidenceError, WorldError
 
 INCOMING = "incoming"  # unfinished writes; what a killed process leaves there was never promised to anyone
-_DIGEST = re.compile(r"[0-9a-f]{64}")
+_is_digest = re.compile(r"[0-9a-f]{64}").fullmatch
 _CHUNK = 1 << 20
 
 
 def is_digest(value: object) -> bool:
     """Whether `value` has the form of a digest: 64 lower-case hexadecimal characters."""
-    return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
+    return isinstance(value, str) and _is_digest(value) is not None
 
 
 def parse(data: bytes) -> Any:

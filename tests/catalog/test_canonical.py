@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
+import rfc8785
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,6 +27,24 @@ def test_what_is_read_back_is_what_was_written_and_its_form_does_not_change(docu
     assert json.loads(written) == document
     assert canonical(json.loads(written)) == written
     assert document_digest(document) == hashlib.sha256(written).hexdigest() == digest(written)
+
+
+@SEEDED
+@given(document=DOCUMENTS)
+def test_every_document_is_written_as_the_reference_implementation_writes_it(document):
+    assert canonical(document) == rfc8785.dumps(document)
+
+
+@given(character=st.characters(exclude_categories=["Cs"]))
+@settings(derandomize=True, deadline=None, max_examples=300)
+def test_every_character_is_written_as_the_reference_implementation_writes_it(character):
+    document = {"text": character, "list": [character, (character,)], character: character, "z": None}
+    assert canonical(document) == rfc8785.dumps(document)
+
+
+def test_text_with_half_a_character_is_refused():
+    with pytest.raises(ValueError):
+        canonical({"text": "\ud800"})
 
 
 @SEEDED
