@@ -29,6 +29,7 @@ from typing import Any
 from catalog.bundle import BUNDLE_FILE, described, said_in
 from catalog.canonical import canonical
 from catalog.errors import PlimsollError
+from catalog.hashing import Hashed, Progress, hash_files
 from catalog.ledger import FILE_NAME, LOCK, TORN, Cursor, Finding, Kind, Record, scan
 from catalog.lineage import GROUND, figures, tainted
 from catalog.reach import reach
@@ -37,7 +38,6 @@ from catalog.store import INCOMING, ObjectStore, is_digest, parse
 from catalog.underway import FOLDER, left
 from catalog.workspace import FORMAT_FILE, REPORT_FILES, Workspace, check_format, occasion_of, pair_runs
 
-Progress = Callable[[int, int], None]
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # a phase's or occasion's name that is safe as a folder's
 
 
@@ -70,7 +70,7 @@ class Verification:
 def verify(home: Path, *, head: str | None = None, progress: Progress | None = None) -> Verification:
     """Checks the workspace at `home`. `head` is a saved record, by digest or as `sequence:digest`.
 
-    `progress` is told (objects checked, objects in all).
+    `progress` is told of the objects' bytes: those hashed so far, and those in all.
     """
     check = _Check(home)
     check.attempt(lambda: check_format(home))
@@ -186,9 +186,8 @@ class _Check:
     def hash_objects(self, progress: Progress) -> None:
         """Rule 2."""
         files = list(self._object_files())
-        for done, (name, path) in enumerate(files, 1):
-            self.attempt(partial(self._hash, name, path))
-            progress(done, len(files))
+        for (name, _), hashed in zip(files, hash_files([path for _, path in files], progress), strict=True):
+            self._judge_object(name, hashed)
 
     def _object_files(self) -> Iterator[tuple[str, Path]]:
         for folder in _entries(self.store.root):
@@ -209,15 +208,15 @@ class _Check:
                 what = "a file that does not belong in the evidence store"
                 self.fault(what, f"objects/{folder.name}/{path.name}")
 
-    def _hash(self, name: str, path: Path) -> None:
+    def _judge_object(self, name: str, hashed: Hashed) -> None:
         self.objects.add(name)
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-            self.bytes += file.tell()
-        if found == name:
+        self.bytes += hashed.size
+        if hashed.error is not None:
+            self.fault(str(hashed.error), str(self.home))
+        elif hashed.digest == name:
             self.intact.add(name)
         else:
-            self.fault(f"object {name} is altered: its bytes are {found}", _object(name))
+            self.fault(f"object {name} is altered: its bytes are {hashed.digest}", _object(name))
 
     def check_references(self) -> None:
         """Rule 3: what records name exists, in a bundle as far as the phase reaches. An input may be a record, too."""

@@ -71,6 +71,7 @@ def verify(options: Namespace) -> Status:
     from catalog.shown import shown
     from catalog.verification import verify as verify_evidence
     from flows.audit import opened
+    from flows.progress import Progress
 
     path: Path = options.path or options.home
     head = saved_head(options.head) if options.head is not None else None
@@ -78,7 +79,8 @@ def verify(options: Namespace) -> Status:
         if not home.is_dir() or not any(home.iterdir()):
             remedy = "Name one, or make one with `plimsoll run PHASE`."
             raise UsageError(f"there is no workspace at {path}", remedy=remedy)
-        outcome = verify_evidence(home, head=head)
+        with Progress().reading(f"verifying {path}") as progress:
+            outcome = verify_evidence(home, head=head, progress=progress)
     if options.json:
         print_json(outcome.as_json())
     else:

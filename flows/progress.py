@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,8 @@ from flows.show import console, escape
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
+
+_OFTEN = 0.1  # seconds between two redrawings of a bar
 
 
 class Progress:
@@ -41,6 +43,35 @@ class Progress:
         with Bar(*columns, console=console(stderr=True), transient=True) as self._bar:
             yield TestProgress(self._bar)
         self._bar = None
+
+    @contextmanager
+    def reading(self, what: str) -> Iterator[Callable[[int, int], None]]:
+        """While bytes are read: what is told (bytes done, bytes in all) shows them, their rate and the time left on a
+        terminal, and nothing elsewhere."""
+        if self._quiet or not sys.stderr.isatty():
+            yield lambda _done, _total: None
+            return
+        from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+        from rich.progress import Progress as Bar
+
+        columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+        with Bar(TextColumn("{task.description}"), *columns, console=console(stderr=True), transient=True) as self._bar:
+            yield _Reading(self._bar, what)
+        self._bar = None
+
+
+class _Reading:
+    """Shows bytes on a bar, ten times a second: whoever reads must not wait for the terminal."""
+
+    def __init__(self, bar: "Bar", what: str) -> None:
+        self._bar, self._shown = bar, time.monotonic()
+        self._task = bar.add_task(escape(what), total=None)
+
+    def __call__(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if done >= total or now - self._shown >= _OFTEN:
+            self._shown = now
+            self._bar.update(self._task, completed=done, total=total)
 
 
 class TestProgress:
