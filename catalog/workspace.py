@@ -12,10 +12,11 @@ import fcntl
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from catalog.canonical import canonical
 from catalog.errors import EvidenceError, UsageError, WorldError
@@ -203,26 +204,26 @@ class Workspace:
         """Holds the workspace for one run. Raises WorldError, naming the process that holds it, when one does."""
         path = self.home / "run.lock"
         with disk(path):
-            file = path.open("a+", encoding="utf-8")
+            file = path.open("a+b", buffering=0)  # so that a write fails where it stands, and not when it is closed
         with file:
             with disk(path):
                 self._seize(file)
             try:
                 yield
             finally:
-                file.truncate(0)
+                with suppress(OSError):  # the name of a process that has ended troubles nobody
+                    file.truncate(0)
 
-    def _seize(self, file: TextIO) -> None:
+    def _seize(self, file: FileIO) -> None:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            holder = f"process {file.read().strip() or 'unknown'}"
+            holder = f"process {file.read().decode(errors='replace').strip() or 'unknown'}"
             remedy = f"Wait until {holder} has ended, or end it; a run can be started again at any time."
             raise WorldError(f"another run has the workspace {self.home}: {holder}", remedy=remedy) from None
         file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
+        file.write(f"{os.getpid()}\n".encode())
 
     def _index(self) -> list[Record]:
         """All records, once the lookups know them."""

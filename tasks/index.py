@@ -5,6 +5,7 @@ Nothing is only here. The index may be deleted at any time; it is made beside th
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,18 +49,27 @@ def rebuild_index(home: Path) -> Path:
     records = workspace.ledger.records()
     target, building = home / INDEX, home / f"{INDEX}.new"
     try:
-        _discard(building)
-        with duckdb.connect(building) as connection:
+        with _beside(building), duckdb.connect(building) as connection:
             connection.execute("BEGIN")
             _index_ledger(connection, records, workspace.store)
             _index_tables(connection, records, workspace.store)
             connection.execute("COMMIT")
-        building.replace(target)
+            connection.close()
+            building.replace(target)
     except (OSError, duckdb.IOException) as error:
-        raise WorldError(f"{target} cannot be rebuilt: {error}") from error
+        remedy = "Check free space and permissions; whatever is recorded stands, and the same command makes the index."
+        raise WorldError(f"{target} cannot be rebuilt: {error}", remedy=remedy) from error
+    return target
+
+
+@contextmanager
+def _beside(building: Path) -> Iterator[None]:
+    """While an index is built: no half-built one is there before, and none is left."""
+    _discard(building)
+    try:
+        yield
     finally:
         _discard(building)
-    return target
 
 
 def _discard(building: Path) -> None:
