@@ -12,12 +12,13 @@ import fcntl
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 from typing import Any
 
+from catalog.bucket import BucketLedger, attached
 from catalog.canonical import canonical
 from catalog.errors import EvidenceError, UsageError, WorldError
 from catalog.ledger import Actor, Draft, Kind, Ledger, LedgerPart, Record
@@ -102,7 +103,9 @@ class Workspace:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.store = ObjectStore(home / "objects")
-        self.ledger = Ledger(home / "ledger")
+        self.bucket = attached(home)
+        ledger = home / "ledger"
+        self.ledger = BucketLedger(ledger, self.bucket, self.store) if self.bucket else Ledger(ledger)
         self.reports = home / "reports"
         self._mutex = threading.Lock()
         self._known: set[str] = set()
@@ -184,7 +187,10 @@ class Workspace:
             make_directory(folder)
             for role in REPORT_FILES:
                 if name := record.output(role):
-                    write_durably(folder / role, self.store.get(name))
+                    data = self.store.get(name)
+                    write_durably(folder / role, data)
+                    if self.bucket:
+                        self.bucket.replace(f"reports/{folder.name}/{role}", data)
                     files.append(folder / role)
         return files
 
@@ -209,7 +215,8 @@ class Workspace:
             with disk(path):
                 self._seize(file)
             try:
-                yield
+                with self.bucket.lock() if self.bucket else nullcontext():
+                    yield
             finally:
                 with suppress(OSError):  # the name of a process that has ended troubles nobody
                     file.truncate(0)

@@ -8,6 +8,7 @@ from prefect import flow
 from flows.cli import CATALOG
 from flows.desk import asked, open_desk, warm_judge
 from flows.recovery import recover
+from flows.remote import at_home
 from flows.stages import (
     choose,
     compose,
@@ -43,7 +44,7 @@ def capability_phase(
     to execute anew, each with the reason. `occasion`: what the runs are counted within, the phase unless a regression
     gives its date. `execute`: without it the report is assembled from what is recorded.
     """
-    where: dict[str, Any] = {"catalog": Path(catalog), "home": Path(home), "environment": environment}
+    where: dict[str, Any] = {"catalog": Path(catalog), "home": at_home(home), "environment": environment}
     with open_desk(phase, **where, occasion=occasion, again=again or {}) as desk:
         warm_judge()
         declared = declare(desk)

@@ -13,6 +13,7 @@ from importlib import import_module, metadata
 from pathlib import Path
 
 from catalog.errors import PlimsollError, Status
+from flows.remote import at_hand, place
 from flows.streams import Streams
 
 CATALOG = Path(__file__).resolve().parent.parent / "catalog" / "smets1"
@@ -51,7 +52,8 @@ def _command_status(arguments: Sequence[str]) -> int:
     room, name = options.handler
     try:
         handler: Callable[[argparse.Namespace], Status] = getattr(import_module(room), name)
-        return int(handler(options))
+        with at_hand(options):
+            return int(handler(options))
     except PlimsollError as error:
         _complain(error, as_json=getattr(options, "json", False))
         return int(error.status)
@@ -215,7 +217,7 @@ def _auditing(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "flows.answers:verify",
         "check a workspace or bundle, offline: digests, chain, signatures, every figure's evidence",
     )
-    verify.add_argument("path", metavar="PATH", type=Path, nargs="?", help="a workspace or bundle (default: --home)")
+    verify.add_argument("path", metavar="PATH", type=place, nargs="?", help="a workspace or bundle (default: --home)")
     verify.add_argument(
         "--head", metavar="FILE|SEQ:DIGEST", help="a head saved elsewhere, or a file with it: it must be in this ledger"
     )
@@ -227,7 +229,9 @@ def _auditing(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "flows.audit:reperform",
         "compute every pure stage again from what is recorded, and compare it byte for byte",
     )
-    reperform.add_argument("path", metavar="PATH", type=Path, nargs="?", help="a workspace or bundle (default: --home)")
+    reperform.add_argument(
+        "path", metavar="PATH", type=place, nargs="?", help="a workspace or bundle (default: --home)"
+    )
     reperform.add_argument(
         "--only", metavar="STAGE", action="append", default=[], help="only this stage, such as measure; may be repeated"
     )
@@ -274,13 +278,13 @@ def _catalog(parser: argparse.ArgumentParser) -> None:
 
 
 def _home(parser: argparse.ArgumentParser) -> None:
-    default = Path(os.environ.get("PLIMSOLL_HOME", ".plimsoll"))
+    default = place(os.environ.get("PLIMSOLL_HOME", ".plimsoll"))
     parser.add_argument(
         "--home",
         metavar="DIR",
-        type=Path,
+        type=place,
         default=default,
-        help="the workspace (default: $PLIMSOLL_HOME, else .plimsoll)",
+        help="the workspace, or s3://bucket/folder (default: $PLIMSOLL_HOME, else .plimsoll)",
     )
 
 

@@ -229,7 +229,7 @@ def _unproved(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _next(options: Namespace, reported: Record) -> str:
-    home = "" if options.home == Path(".plimsoll") else f" --home {options.home}"
+    home = "" if options.home == Path(".plimsoll") else f" --home {getattr(options, 'remote', options.home)}"
     if _status(reported) is Status.PROVED:
         return escape(f"plimsoll verify{home}   then sign-offs: what people decide is listed under exit criteria")
     return escape(f"plimsoll explain TEST{home}   and the report's observations, with intervals and reasons")

@@ -1,7 +1,9 @@
 """Fixtures that several rooms share: the programmes that ship, variants of them, and a workspace to record runs in."""
 
 import os
-from collections.abc import Callable, Mapping
+import threading
+import urllib.request
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -123,3 +125,40 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if report.skipped and os.environ.get("PLIMSOLL_NO_SKIPS") and not hasattr(report, "wasxfail"):
         report.outcome, report.longrepr = "failed", f"{item.nodeid} was skipped, and nothing may be: {report.longrepr}"
     return report
+
+
+@pytest.fixture(scope="session")
+def bucket_server() -> Iterator[dict[str, str]]:
+    """A real S3-compatible server on loopback with the bucket `evidence`: what reaches it, as environment variables.
+
+    It answers one request at a time: what it checks before an object is put must still hold when it is.
+    """
+    from moto.server import DomainDispatcherApplication, create_backend_app
+    from werkzeug.serving import WSGIRequestHandler, make_server
+
+    one, inner = threading.Lock(), DomainDispatcherApplication(create_backend_app)
+
+    def answer(environ: dict[str, Any], start: Any) -> Iterable[bytes]:
+        with one:
+            return list(inner(environ, start))
+
+    class Quiet(WSGIRequestHandler):
+        def log(self, *_: Any) -> None:
+            return
+
+    server = make_server("127.0.0.1", 0, answer, threaded=True, request_handler=Quiet)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    url = f"http://127.0.0.1:{server.server_port}"
+    try:
+        urllib.request.urlopen(urllib.request.Request(f"{url}/evidence", method="PUT")).close()  # noqa: S310 - loopback
+        yield {
+            "AWS_ENDPOINT_URL": url,
+            "AWS_ACCESS_KEY_ID": "tester",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
