@@ -55,6 +55,24 @@ def occasion_of(record: Record) -> Any:
     return record.parameters.get("occasion", record.parameters.get("phase"))
 
 
+def newest_reports(workspace: "Workspace") -> dict[str, tuple[Record, Any]]:
+    """The newest report of each phase (or regression's date) by its name: its record, and report.json.
+
+    Those that rest on what was withdrawn are among them; those whose document is not here are not: a bundle has those
+    of its phase and of the phases before it.
+    """
+    found: dict[str, Record] = {}
+    for record in workspace.ledger.records():
+        if record.kind is Kind.REPORTED:
+            found[str(occasion_of(record))] = record
+    named = {phase: (record, record.output(REPORT_FILES[0]) or "") for phase, record in found.items()}
+    return {
+        phase: (record, workspace.store.document(name))
+        for phase, (record, name) in named.items()
+        if name and workspace.store.has(name)
+    }
+
+
 def check_format(home: Path) -> None:
     """Raises EvidenceError unless `home` is a workspace that this version can read."""
     file = home / FORMAT_FILE

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from catalog.errors import DeclarationError, Status, UsageError
+from catalog.hints import did_you_mean
 from expectations.reliance import NEVER
 from flows.show import console, escape, print_json, table
 
@@ -118,44 +119,29 @@ def _counted(faults: Sized) -> str:
 
 
 def lineage(options: Namespace) -> Status:
-    """Shows what a figure or artefact rests on, or what rests on it."""
+    """Shows what a figure, record, run or artefact rests on, or what rests on it."""
     from catalog.lineage import Lineage, as_json, render
-    from catalog.workspace import Workspace
+    from catalog.workspace import Workspace, newest_reports
     from flows.audit import opened
 
     with opened(options.home) as home:
         workspace = Workspace.open(home)
-        graph = Lineage(workspace.ledger.records())
-        names = _resolve(graph, workspace, options.subject, options.phase)
+        reports = newest_reports(workspace)
+        if options.phase and options.phase not in reports:
+            hint = did_you_mean(options.phase, sorted(reports))
+            remedy = f"{hint[:1].upper()}{hint[1:]}"
+            raise UsageError(f"there is no report of phase {options.phase!r} in {options.home}", remedy=remedy)
+        graph = Lineage(workspace.ledger.records(), reports)
+        subjects = graph.find(options.subject, options.phase)
     walk = graph.down if options.down else graph.up
-    trees = {name: walk(name) for name in names}
+    trees = [walk(each) for each in subjects]
     if options.json:
-        print_json({"subject": options.subject, "trees": [as_json(tree) for tree in trees.values()]})
+        print_json({"subject": options.subject, "trees": [as_json(tree) for tree in trees]})
         return Status.PROVED
-    for tree in trees.values():
+    for tree in trees:
         for line in render(tree):
             print(line)
     return Status.PROVED
-
-
-def _resolve(graph: Any, workspace: Any, subject: str, phase: str | None) -> list[str]:
-    """The nodes that a digest or a figure names; figures are looked up in the newest report of each phase."""
-    from catalog.ledger import Kind
-    from catalog.workspace import occasion_of
-
-    reports: dict[str, str] = {}
-    for record in workspace.ledger.records():  # also those that rest on what was withdrawn: the tree says so
-        name = record.output("report.json") if record.kind is Kind.REPORTED else None
-        if name and workspace.store.has(name):  # a bundle has those of one phase
-            reports[occasion_of(record)] = name
-    for name in [phase] if phase else reports:
-        if name not in reports:
-            raise UsageError(f"there is no report of phase {name!r} in {workspace.home}")
-        try:
-            return list(graph.resolve(subject, workspace.store.document(reports[name])))
-        except UsageError:
-            continue
-    return list(graph.resolve(subject))
 
 
 def plan(options: Namespace) -> Status:

@@ -247,9 +247,13 @@ def _auditing(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         commands, "lineage", "flows.answers:lineage", "show what a figure or artefact rests on, or what rests on it"
     )
     lineage.add_argument(
-        "subject", metavar="FIGURE|DIGEST", help="a figure's id in a report, or at least 8 characters of a digest"
+        "subject",
+        metavar="FIGURE|ARTEFACT",
+        help="a figure's id in a report, a run's id, a record's sequence, or at least 8 characters of a digest",
     )
-    lineage.add_argument("--down", action="store_true", help="what rests on it, instead of what it rests on")
+    direction = lineage.add_mutually_exclusive_group()
+    direction.add_argument("--up", action="store_true", help="what it rests on (this is what happens without)")
+    direction.add_argument("--down", action="store_true", help="what rests on it")
     lineage.add_argument("--phase", help="the report to look the figure up in (default: whichever has it)")
     _home(lineage)
     _json(lineage)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from catalog.canonical import digest
 from catalog.errors import UsageError
 from catalog.ledger import Actor, Draft, Kind, Ledger, Record, Reference
-from catalog.lineage import Lineage, Step, as_json, figures, render, tainted, told, withdrawals, withdrawn
+from catalog.lineage import Figure, Lineage, Step, as_json, figures, render, tainted, told, withdrawals, withdrawn
 
 
 def name(text: str) -> str:
@@ -207,3 +208,84 @@ def test_whatever_is_tainted_names_the_withdrawal_and_the_tree_says_so(tmp_path:
     marked = {item["digest"]: item["withdrawn"] for item in as_json(steps) if "withdrawn" in item}
     assert marked[name("results")] == {"record": first.sequence, "actor": "tester", "reason": None}
     assert name("volumes") not in marked
+
+
+@pytest.fixture
+def graph(tmp_path: Path) -> tuple[Lineage, list[Record]]:
+    """A keyed run that is reported and signed, and a report of a second phase that claims the same evidence."""
+    run = {"run": "ioc/ioc.dsp.load/1", "occasion": "ioc", "test": "ioc.dsp.load"}
+    drafts = [
+        Draft(kind=Kind.STARTED, stage="execute", key=name("key"), parameters=run),
+        replace(draft(Kind.EXECUTED, "execute", [], ["results"]), key=name("key"), parameters=run),
+        replace(draft(Kind.OBSERVED, "observe", ["results"], ["observations"]), parameters={"occasion": "ioc"}),
+        replace(draft(Kind.REPORTED, "report", ["observations"], ["report.json"]), parameters={"phase": "ioc"}),
+    ]
+    head = chain(tmp_path, drafts)[-1]
+    statement = {"statement": {"phase": "ioc", "head": head.digest, "sequence": head.sequence}}
+    chain(tmp_path, [Draft(kind=Kind.SIGNED, stage="sign", parameters=statement)])
+    chain(tmp_path, [replace(draft(Kind.REPORTED, "report", ["observations"], ["two"]), parameters={"phase": "moc"})])
+    records = Ledger(tmp_path).records()
+    claimed = {"figure": "outcome/proved", "value": 3, "unit": "count", "text": "3", "evidence": [name("observations")]}
+    report = {"tests": [{"test": "ioc.dsp.load", "component": "dsp", "verdict": "proved", "n": claimed}]}
+    return Lineage(records, {"ioc": (records[3], report), "moc": (records[5], report)}), records
+
+
+def test_a_figure_is_the_root_of_what_it_rests_on_and_the_leaf_of_what_rests_on_its_evidence(
+    graph: tuple[Lineage, list[Record]],
+) -> None:
+    lineage, records = graph
+    ioc, moc = lineage.find("outcome/proved")
+    assert isinstance(ioc, Figure)
+    assert lineage.find("outcome/proved", "moc") == [moc]
+    assert (ioc.claim.component, ioc.claim.verdict, ioc.report) == ("dsp", "proved", records[3])
+    up = lineage.up(ioc)
+    assert shape(up) == [
+        (0, ""), (1, "evidence"), (2, "observe"), (3, "results"), (4, "execute"), (5, "key"),
+    ]  # fmt: skip
+    assert next(render(up)) == "figure  outcome/proved = 3  proved  in the report of ioc"
+    assert as_json(up)[0] | {"digest": "", "repeated": False} == {
+        "depth": 0, "digest": "", "repeated": False, "phase": "ioc", "figure": "outcome/proved", "value": "3",
+        "unit": "count", "text": "3", "evidence": [name("observations")], "section": "tests", "component": "dsp",
+        "test": "ioc.dsp.load", "verdict": "proved",
+    }  # fmt: skip
+    down = lineage.down(name("results"))
+    assert [(step.figure.phase, step.figure.name) for step in down if step.figure] == [
+        ("ioc", "outcome/proved"),
+        ("moc", "outcome/proved"),
+    ]
+    assert [step.record.stage for step in lineage.down(ioc) if step.record] == ["report", "sign"]
+
+
+def test_keys_signatures_runs_and_sequences_are_found_too(graph: tuple[Lineage, list[Record]]) -> None:
+    lineage, records = graph
+    assert lineage.find("ioc/ioc.dsp.load/1") == lineage.find("2") == [records[1].digest]
+    assert lineage.find(name("key")[:12]) == [name("key")]
+    assert [step.record.sequence for step in lineage.down(name("key")) if step.record][:1] == [1]
+    assert [step.role for step in lineage.up(records[4].digest)][:3] == ["", "vouched for", "observations"]
+    assert (1, "sign") in shape(lineage.down(records[3].digest))
+    for wrong, problem in [("0", "no record 0"), ("99", "no record 99"), ("outcome/provd", "no figure")]:
+        with pytest.raises(UsageError, match=problem) as refused:
+            lineage.find(wrong)
+    assert refused.value.help() == "Did you mean 'outcome/proved'?"
+
+
+def test_many_figures_under_one_node_are_counted_in_a_drawn_tree(tmp_path: Path) -> None:
+    records = chain(
+        tmp_path, [draft(Kind.DECLARED, "declare", [], ["programme"]), draft(Kind.REPORTED, "report", ["programme"])]
+    )
+    many = [{"figure": f"declared/{n}", "value": n, "unit": "us", "evidence": [name("programme")]} for n in range(40)]
+    steps = Lineage(records, {"ioc": (records[1], {"volumes": many})}).down(name("programme"))
+    lines = list(render(steps))
+    assert lines[-1] == "└─ … and 28 more figures (--json lists them all)"
+    assert len(lines) == 15
+    assert sum("figure" in item for item in as_json(steps)) == 40
+
+
+def test_a_figure_on_withdrawn_evidence_says_so(tmp_path: Path) -> None:
+    records = chain(
+        tmp_path, [draft(Kind.EXECUTED, "execute", [], ["results"]), draft(Kind.REPORTED, "report", ["results"])]
+    )
+    chain(tmp_path, [draft(Kind.WITHDRAWN, "withdraw", [records[0].digest])])
+    report = {"outcome": {"figure": "p99", "value": 1, "unit": "us", "evidence": [name("results")]}}
+    lineage = Lineage(Ledger(tmp_path).records(), {"ioc": (records[1], report)})
+    assert next(render(lineage.up(lineage.find("p99")[0]))).endswith("[rests on what record 3 withdrew]")
