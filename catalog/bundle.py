@@ -5,7 +5,7 @@ bundle.json           the phase, and the head of the ledger that it was made fro
 plimsoll.json         as in a workspace
 ledger/*.jsonl        the whole ledger: what happened later, such as a withdrawal, must not be hidden
 objects/ab/cdef…      every artefact that the phase's records reach (`catalog.reach`)
-reports/<phase>/      the newest report
+reports/<phase>/      the newest report, and lineage.html to walk through what it rests on (`catalog.inspection`)
 catalogue/            the files of the catalogue as they were recorded for it
 lineage.json          what rests on what, and the evidence of each figure
 
@@ -29,6 +29,7 @@ from urllib.parse import quote
 from catalog.canonical import canonical
 from catalog.errors import EvidenceError, UsageError
 from catalog.hints import did_you_mean
+from catalog.inspection.page import PAGE, page_of
 from catalog.ledger import FILE_NAME, Kind, Record
 from catalog.lineage import figures
 from catalog.reach import Reach, reach
@@ -48,7 +49,7 @@ _FILE = "file:"
 _PART = r"\w[^/\\:\x00-\x1f\x7f]*"
 _MEMBER = re.compile(
     rf"{re.escape(FORMAT_FILE)}|{BUNDLE_FILE}|{re.escape(README)}|{LINEAGE}|ledger/[0-9]{{12}}\.jsonl"
-    rf"|objects/[0-9a-f]{{2}}/[0-9a-f]{{62}}|reports/{_PART}/({'|'.join(map(re.escape, REPORT_FILES))})"
+    rf"|objects/[0-9a-f]{{2}}/[0-9a-f]{{62}}|reports/{_PART}/({'|'.join(map(re.escape, (*REPORT_FILES, PAGE)))})"
     rf"|{CATALOGUE}(/{_PART})+"
 )
 
@@ -183,6 +184,7 @@ def described(workspace: Workspace, records: list[Record], reported: Record) -> 
         BUNDLE_FILE: canonical(said) + b"\n",
         README: _readme(occasion, records, reported).encode(),
         LINEAGE: canonical(lineage_document(workspace, records, reported)) + b"\n",
+        f"reports/{occasion}/{PAGE}": page_of(workspace, records, occasion, bundle=True),
         **{
             f"{CATALOGUE}/{_plain(name)}": workspace.store.get(digest)
             for name, digest in catalogue_of(records, reported)
@@ -369,8 +371,9 @@ def _readme(occasion: str, records: list[Record], reported: Record) -> str:
 # Evidence of phase {occasion}
 
 The report is `reports/{occasion}/report.html`; it opens from disk. Every figure in it names the evidence that it rests
-on by SHA-256, and that evidence is in this bundle. It was reported by record {reported.sequence}, {reported.time},
-by {reported.actor.name} (key {reported.actor.fingerprint[:16] or "none"}). The ledger ends with record {head.sequence}:
+on by SHA-256, and leads to it in `lineage.html` beside it; that evidence is in this bundle. The report is record
+{reported.sequence}, {reported.time}, by {reported.actor.name} (key {reported.actor.fingerprint[:16] or "none"}).
+The ledger ends with record {head.sequence}:
 
     {head.sequence}:{head.digest}
 
@@ -395,7 +398,8 @@ before it (64 zeros for the first). A `signed` record holds an Ed25519 signature
 
 ## What is here
 
-- `reports/` the newest report, as a page and as data
+- `reports/` the newest report, as a page and as data; and `lineage.html`, where every figure can be followed to what it
+  rests on and back
 - `ledger/` every record of the workspace, oldest first, one canonical JSON document a line
 - `objects/` every artefact that the phase's records reach: declarations, plans, volumes, arrivals, results,
   infrastructure metrics, measurements, observations, reports, and the documents that stages are keyed on

@@ -124,6 +124,19 @@ def _phase_signed(record: Record) -> str:
     return str(statement.get("phase")) if isinstance(statement, dict) else ""
 
 
+def resting(records: Sequence[Record]) -> Iterator[tuple[Record, list[Reference]]]:
+    """Each record of a ledger with what it rests on: `sources`, and of a signature the report that it was made for."""
+    reported: dict[str, Record] = {}
+    for record in records:
+        rests_on = sources(record)
+        if record.kind is Kind.REPORTED:
+            reported[_occasion(record)] = record
+        signed = reported.get(_phase_signed(record)) if record.kind is Kind.SIGNED else None
+        if signed and signed.digest not in {item.digest for item in rests_on}:
+            rests_on.append(Reference(role=SIGNED_REPORT, digest=signed.digest))
+        yield record, rests_on
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
     """A figure of the newest report of a phase (or of a regression's date): the claim, and the report's record."""
@@ -190,23 +203,16 @@ class Lineage:
         self._reports = reports or {}
         self._figures: dict[str, dict[str, Figure]] | None = None
         self._shown: dict[str, list[tuple[Figure, Record | None]]] = {}
-        self._reported: dict[str, Record] = {}
         self._grounds: dict[tuple[str, str], Record | None] = {}
         made_by = {record.digest: phase for phase, (record, _) in self._reports.items()}
-        for record in records:
+        for record, rests_on in resting(records):
             if record.digest in made_by:  # what its figures rest on was produced before it
                 self._ground(made_by[record.digest])
-            self._enter(record)
+            self._enter(record, rests_on)
         self._tainted = withdrawals(records)
         self._names = sorted(self._records.keys() | self._produced.keys() | self._users.keys())
 
-    def _enter(self, record: Record) -> None:
-        rests_on = sources(record)
-        if record.kind is Kind.REPORTED:
-            self._reported[_occasion(record)] = record
-        signed = self._reported.get(_phase_signed(record)) if record.kind is Kind.SIGNED else None
-        if signed and signed.digest not in {item.digest for item in rests_on}:
-            rests_on.append(Reference(role=SIGNED_REPORT, digest=signed.digest))
+    def _enter(self, record: Record, rests_on: Sequence[Reference]) -> None:
         known = [(item, self._records.get(item.digest) or self._produced.get(item.digest)) for item in rests_on]
         self._sources[record.digest] = known
         for item, source in known:

@@ -1,14 +1,14 @@
 """What a phase's evidence consists of: the records that it reaches, and the objects that those name.
 
-Its own records; whatever those rest on; the earlier runs that its plans looked at, since a plan decides by them; and
-what people said of the evidence afterwards.
+Its own records; whatever those rest on; the earlier runs that its plans looked at, since a plan decides by them; what
+people said of the evidence afterwards; and what the reports of earlier phases claimed, so that phases can be compared.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from catalog.ledger import Kind, Record
-from catalog.workspace import occasion_of
+from catalog.workspace import REPORT_FILES, occasion_of
 
 _LOOKED_AT = frozenset({Kind.EXECUTED, Kind.RECEIVED})
 _ALWAYS = frozenset({Kind.WITHDRAWN, Kind.KEY, Kind.SIGNED, Kind.APPROVED})
@@ -51,7 +51,15 @@ def reach(records: Sequence[Record], occasion: str) -> Reach:
             else:
                 objects.add(item.digest)
                 pending += [each for each in producers.get(item.digest, []) if each.sequence < record.sequence]
-    return Reach(records=frozenset(found), objects=frozenset(objects))
+    return Reach(records=frozenset(found), objects=frozenset(objects | _claimed_before(records, occasion)))
+
+
+def _claimed_before(records: Sequence[Record], occasion: str) -> set[str]:
+    """The newest report of each other phase, where that came before this one's: the document, not what it rests on."""
+    newest = {str(occasion_of(record)): record for record in records if record.kind is Kind.REPORTED}
+    own = newest.get(occasion)
+    documents = [record.output(REPORT_FILES[0]) for record in newest.values() if own and record.sequence < own.sequence]
+    return {name for name in documents if name}
 
 
 def _occasion(record: Record) -> object:

@@ -15,7 +15,7 @@ OBSERVE = 4
 RELY = 1
 COMPOSE = 2
 INTAKE = 2
-REPORT = 3
+REPORT = 4
 
 
 def versions() -> dict[str, int]:

@@ -6,7 +6,7 @@
 3. Completeness: whatever a record names exists; every execution was started; every figure of every report rests on
    evidence that leads back to something executed, received, relied on, derived or declared.
 4. Signatures: every signed statement is authentic, by an announced key, about a record of this chain.
-5. The reports that people open are the recorded ones.
+5. The reports that people open are the recorded ones, and the page of lineage beside each says what the evidence says.
 6. Freshness: a record that an auditor saved is in this chain, so that what the auditor saw then is a prefix of it and
    nothing up to it was replaced. Without one, a ledger that was cut short or rewritten from its start cannot be told
    from an honest one.
@@ -30,6 +30,7 @@ from catalog.bundle import BUNDLE_FILE, described, said_in
 from catalog.canonical import canonical
 from catalog.errors import PlimsollError
 from catalog.hashing import Hashed, Progress, hash_files
+from catalog.inspection.page import PAGE, page_fault
 from catalog.ledger import FILE_NAME, LOCK, TORN, Cursor, Finding, Kind, Record, scan
 from catalog.lineage import GROUND, figures, tainted
 from catalog.reach import reach
@@ -262,7 +263,7 @@ class _Check:
             file = self.home / name
             if _kind(file) != "file":
                 self.fault(f"a {_kind(file)} where a file is due" if _kind(file) else "missing", name)
-            elif file.read_bytes() != data:
+            elif file.name != PAGE and file.read_bytes() != data:
                 self.fault("altered: it is not what the evidence makes it", name)
         for path in sorted(self.home.rglob("*")):
             name = path.relative_to(self.home).as_posix()
@@ -397,10 +398,17 @@ class _Check:
             return
         for path in _entries(folder):
             where = f"reports/{folder.name}/{path.name}"
-            if path.name not in REPORT_FILES:
+            if path.name == PAGE and _kind(path) == "file":
+                self.attempt(partial(self._check_page, path, folder.name, where))
+            elif path.name not in REPORT_FILES:
                 self.note(f"{where}: a {_kind(path)} that no record names")
             elif folder.name not in recorded:
                 self.fault("a report that no record names", where)
+
+    def _check_page(self, path: Path, phase: str, where: str) -> None:
+        """The page of lineage beside a report: it says what the evidence says, or it is a fault."""
+        if fault := page_fault(path.read_bytes(), Workspace(self.home), self.records, phase, bundle=bool(self.bundle)):
+            self.fault(fault, where)
 
     def check_head(self, head: str | None) -> bool:
         """Rule 6: whether `head`, a digest or `sequence:digest`, is a record of this chain; a fault if it is not."""

@@ -55,14 +55,14 @@ def occasion_of(record: Record) -> Any:
     return record.parameters.get("occasion", record.parameters.get("phase"))
 
 
-def newest_reports(workspace: "Workspace") -> dict[str, tuple[Record, Any]]:
+def newest_reports(workspace: "Workspace", records: Sequence[Record] | None = None) -> dict[str, tuple[Record, Any]]:
     """The newest report of each phase (or regression's date) by its name: its record, and report.json.
 
-    Those that rest on what was withdrawn are among them; those whose document is not here are not: a bundle has those
-    of its phase and of the phases before it.
+    Of these `records`, or of the whole ledger. Those that rest on what was withdrawn are among them; those whose
+    document is not here are not: a bundle has those of its phase and of the phases before.
     """
     found: dict[str, Record] = {}
-    for record in workspace.ledger.records():
+    for record in workspace.ledger.records() if records is None else records:
         if record.kind is Kind.REPORTED:
             found[str(occasion_of(record))] = record
     named = {phase: (record, record.output(REPORT_FILES[0]) or "") for phase, record in found.items()}

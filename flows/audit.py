@@ -53,7 +53,7 @@ def reperform(options: Namespace) -> Status:
     use(Progress())
     with opened(options.path or options.home) as home:
         workspace = Workspace.open(home)
-        every = pure_records(workspace, only)
+        every = pure_records(workspace, only, options.record)
         records = every if share >= _DEFAULT_SHARE else sampled(every, share, seed)
         if any(record.stage == "observe" for record in records):
             warm_judge()  # loads on another core meanwhile

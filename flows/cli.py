@@ -236,6 +236,14 @@ def _auditing(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "--only", metavar="STAGE", action="append", default=[], help="only this stage, such as measure; may be repeated"
     )
     reperform.add_argument(
+        "--record",
+        metavar="SEQUENCE",
+        action="append",
+        type=int,
+        default=[],
+        help="only this record, such as 41; may be repeated",
+    )
+    reperform.add_argument(
         "--sample",
         metavar="SHARE",
         default="1",

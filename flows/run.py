@@ -14,6 +14,7 @@ from typing import Any
 from catalog import rules
 from catalog.canonical import digest
 from catalog.errors import Status, UsageError
+from catalog.inspection.page import publish_page
 from catalog.ledger import Kind, Record
 from catalog.workspace import FORMAT_FILE, Workspace, refuse_as_home
 from flows.desk import asked
@@ -50,7 +51,9 @@ def report(options: Namespace) -> Status:
     reported = finished(options.home, options.catalog, options.phase, asked(options.environment, [], []))
     if reported is None:
         reported, _ = _run_flow(options, [], {}, execute=False)
-    Workspace.open(options.home).publish(reported)
+    workspace = Workspace.open(options.home)
+    workspace.publish(reported)
+    publish_page(workspace, reported)
     return _answer(options, reported, executed=0)
 
 

@@ -16,6 +16,7 @@ from catalog import rules, underway
 from catalog.canonical import digest
 from catalog.declarations import TestType
 from catalog.errors import EvidenceError, WorldError
+from catalog.inspection.page import publish_page, shell_digest
 from catalog.ledger import Kind, Record
 from catalog.runs import RunState, TestEnd, TestRun, next_run_id, test_runs
 from expectations.verdicts import is_closed_loop
@@ -375,6 +376,7 @@ def report(
         parameters={
             "phase": desk.phase.id,
             "libraries": libraries(),
+            "page": shell_digest(),
             "chosen": sorted(each.planned.test for each in chosen),
             **tally(evidence, known),
         },
@@ -382,6 +384,7 @@ def report(
     )
     desk.workspace.publish(record)
     desk.workspace.sign(desk.signer, phase=desk.occasion, name=desk.recorder.actor.name, code=desk.recorder.code)
+    publish_page(desk.workspace, record)
     current().say("reported      and the ledger's head signed")
     return record
 

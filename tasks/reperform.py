@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from catalog import rules
 from catalog.bundle import said_in
 from catalog.declarations import Programme
-from catalog.errors import EvidenceError, PlimsollError
+from catalog.errors import EvidenceError, PlimsollError, UsageError
 from catalog.ledger import Kind, Record
 from catalog.reach import reach
 from catalog.reading import read_catalogue
@@ -95,11 +95,21 @@ class NotComparableError(Exception):
     """The record was made by other rules, or does not say all that its stage depended on."""
 
 
-def pure_records(workspace: Workspace, only: Sequence[str] = ()) -> list[Record]:
+def pure_records(workspace: Workspace, only: Sequence[str] = (), sequences: Sequence[int] = ()) -> list[Record]:
     """The records of pure stages, oldest first: of a bundle, those that its phase reaches.
 
-    `only` those of these stages, where any are named.
+    `only` those of these stages, and `sequences`: only these records, where any are named. Raises UsageError for a
+    record that is none of them.
     """
+    found = _pure_records(workspace, only)
+    known = {record.sequence for record in found}
+    if other := next((each for each in sequences if each not in known), None):
+        said = "in this ledger, of a pure stage" + (" that was asked for" if only else "")
+        raise UsageError(f"there is no record {other} {said}", remedy="`plimsoll lineage RECORD` says what it is.")
+    return [record for record in found if not sequences or record.sequence in sequences]
+
+
+def _pure_records(workspace: Workspace, only: Sequence[str]) -> list[Record]:
     records, wanted, said = workspace.ledger.records(), set(only) or set(STAGES), said_in(workspace.home)
     reached = reach(records, said["phase"]).records if said else {each.digest for each in records}
     return [each for each in records if each.kind in _KINDS and each.stage in wanted and each.digest in reached]

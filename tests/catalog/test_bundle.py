@@ -116,7 +116,13 @@ def test_a_bundle_is_accepted_by_itself_and_its_head_is_that_of_the_workspace(
     assert any(note.startswith("this is a bundle of phase ioc") for note in outcome.notes)
     assert any("that only other phases rest on are not in this bundle" in note for note in outcome.notes)
     names = set(zipfile.ZipFile(bundle).namelist())
-    assert {"README.md", "lineage.json", "catalogue/system.yaml", "reports/ioc/report.html"} <= names
+    assert {
+        "README.md",
+        "lineage.json",
+        "catalogue/system.yaml",
+        "reports/ioc/report.html",
+        "reports/ioc/lineage.html",
+    } <= names
     assert {"catalogue/data/forecasts é.csv", "catalogue/_.hidden"} <= names
     held = {name[8:].replace("/", "") for name in names if name.startswith("objects/")}
     everything = {item.digest for record in workspace.ledger.records() for item in record.outputs}
@@ -131,7 +137,10 @@ def test_what_a_later_plan_looked_at_goes_with_it(workspace: Workspace) -> None:
     assert results[1] not in reach(records, "ioc").objects
 
 
-@pytest.mark.parametrize("name", ["README.md", "lineage.json", "catalogue/system.yaml", "reports/ioc/report.json"])
+@pytest.mark.parametrize(
+    "name",
+    ["README.md", "lineage.json", "catalogue/system.yaml", "reports/ioc/report.json", "reports/ioc/lineage.html"],
+)
 def test_what_a_bundle_says_beside_its_evidence_must_follow_from_it(bundle: Path, tmp_path: Path, name: str) -> None:
     home = tmp_path / "out"
     unpack(bundle, home)

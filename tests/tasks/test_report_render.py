@@ -115,7 +115,7 @@ def test_the_page_is_whole(page: Page) -> None:
 def test_nothing_is_fetched_and_nothing_is_run(text: str, page: Page) -> None:
     assert not {"script", "iframe", "object", "embed", "img", "base", "form"} & set(page.tags)
     assert page.values("src", "srcset", "action", "data", "poster") == []
-    assert all(link.startswith(("#", "data:,")) for link in page.values("href", "xlink:href"))
+    assert all(link.startswith(("#", "data:,", "lineage.html#figure=")) for link in page.values("href", "xlink:href"))
     assert not [name for name, _ in page.attributes if name.startswith("on")]
     assert set(re.findall(r"url\(([^)]{5})", text)) == {"data:"}
     assert "@import" not in text
@@ -141,6 +141,7 @@ def test_every_figure_links_to_its_evidence_and_says_how_to_follow_it(page: Page
     assert len(titles) > 200
     digest = report["outcome"]["verdicts"]["proved"]["evidence"][0]
     assert f"plimsoll lineage outcome/proved · evidence {digest[:12]}" in titles
+    assert "lineage.html#figure=outcome/proved" in page.values("href")
     assert f"e-{digest[:12]}" in page.values("id")
     assert digest in "".join(page.loose)
 
