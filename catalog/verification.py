@@ -383,7 +383,8 @@ class _Check:
                 self.fault(f"a {kind} where a report is due; its bytes are object {record.output(role)}", where)
                 continue
             if not kind:
-                self.note(f"{where} is missing; its bytes are object {record.output(role)}")
+                told = f"missing; its bytes are object {record.output(role)}"
+                self.fault(told, where) if self.bundle else self.note(f"{where} is {told}")
                 continue
             found = hashlib.sha256(file.read_bytes()).hexdigest()
             if any(item.kind is Kind.REPORTED and item.output(role) == found for item in earlier):

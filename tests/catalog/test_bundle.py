@@ -181,6 +181,13 @@ def test_a_bundle_that_says_it_is_another_is_at_fault(bundle: Path, tmp_path: Pa
     assert what in faults(verify(home))
 
 
+def test_a_bundle_without_its_report_is_at_fault(bundle: Path, tmp_path: Path) -> None:
+    home = unpack(bundle, tmp_path / "out")
+    for name in ("report.json", "report.html"):
+        (home / "reports" / "ioc" / name).unlink()
+    assert [fault.where for fault in verify(home).faults] == ["reports/ioc/report.json", "reports/ioc/report.html"]
+
+
 def test_a_phase_without_a_report_is_refused_with_the_nearest_that_has_one(
     workspace: Workspace, tmp_path: Path
 ) -> None:
