@@ -9,39 +9,28 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from catalog.claims import Claim, claims
 from catalog.errors import EvidenceError, WorldError
-from catalog.ledger import Record
+from catalog.inspection.document import subjects
+from catalog.ledger import Kind, Record
+from catalog.lineage import resting, withdrawals
 from catalog.store import ObjectStore
-from catalog.workspace import Workspace
+from catalog.workspace import REPORT_FILES, Workspace, occasion_of
 from expectations import tables
+from tasks import index_tables
 
 if TYPE_CHECKING:
     import duckdb
 
 INDEX = "plimsoll.duckdb"
 
-_LEDGER = {
-    "records": (
-        (
-            "sequence BIGINT, time VARCHAR, kind VARCHAR, stage VARCHAR, key VARCHAR, rules BIGINT, code VARCHAR, "
-            "actor VARCHAR, fingerprint VARCHAR, parameters JSON, previous VARCHAR, digest VARCHAR"
-        ),
-        "one record of the ledger",
-    ),
-    "artefacts": ("digest VARCHAR, bytes BIGINT", "one artefact that a record names, and that is in the store"),
-    "edges": (
-        "record VARCHAR, direction VARCHAR, role VARCHAR, digest VARCHAR, rows VARCHAR",
-        "one input or output of a record, by role; digest names an artefact, or an earlier record",
-    ),
-}
-
 
 def rebuild_index(home: Path) -> Path:
     """The index of the workspace at `home`, rebuilt; returns its file.
 
     Every table of evidence is there under its name, with the digest of the artefact that each row stands in, next to
-    `records`, `artefacts` and `edges`. Raises EvidenceError when the ledger or a named table cannot be read, WorldError
-    when the file cannot be written; the old index stays then.
+    the ledger's tables and the views of `tasks.index_tables`. Raises EvidenceError when the ledger or a named table
+    cannot be read, WorldError when the file cannot be written; the old index stays then.
     """
     import duckdb
 
@@ -51,8 +40,10 @@ def rebuild_index(home: Path) -> Path:
     try:
         with _beside(building), duckdb.connect(building) as connection:
             connection.execute("BEGIN")
-            _index_ledger(connection, records, workspace.store)
+            _index_ledger(connection, workspace, records)
             _index_tables(connection, records, workspace.store)
+            for statement in index_tables.views():
+                connection.execute(statement)
             connection.execute("COMMIT")
             connection.close()
             building.replace(target)
@@ -78,17 +69,12 @@ def _discard(building: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _index_ledger(connection: "duckdb.DuckDBPyConnection", records: Sequence[Record], store: ObjectStore) -> None:
-    named = sorted({each.digest for record in records for each in (*record.inputs, *record.outputs)})
-    rows: dict[str, Iterable[tuple[Any, ...]]] = {
-        "records": (_record(record) for record in records),
-        "artefacts": ((digest, store.path(digest).stat().st_size) for digest in named if store.has(digest)),
-        "edges": (edge for record in records for edge in _edges(record)),
-    }
-    for name, (columns, grain) in _LEDGER.items():
-        connection.execute(f"CREATE TABLE {name} ({columns})")
-        connection.execute(f"COMMENT ON TABLE {name} IS 'Grain: {grain}.'")
-        _insert(connection, name, list(rows[name]))
+def _index_ledger(connection: "duckdb.DuckDBPyConnection", workspace: Workspace, records: Sequence[Record]) -> None:
+    for statement in index_tables.ddl():
+        connection.execute(statement)
+    rows = _Rows(workspace, records)
+    for table in index_tables.TABLES:
+        _insert(connection, table.name, list(getattr(rows, table.name)()))
 
 
 def _insert(connection: "duckdb.DuckDBPyConnection", name: str, rows: list[tuple[Any, ...]]) -> None:
@@ -97,19 +83,82 @@ def _insert(connection: "duckdb.DuckDBPyConnection", name: str, rows: list[tuple
         columns = [list(column) for column in zip(*rows, strict=True)]
         connection.execute(
             f"INSERT INTO {name} SELECT {', '.join(['unnest(?)'] * len(columns))}", columns
-        )  # names are declared above
+        )  # names are declared in `tasks.index_tables`
 
 
-def _record(record: Record) -> tuple[Any, ...]:
-    actor = (record.actor.name, record.actor.fingerprint)
-    what = (record.sequence, record.time, record.kind.value, record.stage, record.key, record.rules, record.code)
-    return (*what, *actor, json.dumps(dict(record.parameters)), record.previous, record.digest)
+class _Rows:
+    """The rows of each of the ledger's tables, by its name."""
 
+    def __init__(self, workspace: Workspace, records: Sequence[Record]) -> None:
+        self._store, self._records = workspace.store, records
+        self._withdrawn = {name: record.sequence for name, record in withdrawals(records).items()}
+        self._sequences = {record.digest: record.sequence for record in records}
+        self._newest = {str(occasion_of(each)): each.digest for each in records if each.kind is Kind.REPORTED}
+        self._claims: list[tuple[Record, Claim, list[int | None]]] = []
+        self._edges = list(self._walk())
 
-def _edges(record: Record) -> Iterator[tuple[str, str, str, str, str | None]]:
-    for direction, references in (("input", record.inputs), ("output", record.outputs)):
-        for each in references:
-            yield record.digest, direction, each.role, each.digest, each.rows
+    def _walk(self) -> Iterator[tuple[Any, ...]]:
+        """Inputs and outputs of every record; on the way, what each report's figures rest on."""
+        produced: dict[str, int] = {}
+        for record, rests_on in resting(self._records):
+            number, sources = record.sequence, {**produced, **self._sequences} if record.kind is Kind.REPORTED else {}
+            if record.kind is Kind.REPORTED:
+                self._claims += [
+                    (record, claim, [sources.get(name) for name in claim.evidence]) for claim in self._claimed(record)
+                ]
+            for item in rests_on:
+                source = self._sequences.get(item.digest) or produced.get(item.digest)
+                yield record.digest, "input", item.role, item.digest, item.rows, number, source
+            for item in record.outputs:
+                produced[item.digest] = number
+                yield record.digest, "output", item.role, item.digest, item.rows, number, None
+
+    def _claimed(self, record: Record) -> list[Claim]:
+        name = record.output(REPORT_FILES[0])
+        return claims(self._store.document(name)) if name and self._store.has(name) else []
+
+    def records(self) -> Iterator[tuple[Any, ...]]:
+        for record, about in zip(self._records, subjects(self._records), strict=True):
+            said = (
+                record.sequence,
+                record.time,
+                record.kind.value,
+                record.stage,
+                record.key,
+                record.rules,
+                record.code,
+            )
+            by = (record.actor.name, record.actor.fingerprint, json.dumps(dict(record.parameters)))
+            subject = (about.phase, about.component, about.test, about.run)
+            yield *said, *by, record.previous, record.digest, *subject, self._withdrawn.get(record.digest)
+
+    def artefacts(self) -> Iterator[tuple[Any, ...]]:
+        named = {item[3] for item in self._edges} - self._sequences.keys()
+        for name in sorted(named):
+            if self._store.has(name):
+                yield name, self._store.path(name).stat().st_size, self._withdrawn.get(name)
+
+    def edges(self) -> Iterator[tuple[Any, ...]]:
+        return iter(self._edges)
+
+    def figures(self) -> Iterator[tuple[Any, ...]]:
+        for record, claim, _ in self._claims:
+            phase = str(occasion_of(record))
+            said = (getattr(claim, name) for name in index_tables.SAID)
+            yield record.sequence, phase, self._newest[phase] == record.digest, claim.figure, *said
+
+    def figure_evidence(self) -> Iterator[tuple[Any, ...]]:
+        for record, claim, sources in self._claims:
+            for name, source in zip(claim.evidence, sources, strict=True):
+                yield record.sequence, claim.figure, name, source
+
+    def comparisons(self) -> Iterator[tuple[Any, ...]]:
+        for record in self._records:
+            name = record.output("comparison") if record.kind is Kind.RELIED else None
+            compared = self._store.document(name) if name and self._store.has(name) else []
+            for place, each in enumerate(compared if isinstance(compared, list) else []):
+                sides = (json.dumps(each.get("old")), json.dumps(each.get("new")))
+                yield record.sequence, place, str(each.get("input")), *sides, bool(each.get("allows"))
 
 
 def _index_tables(connection: "duckdb.DuckDBPyConnection", records: Sequence[Record], store: ObjectStore) -> None:

@@ -340,3 +340,18 @@ def test_the_exit_status_of_an_unreadable_ledger_is_that_of_evidence(
         ledger.write(b"\n")
     assert answered(capsys, "reperform", bench.home)[0] == 4
     assert answered(capsys, "export", "pilot", "--home", bench.home, "--out", bench.home.parent / "x.zip")[0] == 4
+
+
+def test_the_documented_queries_answer_from_a_real_ledger(bench: Bench) -> None:
+    """All but the one about withdrawn evidence, of which there is none, have something to say."""
+    import duckdb
+
+    from tasks.index_tables import EXAMPLES
+
+    with duckdb.connect(bench.home / "plimsoll.duckdb", read_only=True) as connection:
+        answers = {each.question: connection.execute(each.query).fetchall() for each in EXAMPLES}
+    assert [question for question, rows in answers.items() if not rows] == [
+        "Does anything that is claimed rest on what was withdrawn?"
+    ]
+    counted = next(rows for question, rows in answers.items() if "counted again" in question)
+    assert all(measured == again for _, measured, again in counted)
