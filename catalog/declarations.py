@@ -115,14 +115,31 @@ class Never(Declared):
     types: tuple[TestType, ...] = ()
 
 
+class RelianceApproval(Declared):
+    """Whose reliance a person approves first. Without roles and types it is that of every test."""
+
+    by: Text = Field(description="who approves, such as the Test Assurance Board")
+    roles: tuple[Identifier, ...] = ()
+    types: tuple[TestType, ...] = ()
+
+
 class Reliance(Declared):
     """The rule by which a later phase may rely on the evidence of an earlier one."""
 
     scope: RelianceScope
     volumes: RelianceVolumes
     never: Never = Never()
+    valid_for: Duration | None = Field(
+        default=None, description="whole days, such as 180 d, after which evidence is too old; absent: no age is"
+    )
+    approval: RelianceApproval | None = Field(default=None, description="absent: nobody has to approve")
     reading: Text = Field(description="which reading of the approach document this rule puts in force, and why")
     source: Text
+
+    @model_serializer(mode="wrap", when_used="json")
+    def _recorded(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What a record holds: a rule without a validity period or an approval does not say so."""
+        return _declared(self, whole(self), ("valid_for", "approval"))
 
 
 class Phase(Declared):

@@ -7,12 +7,12 @@ key, so the stage is then done again. A golden test per stage fails when output 
 DECLARE = 2
 VOLUMES = 2
 VOLUME_MODEL = 2
-PLAN = 1
+PLAN = 2
 ARRIVALS = 2
 EXECUTE = 3
 MEASURE = 3
 OBSERVE = 4
-RELY = 1
+RELY = 2
 COMPOSE = 2
 INTAKE = 2
 REPORT = 4

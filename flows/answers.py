@@ -1,22 +1,16 @@
 """The commands that answer a question and execute nothing."""
 
 import re
-import sys
 from argparse import Namespace
-from collections.abc import Iterator, Sized
+from collections.abc import Sized
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from catalog.errors import DeclarationError, Status, UsageError
 from catalog.hints import did_you_mean
-from expectations.reliance import NEVER
-from flows.show import console, escape, print_json, table
-
-if TYPE_CHECKING:
-    from tasks.plan import Decided
+from flows.show import console, escape, print_json
 
 _LONGEST = 1 << 20  # bytes of a file that a saved head is looked for in
-_WIDEST = 100  # characters of a compared value that are shown
 
 
 def init(options: Namespace) -> Status:
@@ -142,114 +136,3 @@ def lineage(options: Namespace) -> Status:
         for line in render(tree):
             print(line)
     return Status.PROVED
-
-
-def plan(options: Namespace) -> Status:
-    """Says what would be executed, what relied on, and why; writes nothing."""
-    decided = _decide(options, options.phase)
-    if options.json:
-        print_json({"phase": options.phase, "tests": [each.as_json() for each in decided]})
-        return Status.PROVED
-    rows = (
-        (each.planned.test, str(each.decision), escape(each.why), escape(_shown(each.reasons, only_different=True)))
-        for each in decided
-    )
-    console().print(table(f"Plan of {options.phase}", ("test", "decision", "why", "what differs"), rows))
-    return Status.PROVED
-
-
-def explain(options: Namespace) -> Status:
-    """Says why a test is executed, relied on or complete: every input compared, those that decided first."""
-    from dataclasses import asdict
-
-    from flows.desk import find_test
-
-    phase = options.test.split(".")[0]
-    decided = {each.planned.test: each for each in _decide(options, phase)}
-    found = decided[find_test([each.planned for each in decided.values()], phase, options.test).test]
-    if options.json:
-        print_json({**found.as_json(), "compared": [asdict(each) for each in found.compared]})
-        return Status.PROVED
-    out = console()
-    out.print(f"[bold]{escape(options.test)}[/]  {found.decision}: {escape(found.why)}")
-    if found.stands and found.decision == "complete":
-        out.print(f"it had been executed because: {escape(found.stands.why)}")
-    if found.compared:
-        out.print(table("Inputs compared", ("", "input", "old", "new"), _compared_rows(found.compared)))
-    if found.stands:
-        out.print(f"evidence  run {escape(found.stands.run)}, record {found.stands.record.digest}")
-    out.print(_NOT_COMPARED)
-    return Status.PROVED
-
-
-def _compared_rows(compared: Any) -> Iterator[tuple[str, ...]]:
-    """Inputs compared, as rows: what is equal is shown once, and target volumes that allow it are counted."""
-    volumes = [each for each in compared if each.allows and each.input.startswith("volumes.") and "|" in each.input]
-    for each in compared:
-        if each not in volumes:
-            yield "[green]✔[/]" if each.allows else "[red]✘[/]", *map(escape, _sides(each))
-    for what, found in (
-        ("equal", [each for each in volumes if each.old == each.new]),
-        ("not exceeding those proved", [each for each in volumes if each.old != each.new]),
-    ):
-        if found:
-            old, new = (f"{sum(counts):,} messages" for counts in zip(*((x.old, x.new) for x in found), strict=True))
-            yield "[green]✔[/]", f"volumes, {len(found)} kinds of message {what}", old, _same(old, new)
-
-
-def _sides(each: Any) -> tuple[str, str, str]:
-    old = "" if each.input == NEVER else _value(each.old)
-    return each.input, old, _same(old, _value(each.new))
-
-
-def _same(old: str, new: str) -> str:
-    return "the same" if old == new else new
-
-
-_NOT_COMPARED = (
-    "not compared, on purpose: test id, phase, success criteria, times, hosts, run ids, the code's commit; "
-    "requirements (they are observed afresh)"
-)
-
-
-def _decide(options: Namespace, phase_id: str) -> "list[Decided]":
-    """What will become of each planned test of a phase. Reads the workspace where there is one, and writes nothing."""
-    from catalog.reading import read_catalogue
-    from catalog.workspace import Workspace, is_workspace, refuse_as_home
-    from flows.desk import planned_tests
-    from tasks.history import history, no_history
-    from tasks.plan import decide
-
-    programme = read_catalogue(options.catalog).programme
-    planned = planned_tests(programme, phase_id, options.environment)
-    refuse_as_home(options.home)
-    if is_workspace(options.home):
-        known = history(Workspace.open(options.home), programme)
-    else:
-        known = no_history(options.home)
-        print(f"plimsoll: there is no workspace at {options.home} yet, so nothing was executed", file=sys.stderr)
-    return [decide(programme, each, known) for each in planned]
-
-
-def _shown(reasons: Any, *, only_different: bool) -> str:
-    shown = [each for each in reasons if not (only_different and each.old == each.new)]
-    lines = [_difference(each) for each in shown[:4]]
-    return "\n".join(lines + ([f"… and {len(shown) - 4} more"] if len(shown) > 4 else []))
-
-
-def _difference(each: Any) -> str:
-    return (
-        f"{each.input}: {_value(each.new)}"
-        if each.input == NEVER
-        else (f"{each.input}: {_value(each.old)} → {_value(each.new)}")
-    )
-
-
-def _value(value: Any) -> str:
-    """A compared value: text as it is, documents by their beginning."""
-    import json
-
-    if isinstance(value, str):
-        return value
-    text = "none" if value is None else json.dumps(value, ensure_ascii=False, sort_keys=True)
-    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"

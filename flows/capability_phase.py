@@ -22,6 +22,7 @@ from flows.stages import (
     observe,
     plan,
     report,
+    sample,
     tabulate_volumes,
 )
 
@@ -37,12 +38,15 @@ def capability_phase(
     again: dict[str, str] | None = None,
     occasion: str = "",
     execute: bool = True,  # noqa: FBT001, FBT002  # a deployment's parameter
+    sample_reliance: str = "",
 ) -> dict[str, Any]:
     """Runs a capability phase; returns the digest of the report's record and how many tests were executed.
 
     `types`: only tests of these types (all when absent); `tests`: only those whose id matches a pattern. `again`: tests
     to execute anew, each with the reason. `occasion`: what the runs are counted within, the phase unless a regression
     gives its date. `execute`: without it the report is assembled from what is recorded.
+    `sample_reliance`: the share of the tests that may rest on earlier evidence and are executed all the same, such as
+    0.2, or with a seed, 0.2:42.
     """
     where: dict[str, Any] = {"catalog": Path(catalog), "home": at_home(home), "environment": environment}
     with open_desk(phase, **where, occasion=occasion, again=again or {}) as desk:
@@ -53,8 +57,9 @@ def capability_phase(
         tabulated = tabulate_volumes(desk, declared, volumes)
         planned, decided = plan(desk, declared, volumes, again or {})
         chosen = choose(decided, types or [], tests or [], execute=execute)
-        for place, each in enumerate(chosen, 1):
-            conduct(desk, each, volumes[each.planned.plan.volumes_of], f"{place} of {len(chosen)}")
+        doing = sample(desk, planned, chosen, sample_reliance) if sample_reliance else chosen
+        for place, each in enumerate(doing, 1):
+            conduct(desk, each, volumes[each.planned.plan.volumes_of], f"{place} of {len(doing)}")
         ended = endings(desk, decided, chosen)
         measured = measure(desk, ended)
         observed = observe(desk, declared, ended, measured)
@@ -66,7 +71,7 @@ def capability_phase(
             "observed": observed,
             "composed": composed,
         }
-        asked_for = asked(environment, types or [], tests or [])
+        asked_for = asked(environment, types or [], tests or [], sample_reliance)
         reported = report(desk, concluded, volumes, measured, ended, chosen, asked_for)
         index(desk)
-        return {"record": reported.digest, "executed": executed_now(ended, chosen)}
+        return {"record": reported.digest, "executed": executed_now(ended, doing)}

@@ -121,7 +121,7 @@ def _declaring(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     _json(volumes)
     plan = _command(
-        commands, "plan", "flows.answers:plan", "say what would be executed, what relied on, and why; changes nothing"
+        commands, "plan", "flows.decisions:plan", "say what would be executed, what relied on, and why; changes nothing"
     )
     _phase(plan)
     _world(plan)
@@ -148,6 +148,13 @@ def _running(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         "--again", metavar="TEST", action="append", default=[], help="execute this test anew (with --reason)"
     )
     run.add_argument("--reason", default="", help="why a test is executed anew; recorded and reported")
+    run.add_argument(
+        "--sample-reliance",
+        metavar="SHARE[:SEED]",
+        default="",
+        help="execute a random share of the tests that may rest on earlier evidence all the same, such as 0.2, and "
+        "report how often relying would have been wrong",
+    )
     _json(run)
     report = _command(commands, "report", "flows.run:report", "assemble a phase's completion report again")
     _phase(report)
@@ -187,9 +194,14 @@ def _running(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 def _auditing(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     explain = _command(
-        commands, "explain", "flows.answers:explain", "say why a test was executed or relied on, and what was compared"
+        commands,
+        "explain",
+        "flows.decisions:explain",
+        "say why a test was executed or relied on: what was compared, what changed at the root, what that affects",
     )
-    explain.add_argument("test", metavar="TEST", help="a planned test, such as ioc.dsp.load")
+    explain.add_argument(
+        "test", metavar="TEST|PHASE", help="a planned test, such as ioc.dsp.load, or every test of a phase"
+    )
     _world(explain)
     _json(explain)
     withdraw = _command(

@@ -5,6 +5,7 @@ import getpass
 import os
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from functools import cache, cached_property
 from importlib import metadata
@@ -108,9 +109,10 @@ def open_desk(
         yield Desk(catalogue, catalog, workspace, phase, environment, occasion)
 
 
-def asked(environment: str, types: Sequence[str], tests: Sequence[str]) -> dict[str, Any]:
+def asked(environment: str, types: Sequence[str], tests: Sequence[str], sample: str = "") -> dict[str, Any]:
     """What a run was asked for, as the phase's key holds it."""
-    return {"environment": environment, "types": list(types), "tests": list(tests)}
+    sampled = {"sample_reliance": sample} if sample else {}
+    return {"environment": environment, "types": list(types), "tests": list(tests), **sampled}
 
 
 def is_asked_for(test: str, patterns: Sequence[str]) -> bool:
@@ -182,6 +184,11 @@ def find_environment(programme: Programme, environment: str) -> Environment:
 def actor_name() -> str:
     """Whoever runs this, as records name them: `PLIMSOLL_ACTOR`, else the login name."""
     return os.environ.get("PLIMSOLL_ACTOR") or getpass.getuser()
+
+
+def today() -> str:
+    """The day, as ages of evidence and approvals are held against it: ISO, UTC."""
+    return datetime.now(UTC).date().isoformat()
 
 
 def code_version() -> str:

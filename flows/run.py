@@ -36,12 +36,13 @@ def run(options: Namespace) -> Status:
     """Runs a phase, or finds that it is complete."""
     again = _again(options)
     types, tests = _types(options.types), _listed(options.tests)
+    sample = _sample(options.sample_reliance)
     refuse_as_home(options.home)
-    wanted = asked(options.environment, types, tests)
+    wanted = asked(options.environment, types, tests, sample)
     complete = None if again else finished(options.home, options.catalog, options.phase, wanted)
     if complete is not None:
         return _answer(options, complete, executed=0)
-    reported, executed = _run_flow(options, types, again, tests=tests)
+    reported, executed = _run_flow(options, types, again, tests=tests, sample=sample)
     return _answer(options, reported, executed=executed)
 
 
@@ -124,6 +125,15 @@ def _again(options: Namespace) -> dict[str, str]:
     return dict.fromkeys(options.again, options.reason.strip())
 
 
+def _sample(text: str) -> str:
+    """The share of relied tests that was asked for, as it was. Raises UsageError for what is none."""
+    if text:
+        from tasks.sampling import parse
+
+        parse(text)
+    return text
+
+
 def _run_flow(
     options: Namespace,
     types: list[str],
@@ -131,6 +141,7 @@ def _run_flow(
     *,
     tests: Sequence[str] = (),
     execute: bool = True,
+    sample: str = "",
 ) -> tuple[Record, int]:
     """Runs the flow in this process, after what can be refused without it has been refused.
 
@@ -168,6 +179,7 @@ def _run_flow(
             tests=list(tests),
             again=dict(again),
             execute=execute,
+            sample_reliance=sample,
         )
     records = Workspace.open(options.home).ledger.records()
     return next(record for record in reversed(records) if record.digest == done["record"]), done["executed"]
@@ -175,8 +187,12 @@ def _run_flow(
 
 def _answer(options: Namespace, reported: Record, *, executed: int) -> Status:
     """Prints what was proved, not proved and inconclusive and where to look next; returns the exit status."""
+    from tasks.report.sampling import summary
+
     counts, ends = reported.parameters["verdicts"], reported.parameters["ends"]
     path = options.home / "reports" / options.phase / "report.html"
+    facts = Workspace.open(options.home).store.document(reported.output("facts") or "")
+    sampled = summary(facts["samples"])
     if options.json:
         print_json(
             {
@@ -185,17 +201,19 @@ def _answer(options: Namespace, reported: Record, *, executed: int) -> Status:
                 "executed": executed,
                 "relied": ends.get("relied", 0),
                 "ends": ends,
+                **({"sampled": sampled} if sampled else {}),
                 "report": str(path),
                 "status": int(_status(reported)),
             }
         )
         return _status(reported)
-    facts = Workspace.open(options.home).store.document(reported.output("facts") or "")
     out = console()
     out.print(table(_title(facts), ("test", "ended", "proved", "not proved", "inconclusive"), _by_test(facts),
                     right=("proved", "not proved", "inconclusive")))  # fmt: skip
     for line in _unproved(facts["observations"]["rows"]):
         out.print(line)
+    if sampled:
+        out.print(escape(sampled["text"]), soft_wrap=True)
     out.print(
         f"{MARKS['proved']} {counts['proved']}   {MARKS['not proved']} {counts['not proved']}   "
         f"{MARKS['inconclusive']} {counts['inconclusive']}   "

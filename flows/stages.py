@@ -3,6 +3,7 @@
 Nothing is cached or persisted by Prefect: what was done is in the ledger, and only there.
 """
 
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -20,10 +21,11 @@ from catalog.inspection.page import publish_page, shell_digest
 from catalog.ledger import Kind, Record
 from catalog.runs import RunState, TestEnd, TestRun, next_run_id, test_runs
 from expectations.verdicts import is_closed_loop
-from flows.desk import Desk, is_asked_for
+from flows.desk import Desk, is_asked_for, today
 from flows.progress import current
 from tasks import conclude as concluding
 from tasks import declare as declaring
+from tasks import sampling
 from tasks.arrivals import offer_of
 from tasks.compose import routes_of
 from tasks.conclude import (
@@ -108,7 +110,13 @@ def plan(
     head = desk.workspace.ledger.head() or declared
     inputs = {"programme": declared.output("programme") or "", **_by_phase(volumes)}
     key = plan_key(
-        inputs, phase=desk.phase.id, occasion=desk.occasion, environment=desk.environment.id, again=again, head=head
+        inputs,
+        phase=desk.phase.id,
+        occasion=desk.occasion,
+        environment=desk.environment.id,
+        again=again,
+        head=head,
+        day=today(),
     )
     decided = decide_tests(key, desk.material, desk.workspace)
     record = desk.recorder.record(
@@ -134,6 +142,48 @@ def choose(
     left = len(decided) - len(chosen)
     current().say(f"plan          {told}" + (f"; {left} other planned tests are not in this run" if left else ""))
     return chosen
+
+
+@task(name="sample", cache_policy=NO_CACHE, persist_result=False)
+def sample(desk: Desk, planned: Record, chosen: Sequence[Decided], asked: str) -> list[Decided]:
+    """Draws a share of the tests that may rest on earlier evidence, and lets them be executed all the same.
+
+    Recorded before the first of them is: the draw, and what each would have rested on. A draw that was made before for
+    the same asked share stands, and those of it that were not executed are.
+    """
+    wanted = sampling.parse(asked)
+    relied = {each.planned.test: each for each in chosen if each.decision is Decision.RELY}
+    draw = sampling.drawn_before(desk.workspace.ledger.records(), desk.occasion, wanted)
+    if draw is None:
+        seed = secrets.randbelow(1 << 32) if wanted.seed is None else wanted.seed
+        runs = {f"{RUN}{each.stands.run}": each.stands.record.digest for each in relied.values() if each.stands}
+        draw = desk.recorder.record(
+            Kind.SAMPLED,
+            sampling.STAGE,
+            inputs={"plan": planned.output("plan") or "", **runs},
+            parameters=sampling.choice(wanted, seed, relied),
+        )
+    said = draw.parameters
+    tests = [name for name in said["tests"] if name in relied]
+    told = f"{len(said['tests'])} of {len(said['relied'])} that may be relied on"
+    how = f"share {said['share']}, seed {said['seed']}"
+    current().say(
+        f"sample        {told}, {how}" if said["relied"] else "sample        no test may be relied on: none drawn"
+    )
+    for name in tests:
+        record_reliance(desk, relied[name])
+    return [_sampled(each, draw) if each.planned.test in tests else each for each in chosen]
+
+
+def _sampled(decided: Decided, draw: Record) -> Decided:
+    run = decided.stands.run if decided.stands else ""
+    why = f"drawn by {draw} to be executed all the same: it may rest on run {run}"
+    return replace(decided, decision=Decision.EXECUTE, why=why)
+
+
+def _draws(desk: Desk) -> list[Record]:
+    records = desk.workspace.ledger.records()
+    return [each for each in records if each.kind is Kind.SAMPLED and each.parameters.get("occasion") == desk.occasion]
 
 
 @task(name="arrivals", task_run_name="arrivals of {planned.test}", cache_policy=NO_CACHE, persist_result=False)
@@ -231,15 +281,24 @@ def execute(desk: Desk, decided: Decided, volumes: Record, arrivals: str, place:
 
 
 def rely(desk: Desk, decided: Decided) -> Record:
-    """Records that a test rests on the run that executed it, with every input compared."""
+    """Records that a test rests on the run that executed it, and says so."""
+    record = record_reliance(desk, decided)
+    current().say(f"{decided.planned.test}  relied on {record.parameters['run']}")
+    return record
+
+
+def record_reliance(desk: Desk, decided: Decided) -> Record:
+    """The record that a test may rest on the run that executed it, with every input compared."""
     compared, run = comparison(decided), decided.stands
     if run is None:
         raise ValueError(f"{decided.planned.test} rests on nothing")
-    current().say(f"{decided.planned.test}  relied on {run.run}")
     return desk.recorder.derive(
         "rely",
         rules=rules.RELY,
-        inputs={"executed": run.record.digest},
+        inputs={
+            "executed": run.record.digest,
+            **({"approved": decided.approval.record} if decided.approval else {}),
+        },
         settings={"test": decided.planned.test, "compared": compared},
         compute=lambda: {"comparison": document(compared)},
         kind=Kind.RELIED,
@@ -255,8 +314,8 @@ def endings(desk: Desk, decided: Sequence[Decided], chosen: Sequence[Decided]) -
 
 def executed_now(ended: Sequence[Ended], chosen: Sequence[Decided]) -> int:
     """How many tests this run executed to their end; one that found nobody to offer its messages to is none."""
-    mine = [each for each in ended if each.decided in chosen and each.decided.decision is Decision.EXECUTE]
-    return sum(each.end is TestEnd.EXECUTED for each in mine)
+    mine = {each.planned.test for each in chosen if each.decision is Decision.EXECUTE}
+    return sum(each.end is TestEnd.EXECUTED and each.decided.planned.test in mine for each in ended)
 
 
 @task(name="measure", cache_policy=NO_CACHE, persist_result=False)
@@ -356,9 +415,10 @@ def report(
         "end to end": concluded["composed"].output("end to end") or "",
         **{f"{MEASUREMENTS}{run}": found.output("measurements") or "" for run, found in measured.items()},
         **{f"{RUN}{run.run}": run.record.digest for each in ended for run in each.runs},
+        **{f"sample:{number}": draw.digest for number, draw in enumerate(_draws(desk), 1)},
     }
     known = history(desk.workspace, desk.programme)
-    evidence = gather(inputs, ended, known, desk.material, desk.workspace)
+    evidence = gather(inputs, ended, known, desk.material, desk.workspace, desk.occasion)
     facts = facts_of(
         evidence,
         desk.material,

@@ -15,12 +15,14 @@ from catalog.runs import RunState, TestEnd, TestRun
 from catalog.workspace import Workspace
 from expectations.verdicts import Reliance
 from tasks.gather import Ended, Evidence, gather_facts
-from tasks.history import history
+from tasks.history import decided_then, history
+from tasks.impact import Tracer, impact
 from tasks.perform import MEASUREMENTS, RUN, Material, Outputs
 from tasks.plan import (
     Decided,
     Decision,
     History,
+    PlannedTest,
     decide,
     phases_needed,
     plan_tests,
@@ -30,6 +32,7 @@ from tasks.plan import (
 )
 from tasks.report.assemble import assemble_report
 from tasks.report.render import render_report
+from tasks.sampling import outcomes
 from tasks.stage import Artefact, document
 
 VOLUMES = "volumes:"
@@ -49,10 +52,14 @@ def plan_key(
     environment: str,
     again: Mapping[str, str],
     head: Record,
+    day: str,
 ) -> dict[str, Any]:
-    """The key document of a plan. `head`: the newest record when it was made, which fixes the history it looked at."""
+    """The key document of a plan. `head`: the newest record when it was made, which fixes the history it looked at.
+
+    `day`: when that was (ISO, UTC), which ages of evidence and approvals are held against.
+    """
     named = {role: {"digest": digest} for role, digest in inputs.items()}
-    asked = {"phase": phase, "occasion": occasion, "environment": environment, "again": dict(again)}
+    asked = {"phase": phase, "occasion": occasion, "environment": environment, "again": dict(again), "day": day}
     ledger = {"sequence": head.sequence, "head": head.digest}
     return {"stage": "plan", "rules": plan_versions(), "inputs": {**named, **asked, "ledger": ledger}}
 
@@ -63,7 +70,7 @@ def decide_tests(key: Mapping[str, Any], material: Material, workspace: Workspac
     rows = {phase: material.model(phase).rows for phase in phases_needed(programme, inputs["phase"])}
     environment = programme.environment(inputs["environment"])
     planned = plan_tests(programme, inputs["phase"], environment, rows, occasion=inputs["occasion"])
-    known = history(workspace, programme)
+    known = history(workspace, programme, day=inputs["day"])
     return [decide(programme, each, known, again=inputs["again"].get(each.test, "")) for each in planned]
 
 
@@ -76,10 +83,7 @@ def comparison(decided: Decided) -> list[dict[str, Any]]:
     """Every input that was compared before a test was let rest on earlier evidence. ValueError when it does not."""
     if decided.decision is not Decision.RELY or decided.stands is None or decided.answer is None:
         raise ValueError(f"{decided.planned.test} rests on nothing")
-    return [
-        {"input": each.input, "old": each.old, "new": each.new, "allows": each.allows}
-        for each in decided.answer.compared
-    ]
+    return [each.as_json() for each in decided.compared]
 
 
 def endings(decided: Sequence[Decided], known: History, occasion: str, chosen: Collection[str]) -> list[Ended]:
@@ -91,13 +95,14 @@ def _ended(decided: Decided, known: History, occasion: str, *, chosen: bool) -> 
     planned = decided.planned
     own = [run for run in known.runs if (run.occasion, run.test) == (occasion, planned.test)]
     stands, runs, withdrawn = standing(planned, own, known), tuple(own), ""
-    if decided.decision is Decision.RELY and (chosen or _is_recorded(decided, known)):
+    executed = stands is not None and stands.state is RunState.FINISHED  # as a sample, where it might have relied
+    if decided.decision is Decision.RELY and not executed and (chosen or _is_recorded(decided, known)):
         end, why, stands = TestEnd.RELIED, decided.why, decided.stands
         runs += (stands,) if stands else ()
     elif decided.decision is Decision.BLOCKED:
         end, why = TestEnd.BLOCKED, decided.why
-    elif stands is None and (stands := withdrawn_run(planned, known) or withdrawn_reliance(planned, known)):
-        withdrawn = known.withdrawal_of(stands)
+    elif stands is None and (gone := _withdrawn(planned, known)):
+        stands, withdrawn = gone
         end, why = _end_of_withdrawn(stands, occasion), f"its evidence was withdrawn: {stands.run}"
         runs += () if stands in runs else (stands,)
     elif stands is None:
@@ -107,6 +112,12 @@ def _ended(decided: Decided, known: History, occasion: str, *, chosen: bool) -> 
     else:
         end, why = TestEnd.FAILED, f"{stands.state.value}: {stands.parameter('reason') or 'see the run'}"
     return Ended(decided=decided, end=end, why=why, stands=stands, runs=runs, withdrawn=withdrawn)
+
+
+def _withdrawn(planned: PlannedTest, known: History) -> tuple[TestRun, str] | None:
+    """The run that the test's result rested on, its own or one relied on, and who withdrew that, when and why."""
+    run = withdrawn_run(planned, known)
+    return (run, known.withdrawal_of(run)) if run else withdrawn_reliance(planned, known)
 
 
 def _is_recorded(decided: Decided, known: History) -> bool:
@@ -147,7 +158,12 @@ def observed_runs(ended: Sequence[Ended], measured: Mapping[str, str]) -> tuple[
 
 
 def gather(
-    inputs: Mapping[str, str], ended: Sequence[Ended], known: History, material: Material, workspace: Workspace
+    inputs: Mapping[str, str],
+    ended: Sequence[Ended],
+    known: History,
+    material: Material,
+    workspace: Workspace,
+    occasion: str,
 ) -> Evidence:
     """All that a phase came to, read back from what is recorded under the `inputs` of its report."""
     records, store = workspace.ledger.records(), workspace.store
@@ -190,7 +206,30 @@ def gather(
         withdrawn={
             run.run: f"evidence {how}" for each in ended for run in each.runs if (how := known.withdrawal_of(run))
         },
+        samples=outcomes(records, known, occasion),
+        impacts=_impacts(ended, material, workspace),
+        then={
+            each.decided.planned.test: decided_then(workspace, each.stands)
+            for each in ended
+            if each.stands is not None and each.stands.occasion == occasion
+        },
     )
+
+
+def _impacts(ended: Sequence[Ended], material: Material, workspace: Workspace) -> dict[str, dict[str, Any]]:
+    """The impact analysis of every decision."""
+    decided = [each.decided for each in ended]
+    planned = [each.planned for each in decided]
+    if not planned:
+        return {}
+    tracer = Tracer(
+        workspace=workspace,
+        programme=material.programme,
+        environment=planned[0].key["inputs"]["environment"]["id"],
+        planned=planned,
+        volumes={phase: material.model(phase).rows for phase in phases_needed(material.programme, planned[0].phase)},
+    )
+    return {each.planned.test: impact(each, material.programme, decided, tracer) for each in decided}
 
 
 _MAKING = frozenset({Kind.DECLARED, Kind.DERIVED, Kind.OBSERVED})

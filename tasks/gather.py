@@ -8,7 +8,7 @@ from catalog.declarations import Environment, Programme
 from catalog.ledger import Record
 from catalog.runs import TestEnd, TestRun
 from catalog.store import ObjectStore
-from tasks.plan import Decided
+from tasks.plan import Decided, Decision
 from tasks.series import series
 from tasks.volumes.model import Volume
 from tasks.volumes.tables import a3
@@ -36,7 +36,9 @@ class Evidence:
     `volumes` maps each phase to the record of its volume model and its rows: the phase's own, and those that tests are
     planned at; `tabulated` is the record of its own tables. `measured` maps each standing run to the record of its
     measurements; `composed` is the record of latencies along whole paths; `verdicts` maps each finished run to its
-    verdict under the requirements now in force, whether it stands or not; `withdrawn` who withdrew a run's evidence.
+    verdict under the requirements now in force, whether it stands or not; `withdrawn` who withdrew a run's evidence;
+    `samples` every draw of relied tests that were executed all the same (`tasks.sampling.outcomes`). `impacts`: each
+    test's impact analysis (`tasks.impact`); `then`: what the plan before the run that stands said of it.
     """
 
     declared: Record
@@ -51,6 +53,9 @@ class Evidence:
     observations: Sequence[Mapping[str, Any]]
     verdicts: Mapping[str, str]
     withdrawn: Mapping[str, str] = field(default_factory=dict)
+    samples: Sequence[Mapping[str, Any]] = ()
+    impacts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    then: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
 
 
 def gather_facts(
@@ -94,24 +99,41 @@ def gather_facts(
             for each in evidence.ended
             if (run := each.stands) and _has_results(run) and not each.withdrawn
         },
+        "samples": [dict(each) for each in evidence.samples],
         "ledger": {"head": head.digest, "records": head.sequence},
     }
 
 
 def _test(ended: Ended, evidence: Evidence, store: ObjectStore) -> dict[str, Any]:
     relied = ended.end is TestEnd.RELIED and ended.stands is not None
-    answer = ended.decided.answer
+    decided, test = ended.decided, ended.decided.planned.test
+    found = decided.compared if decided.decision is not Decision.COMPLETE else ()  # a run that stands is its own equal
+    impact = {name: each for name, each in evidence.impacts.get(test, {}).items() if name in _TOLD_OF_IMPACTS}
     return {
-        **ended.decided.as_json(),
+        **decided.as_json(),
         "end": ended.end.value,
         "why": ended.why,
         "compared": [
-            {"input": each.input, "old": each.old, "new": each.new, "same": each.old == each.new}
-            for each in (answer.compared if relied and answer else ())
+            {
+                "input": each.input,
+                "old": each.old,
+                "new": each.new,
+                "same": each.old == each.new,
+                "allows": each.allows,
+            }
+            for each in found
         ],
+        "impact": impact,
+        "decided_then": evidence.then.get(test),
         "relied_on": _relied_on(ended.stands) if relied and ended.stands else None,
         "runs": [_run(run, ended, evidence, store) for run in ended.runs],
     }
+
+
+_TOLD_OF_IMPACTS = frozenset(
+    {"evidence", "roots", "by_themselves", "apart", "untraced", "traced", "affected", "conclusion"}
+)
+"""What facts hold of an impact analysis beside the inputs compared, which they hold once."""
 
 
 def _relied_on(run: TestRun) -> dict[str, str]:

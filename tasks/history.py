@@ -8,10 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+from catalog.approvals import approvals
 from catalog.canonical import document_digest
 from catalog.declarations import METRICS, Metric, Programme
-from catalog.ledger import Kind
+from catalog.ledger import Kind, Record
+from catalog.lineage import told
 from catalog.runs import RunState, TestRun, test_runs
 from catalog.shown import shown
 from catalog.workspace import Workspace
@@ -35,9 +38,13 @@ class Told:
     outside: bool
 
 
-def history(workspace: Workspace, programme: Programme) -> History:
-    """The test runs of a workspace, and what each comes to under the requirements of `programme`."""
-    runs, withdrawals = test_runs(workspace.ledger.records()), workspace.withdrawals()
+def history(workspace: Workspace, programme: Programme, *, day: str = "") -> History:
+    """The test runs of a workspace, and what each comes to under the requirements of `programme`.
+
+    `day`: the one on which it is decided by them (ISO, UTC); without it no evidence is young enough where age counts.
+    """
+    records = workspace.ledger.records()
+    runs, withdrawals = test_runs(records), workspace.withdrawals()
 
     @cache
     def observed() -> dict[str, list[Told]]:
@@ -57,11 +64,7 @@ def history(workspace: Workspace, programme: Programme) -> History:
         then = _limits_then(workspace, run) if unproved else {}
         return tuple(_decided(each, then.get(each.row.requirement)) for each in unproved)
 
-    relied = {
-        (str(record.parameters["occasion"]), str(record.parameters["test"])): record.inputs[0].digest
-        for record in workspace.ledger.records()
-        if record.kind is Kind.RELIED
-    }
+    reliances = [(_place(record), record) for record in records if record.kind is Kind.RELIED]
     return History(
         runs=tuple(runs),
         withdrawn=frozenset(withdrawals),
@@ -69,8 +72,45 @@ def history(workspace: Workspace, programme: Programme) -> History:
         verdict=of,
         deciding=deciding,
         withdrawals=withdrawals,
-        relied=relied,
+        relied={place[:2]: place[2] for place, _ in reliances},
+        since={place: record.time[:10] for place, record in reversed(reliances) if record.digest not in withdrawals},
+        refused=_refused(reliances, records),
+        approvals=approvals(records),
+        day=day,
     )
+
+
+def _place(reliance: Record) -> tuple[str, str, str]:
+    """The occasion and the test that rest on something, and the record of the run that they rest on."""
+    return (
+        str(reliance.parameters["occasion"]),
+        str(reliance.parameters["test"]),
+        next((item.digest for item in reliance.inputs if item.role == "executed"), ""),
+    )
+
+
+def _refused(
+    reliances: Sequence[tuple[tuple[str, str, str], Record]], records: Sequence[Record]
+) -> dict[tuple[str, str, str], str]:
+    """Who withdrew the decision to rest on a run, when and why: that it was wrong to, whatever becomes of the run."""
+    named = {
+        item.digest: record for record in records if record.kind is Kind.WITHDRAWN for item in record.inputs
+    }  # fmt: skip
+    return {place: told(named[record.digest]) for place, record in reliances if record.digest in named}
+
+
+def decided_then(workspace: Workspace, run: TestRun) -> dict[str, Any] | None:
+    """What the plan said of a test before this run of it, as it is recorded; None where none did, as for results
+    received, or where that plan cannot be read any more."""
+    before = (
+        record
+        for record in reversed(workspace.ledger.records()[: run.record.sequence - 1])
+        if record.stage == "plan" and record.parameters.get("occasion") == run.occasion
+    )
+    record = None if run.received else next(before, None)
+    name = record.output("plan") if record else None
+    entries = workspace.store.document(name) if name and workspace.store.intact(name) else []
+    return next((dict(each) for each in entries if each["test"] == run.test), None)
 
 
 def no_history(home: Path) -> History:

@@ -4,7 +4,7 @@ Nothing is only here. The index may be deleted at any time; it is made beside th
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any

@@ -5,13 +5,14 @@ purpose (id, phase, success criteria, times, hosts, run ids, the repository's co
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Context, Decimal
 from enum import StrEnum
 from fractions import Fraction
 from typing import Any, assert_never
 
 from catalog import rules
+from catalog.approvals import Approval, reliance_statement, statement_digest
 from catalog.canonical import digest, document_digest
 from catalog.declarations import (
     Component,
@@ -20,16 +21,17 @@ from catalog.declarations import (
     InjectorKind,
     Profile,
     Programme,
+    Reliance,
     RelianceScope,
     TestPlan,
 )
-from catalog.errors import UsageError
+from catalog.errors import EvidenceError, UsageError
 from catalog.keys import differences
 from catalog.ledger import Kind, Record
 from catalog.lineage import told
 from catalog.runs import RunState, TestRun
 from catalog.store import ObjectStore
-from expectations.reliance import Answer, Candidate, Compared, answer, members
+from expectations.reliance import Answer, Candidate, Compared, answer, approved, members, needs_approval
 from expectations.verdicts import CLOSED_LOOP, is_closed_loop
 from tasks.arrivals import GENERATOR, offer_of, offered_messages, released_messages, seed_for
 from tasks.course import highest, rising
@@ -80,7 +82,11 @@ class PlannedTest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
-    """A planned test with what will become of it and the inputs that decided so."""
+    """A planned test with what will become of it and the inputs that decided so.
+
+    `statement`: the decision that a person has to approve, where the rule asks for that; `approval`: what approves it.
+    `against`: the run that it was compared with, whether it stands or not.
+    """
 
     planned: PlannedTest
     decision: Decision
@@ -89,11 +95,17 @@ class Decided:
     stands: TestRun | None = None
     answer: Answer | None = None
     same: tuple[Compared, ...] = ()
+    statement: Mapping[str, str] = field(default_factory=dict)
+    approval: Approval | None = None
+    against: TestRun | None = None
 
     @property
     def compared(self) -> tuple[Compared, ...]:
         """Every input that was compared, those that decided first; `same` are those of a run that stands."""
-        return self.answer.compared if self.answer else (*self.reasons, *self.same)
+        if self.answer is None:
+            return (*self.reasons, *self.same)
+        told = {each.input for each in self.answer.compared}
+        return (*(each for each in self.reasons if each.input not in told), *self.answer.compared)
 
     def as_json(self) -> dict[str, Any]:
         """The decision as `plan --json` gives it."""
@@ -108,6 +120,16 @@ class Decided:
             "decision": self.decision.value,
             "why": self.why,
             "reasons": [{"input": each.input, "old": each.old, "new": each.new} for each in self.reasons],
+            **({"approval": self._approval()} if self.statement else {}),
+        }
+
+    def _approval(self) -> dict[str, Any]:
+        """What is to be approved, and by which record it is; `plans` that are approved approve what they name here."""
+        digest = statement_digest(self.statement)
+        return {
+            "decision": digest,
+            "statement": dict(self.statement),
+            "record": self.approval.record if self.approval else None,
         }
 
 
@@ -119,7 +141,8 @@ class History:
     `verdict` returns "proved", "not proved" or "inconclusive", and for the last the causes outside the figure (load not
     offered, metrics missing, system unreachable), empty when there are none: they alone let a finished run be repeated.
     `withdrawals`: of what is in `withdrawn`, the withdrawal that it is so by. `relied`: the record of the run that a
-    test was last let rest on, by occasion and test.
+    test was last let rest on, by occasion and test; `since`: the day (ISO, UTC) when it first was, by occasion, test
+    and that record; `refused`: by the same, who withdrew that decision, when and why. `day`: on which it is decided.
     """
 
     runs: tuple[TestRun, ...]
@@ -129,6 +152,10 @@ class History:
     deciding: Callable[[TestRun], tuple[Compared, ...]] = lambda _: ()
     withdrawals: Mapping[str, Record] = field(default_factory=dict)
     relied: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    since: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
+    refused: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
+    approvals: tuple[Approval, ...] = ()
+    day: str = ""
 
     def withdrawal_of(self, run: TestRun) -> str:
         """Who withdrew a run's evidence, when and why; empty when nobody did."""
@@ -224,9 +251,10 @@ def decide(programme: Programme, planned: PlannedTest, history: History, *, agai
         return _execute(planned, f"asked for again: {again}", Compared(input="again", old="", new=again, allows=False))
     if stands is not None:
         return _stands(planned, stands, history)
-    answered = answer(programme.programme.reliance, planned.key, _candidates(programme, planned, history))
+    rule = programme.programme.reliance
+    answered = answer(rule, planned.key, _candidates(programme, planned, history), day=history.day)
     if answered.relies and not _ended(planned, own, history, RunState.FINISHED):
-        return _rely(planned, answered, history)
+        return _rely(rule, planned, answered, history)
     return _first_or_changed(planned, own, answered, history)
 
 
@@ -490,6 +518,7 @@ def _stands(planned: PlannedTest, run: TestRun, history: History) -> Decided:
             why=why if verdict == "proved" else f"{why}; {_STANDS}",
             reasons=history.deciding(run),
             stands=run,
+            against=run,
             same=tuple(
                 Compared(input=name, old=value, new=value, allows=True)
                 for name, value in sorted(members(planned.key).items())
@@ -497,25 +526,53 @@ def _stands(planned: PlannedTest, run: TestRun, history: History) -> Decided:
         )
     cause = outside or run.state.value
     again = Compared(input=f"run {run.run}", old=cause, new="to be repeated", allows=False)
-    return _execute(planned, f"repeated: {cause}", again)
+    return _execute(planned, f"repeated: {cause}", again, against=run)
 
 
 _UNCHANGED = "nothing that the rule compares has changed"
 _FALLEN = "its target volumes do not exceed those proved, and nothing else that the rule compares has changed"
 
 
-def _rely(planned: PlannedTest, answered: Answer, history: History) -> Decided:
+def _rely(rule: Reliance, planned: PlannedTest, answered: Answer, history: History) -> Decided:
     candidate = answered.candidate
     assert candidate is not None  # noqa: S101  # an answer that relies has a candidate
     run = next(each for each in history.runs if each.record.digest == candidate.record)
-    return Decided(
+    decided = Decided(
         planned=planned,
         decision=Decision.RELY,
         why=f"rests on run {candidate.run}: {_FALLEN if answered.fallen else _UNCHANGED}",
         reasons=answered.compared,
         stands=run,
         answer=answered,
+        against=run,
     )
+    if rule.approval is None or not needs_approval(rule, planned.key):
+        return decided
+    statement = reliance_statement(
+        test=planned.test, occasion=planned.occasion, executed=candidate.record, key=planned.key_digest
+    )
+    digest = statement_digest(statement)
+    offered = [each for each in history.approvals if each.of == digest or _plans(each.of, digest, history.store)]
+    day = candidate.since or history.day
+    approval, told_of = approved(rule.approval.by, digest, offered, run.record.actor, day)
+    decided = replace(decided, statement=statement, approval=approval, reasons=(told_of, *answered.compared))
+    if approval is None:
+        why = f"approval missing: {told_of.new}" if offered else "approval missing"
+        why += f"; nothing else is in the way of resting on run {candidate.run}, and {rule.approval.by} has to approve"
+        return replace(decided, decision=Decision.BLOCKED, why=f"{why} decision {digest}")
+    return replace(decided, why=f"{decided.why}; approved {told_of.new}")
+
+
+def _plans(of: str, decision: str, store: ObjectStore) -> bool:
+    """Whether `of` is a plan that holds the decision: whoever approves a plan approves what is decided in it."""
+    try:
+        entries = store.document(of) if store.intact(of) else None
+    except EvidenceError:  # no document: what else was approved is nobody's plan
+        return False
+    if not isinstance(entries, list):
+        return False
+    named = (each.get("approval") for each in entries if isinstance(each, dict))
+    return any(isinstance(each, dict) and each.get("decision") == decision for each in named)
 
 
 def _first_or_changed(planned: PlannedTest, own: list[TestRun], answered: Answer, history: History) -> Decided:
@@ -523,41 +580,47 @@ def _first_or_changed(planned: PlannedTest, own: list[TestRun], answered: Answer
     if not earlier:
         why = f"{own[-1].state.value}: {own[-1].run}" if own else "never executed in this phase"
         if fallen := withdrawn_reliance(planned, history):
-            gone = Compared(
-                input=f"run {fallen.run}, relied on", old="recorded", new=history.withdrawal_of(fallen), allows=False
-            )
+            run, how = fallen
+            gone = Compared(input=f"run {run.run}, relied on", old="recorded", new=how, allows=False)
             return Decided(
                 planned=planned,
                 decision=Decision.EXECUTE,
-                why=f"the evidence that it was relied on was withdrawn: {fallen.run}",
+                why=f"the evidence that it was relied on was withdrawn: {run.run}",
                 reasons=(gone, *answered.in_the_way),
                 same=tuple(each for each in answered.compared if each.allows),
+                against=run,
             )
         if answered.candidate and answered.only_unproved:
             why += (
                 f"; run {answered.candidate.run} is {answered.candidate.verdict} under the requirements now in force, "
                 "and only proved evidence may be relied on"
             )
-        return _execute(planned, why, *answered.in_the_way, answered=answered)
+        candidate = answered.candidate
+        found = (run for run in history.runs if candidate and run.record.digest == candidate.record)
+        return _execute(planned, why, *answered.in_the_way, answered=answered, against=next(found, None))
     last = earlier[-1]
     if how := history.withdrawal_of(last):
         gone = Compared(input=f"run {last.run}", old="recorded", new=how, allows=False)
-        return _execute(planned, f"its evidence was withdrawn: {last.run}", gone)
+        return _execute(planned, f"its evidence was withdrawn: {last.run}", gone, against=last)
     if not history.store.intact(last.stands_for or ""):
         gone = Compared(input=f"key of run {last.run}", old="recorded", new="damaged or missing", allows=False)
-        return _execute(planned, f"what {last.run} was keyed on cannot be read", gone)
+        return _execute(planned, f"what {last.run} was keyed on cannot be read", gone, against=last)
     changed = differences(history.store.document(last.stands_for or ""), planned.key)
     reasons = [Compared(input=_short(each.input), old=each.old, new=each.new, allows=False) for each in changed]
     if not reasons:
         reasons = [Compared(input=f"run {last.run}", old="recorded", new="evidence damaged or missing", allows=False)]
-    return _execute(planned, f"changed since {last.run}", *reasons)
+    return _execute(planned, f"changed since {last.run}", *reasons, against=last)
 
 
-def withdrawn_reliance(planned: PlannedTest, history: History) -> TestRun | None:
-    """The run that the test was last let rest on in this occasion, where its evidence was withdrawn since."""
-    name = history.relied.get((planned.occasion, planned.test))
+def withdrawn_reliance(planned: PlannedTest, history: History) -> tuple[TestRun, str] | None:
+    """The run that the test was last let rest on in this occasion, and who withdrew it, or the decision to, since."""
+    place = (planned.occasion, planned.test)
+    name = history.relied.get(place, "")
     run = next((run for run in history.runs if run.record.digest == name), None)
-    return run if run is not None and history.withdrawal_of(run) else None
+    if run is None:
+        return None
+    how = history.withdrawal_of(run) or history.refused.get((*place, name), "")
+    return (run, how) if how else None
 
 
 def withdrawn_run(planned: PlannedTest, history: History) -> TestRun | None:
@@ -571,8 +634,16 @@ def _short(path: str) -> str:
     return path.removeprefix("inputs.")
 
 
-def _execute(planned: PlannedTest, why: str, *reasons: Compared, answered: Answer | None = None) -> Decided:
-    return Decided(planned=planned, decision=Decision.EXECUTE, why=why, reasons=reasons, answer=answered)
+def _execute(
+    planned: PlannedTest,
+    why: str,
+    *reasons: Compared,
+    answered: Answer | None = None,
+    against: TestRun | None = None,
+) -> Decided:
+    return Decided(
+        planned=planned, decision=Decision.EXECUTE, why=why, reasons=reasons, answer=answered, against=against
+    )
 
 
 def _candidates(programme: Programme, planned: PlannedTest, history: History) -> list[Candidate]:
@@ -592,13 +663,14 @@ def _candidates(programme: Programme, planned: PlannedTest, history: History) ->
     for run in finished:
         place = (run.occasion, run.test, run.key)
         if place not in standing_under and all(run.parameter(name) == value for name, value in wanted.items()):
-            found.append(_candidate(run, history))
+            found.append(_candidate(planned, run, history))
             if not found[-1].withdrawn:
                 standing_under.add(place)
     return found
 
 
-def _candidate(run: TestRun, history: History) -> Candidate:
+def _candidate(planned: PlannedTest, run: TestRun, history: History) -> Candidate:
+    place = (planned.occasion, planned.test, run.record.digest)
     intact, withdrawn = _is_intact(run, history), _is_withdrawn(run, history)
     key = history.store.document(run.key) if intact and run.key else {}
     verdict = history.verdict(run)[0] if intact and not withdrawn else "not looked at"
@@ -611,6 +683,9 @@ def _candidate(run: TestRun, history: History) -> Candidate:
         withdrawn=withdrawn,
         verdict=verdict,
         deciding=history.deciding(run) if intact and not withdrawn and verdict != "proved" else (),
+        day=run.record.time[:10],
+        since=history.since.get(place, ""),
+        refused=history.refused.get(place, ""),
     )
 
 

@@ -276,7 +276,7 @@ class _Again:
         material, occasion = self._material(inputs["programme"]), record.parameters["occasion"]
         known = history(then, material.programme)
         ended = endings(self._plan(planned), known, occasion, set(record.parameters["chosen"]))
-        evidence = gather(inputs, ended, known, material, then)
+        evidence = gather(inputs, ended, known, material, then, occasion)
         facts = facts_of(
             evidence,
             material,

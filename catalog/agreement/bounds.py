@@ -7,7 +7,8 @@ from catalog.agreement.material import Declarations, Disagreement
 from catalog.declarations import Environment, Profile
 from catalog.places import Address
 
-SHORTEST_US, LONGEST_US = 1_000_000, 31 * 86_400_000_000
+DAY_US = 86_400_000_000
+SHORTEST_US, LONGEST_US = 1_000_000, 31 * DAY_US
 """How short and how long a test, or one step of it, may be: a second and 31 days."""
 
 RATES = Decimal("0.000001"), Decimal(10_000)
@@ -16,7 +17,13 @@ STEPS = Decimal("0.001"), Decimal(1_000)
 
 
 def bound_disagreements(declared: Declarations) -> Iterator[Disagreement]:
-    """Every duration, step and rate that no test could have."""
+    """Every duration, step and rate that no test could have, and a validity that no evidence could."""
+    valid_for = declared.programme.reliance.valid_for
+    if valid_for is not None and (valid_for < DAY_US or valid_for % DAY_US):
+        address = ("reliance", "valid_for")
+        yield _at(
+            "programme.yaml", address, "validity-impossible", "expected whole days, 1 d or more", "such as '180 d'"
+        )
     for position, profile in enumerate(declared.tests.profiles):
         yield from _profile(("profiles", position), profile)
     for position, environment in enumerate(declared.environments.environments):

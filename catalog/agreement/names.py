@@ -57,6 +57,8 @@ def _programme_names(declared: Declarations) -> Iterator[Disagreement]:
     environments = {environment.id for environment in declared.environments.environments}
     yield from unknown(file, ("default_environment",), programme.default_environment, environments, "environment")
     yield from unknown_any(file, ("reliance", "never", "roles"), programme.reliance.never.roles, roles, "role")
+    if approval := programme.reliance.approval:
+        yield from unknown_any(file, ("reliance", "approval", "roles"), approval.roles, roles, "role")
     yield from unknown(file, ("regression", "phase"), programme.regression.phase, phases, "phase")
     for position, criterion in enumerate(programme.exit_criteria):
         yield from unknown_any(file, ("exit_criteria", position, "phases"), criterion.phases, phases, "phase")

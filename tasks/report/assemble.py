@@ -11,6 +11,7 @@ from tasks.report import declared, summary, testing, volumes
 from tasks.report.behaviour import behaviour
 from tasks.report.context import Context
 from tasks.report.end_to_end import end_to_end
+from tasks.report.reliance import reliance
 
 
 def assemble_report(facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -41,7 +42,7 @@ def assemble_report(facts: Mapping[str, Any]) -> dict[str, Any]:
         "migration_plans": volumes.migration_plans(context),
         "requirements": declared.requirements(context),
         "scope": declared.scope(context),
-        "reliance": testing.reliance(context),
+        "reliance": reliance(context),
     }
     return {**report, "evidence": _evidence(context)}
 
@@ -78,6 +79,8 @@ def _artefacts(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
                 yield f"{role} of {run['run']}", digest
         if test["relied_on"]:
             yield f"the record of {test['relied_on']['run']}, relied on", test["relied_on"]["record"]
+    for draw in facts["samples"]:
+        yield "the draw of tests that may be relied on", draw["record"]
     for row in facts["measurements"]:
         yield f"measurements of {row['run']}", row["digest"]
     for run, series in facts["series"].items():

@@ -1,4 +1,4 @@
-"""The report's sections on what was done: tests and their runs, observations, reliance, deviations from the plan."""
+"""The report's sections on what was done: tests and their runs, observations, deviations from the plan."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from catalog.declarations import MEASURED_BY, METRICS, Flaw, Metric
-from tasks.report.context import Context, Row, interval, quoted, shown
+from tasks.report.context import Context, Row, interval, shown
 from tasks.report.figures import Figure, show
 from tasks.report.path_stages import stages
 
@@ -241,43 +241,6 @@ def _base(metric: str) -> str:
 def _scope_title(context: Context, scope: str) -> str:
     groups = {group.id: group.title for group in context.programme.volumes.groups}
     return groups.get(scope, "all messages" if scope == "all" else scope)
-
-
-# --- reliance ---------------------------------------------------------------------------------------------------------
-
-
-def reliance(context: Context) -> dict[str, Any]:
-    """The rule in force, and for every test what was compared with what, and what came of it."""
-    rule = context.programme.programme.reliance
-    planned = {test["test"]: test for test in context.facts["plan"]["tests"]}
-    return {
-        "rule": {
-            "scope": str(rule.scope),
-            "volumes": str(rule.volumes),
-            "never_roles": list(rule.never.roles),
-            "never_types": [str(each) for each in rule.never.types],
-            "reading": rule.reading,
-            "source": rule.source,
-        },
-        "decisions": [_decision(context, test, planned.get(test["test"])) for test in context.tests],
-    }
-
-
-def _decision(context: Context, test: Row, planned: Row | None) -> dict[str, Any]:
-    compared = test["compared"] or [
-        {**each, "same": each["old"] == each["new"]} for each in (planned["reasons"] if planned else [])
-    ]
-    return {
-        "test": test["test"],
-        "end": test["end"],
-        "decision": planned["decision"] if planned else "",
-        "relied_on": test["relied_on"],
-        "evidence": [context.facts["plan"]["digest"], *([test["relied_on"]["record"]] if test["relied_on"] else [])],
-        "compared": [
-            {"input": each["input"], "old": quoted(each["old"]), "new": quoted(each["new"]), "same": each["same"]}
-            for each in compared
-        ],
-    }
 
 
 # --- deviations -------------------------------------------------------------------------------------------------------

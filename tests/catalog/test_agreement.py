@@ -86,6 +86,7 @@ def emulated(behaviour: str) -> Edit:
 
 
 RAMP = "    ramp: {growth: 2, most: 4, width: 25 %, agreeing: 1, latency: 150 ms, answered: 99 %}\n"
+NEVER = "    types: [regression]\n"
 PHASE = "title: Pilot with invited customers\n    components: [storefront, orders"
 ORDER_HOUSE = "orders: {workers: 6, service: 32 ms"
 SOURCED = "standing: agreed, source: x, owner: x, date: x"
@@ -216,6 +217,8 @@ CASES: list[tuple[str, list[Edit]]] = [
     ("unknown-environment", [("programme.yaml", "environment: rehearsal", "environment: ▶rehersal")]),
     ("unknown-environment", [("environments.yaml", "extends: rehearsal", "extends: ▶rehersal")]),
     ("unknown-role", [("programme.yaml", "roles: []", "roles: [▶order]")]),
+    ("unknown-role", [("programme.yaml", NEVER, f"{NEVER}  approval: {{by: Board, roles: [▶order]}}\n")]),
+    ("validity-impossible", [("programme.yaml", NEVER, f"{NEVER}  valid_for: ▶36 h\n")]),
     ("unknown-role", [path('[shopper, ▶"role:order"]')]),
     ("unknown-role", [("requirements.yaml", "[storefront], types", "[storefront, ▶order], types")]),
     ("unknown-phase", [("programme.yaml", "  phase: launch", "  phase: ▶lunch")]),

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalog.canonical import canonical
-from catalog.declarations import Never, Reliance
-from expectations.reliance import Candidate, Compared, answer
+from catalog.approvals import Approval
+from catalog.canonical import canonical, document_digest
+from catalog.declarations import Never, Reliance, RelianceApproval
+from catalog.ledger import Actor
+from expectations.reliance import AGE, RELIANCE, Candidate, Compared, answer, approved, needs_approval, not_compared
 
 SEEDED = settings(derandomize=True, deadline=None)
 FOUND = "verdict under the requirements now in force (needed, found)"
@@ -30,12 +32,14 @@ KEY = {
 }
 
 
-def rule(*, scope="path", volumes="not-exceeding", roles=(), types=()):
+def rule(*, scope="path", volumes="not-exceeding", roles=(), types=(), **more):
     never = Never(roles=roles, types=types)
-    return Reliance(scope=scope, volumes=volumes, never=never, reading="as it stands", source="a test")
+    return Reliance(scope=scope, volumes=volumes, never=never, reading="as it stands", source="a test", **more)
 
 
-def candidate(key=KEY, *, run="pilot/pilot.orders.load/1", intact=True, withdrawn=False, verdict="proved", deciding=()):
+def candidate(
+    key=KEY, *, run="pilot/pilot.orders.load/1", intact=True, withdrawn=False, verdict="proved", deciding=(), **more
+):
     return Candidate(
         record="0" * 64,
         run=run,
@@ -45,6 +49,7 @@ def candidate(key=KEY, *, run="pilot/pilot.orders.load/1", intact=True, withdraw
         withdrawn=withdrawn,
         verdict=verdict,
         deciding=deciding,
+        **more,
     )
 
 
@@ -213,14 +218,131 @@ def test_without_any_candidate_the_answer_says_so():
 
 
 @SEEDED
-@given(passing=st.lists(st.booleans(), min_size=1, max_size=5))
-def test_the_newest_candidate_that_passes_is_relied_on_else_the_newest_is_answered_for(passing):
-    candidates = [
-        candidate(run=str(place), verdict="proved" if good else "not proved") for place, good in enumerate(passing)
-    ]
+@given(verdicts=st.lists(st.sampled_from(["proved", "inconclusive", "not proved"]), min_size=1, max_size=5))
+def test_the_newest_candidate_that_passes_is_relied_on_unless_a_newer_one_refutes_it(verdicts):
+    candidates = [candidate(run=str(place), verdict=verdict) for place, verdict in enumerate(verdicts)]
     answered = answer(rule(), KEY, candidates)
-    assert answered.relies == any(passing)
-    assert answered.candidate is candidates[passing.index(True) if any(passing) else 0]
+    deciding = next((place for place, verdict in enumerate(verdicts) if verdict != "inconclusive"), 0)
+    assert answered.candidate is candidates[deciding]
+    assert answered.relies == (verdicts[deciding] == "proved")
+    assert answered.refuted == (verdicts[deciding] == "not proved")
+
+
+def test_a_newer_run_of_something_else_refutes_nothing():
+    other = copy.deepcopy(KEY)
+    other["inputs"]["components"]["orders"]["version"] = "0.9"
+    newer, older = candidate(other, run="newer", verdict="not proved"), candidate(run="older")
+    assert answer(rule(), KEY, [newer, older]).candidate is older
+    damaged = candidate(run="newer", verdict="not looked at", intact=False)
+    assert answer(rule(), KEY, [damaged, older]).candidate is older
+
+
+DAY_US = 86_400_000_000
+
+
+@pytest.mark.parametrize(
+    ("executed", "since", "asked", "allowed", "told"),
+    [
+        ("2026-01-01", "", "2026-01-31", True, "30 d on 2026-01-31, recorded on 2026-01-01"),
+        ("2026-01-01", "", "2026-02-01", False, "31 d on 2026-02-01, recorded on 2026-01-01"),
+        ("2026-01-01", "2026-01-20", "2026-09-01", True, "19 d on 2026-01-20, recorded on 2026-01-01"),
+        ("2026-01-01", "2026-02-20", "2026-02-20", False, "50 d on 2026-02-20, recorded on 2026-01-01"),
+        ("2026-01-02", "", "2026-01-01", False, "-1 d on 2026-01-01, recorded on 2026-01-02"),
+        ("2026-01-01", "", "", False, "not known"),
+        ("", "", "2026-01-01", False, "not known"),
+    ],
+)
+def test_evidence_is_relied_on_within_its_validity_period(executed, since, asked, allowed, told):
+    """What was valid when a test was first let rest on it stays so: a decision is not undone by waiting."""
+    aged = candidate(day=executed, since=since)
+    answered = answer(rule(valid_for=30 * DAY_US), KEY, [aged], day=asked)
+    assert answered.relies == allowed
+    assert [(each.old, each.new) for each in answered.compared if each.input == AGE] == [("30 d", told)]
+    assert answer(rule(), KEY, [aged], day=asked).relies  # without a period no evidence is too old
+
+
+def test_a_decision_that_was_withdrawn_is_not_made_again():
+    (refusing,) = answer(rule(), KEY, [candidate(refused="withdrawn by auditor: hasty")]).in_the_way
+    assert (refusing.input, refusing.old, refusing.new) == (RELIANCE, "not withdrawn", "withdrawn by auditor: hasty")
+
+
+@pytest.mark.parametrize(
+    ("asked", "needed"),
+    [
+        (None, False),
+        ({}, True),
+        ({"roles": ["orders"]}, True),
+        ({"types": ["load"]}, True),
+        ({"roles": ["storefront"], "types": ["load"]}, True),
+        ({"roles": ["storefront"], "types": ["soak"]}, False),
+    ],
+)
+def test_which_tests_need_an_approval(asked, needed):
+    approval = None if asked is None else RelianceApproval(by="the board", **asked)
+    assert needs_approval(rule(approval=approval), KEY) == needed
+
+
+EXECUTOR = Actor(name="tester", fingerprint="aa" * 32)
+DECISION = "d" * 64
+
+
+def given_by(name="chair", fingerprint="bb" * 32, *, expires="2026-12-31", revoked=""):
+    by = Actor(name=name, fingerprint=fingerprint)
+    return Approval(record="r" * 64, of=DECISION, by=by, day="2026-05-01", expires=expires, revoked=revoked)
+
+
+@pytest.mark.parametrize(
+    ("approval", "flaw"),
+    [
+        (given_by(), ""),
+        (given_by(expires="2026-06-01"), ""),
+        (given_by(expires="2026-05-31"), "expired on 2026-05-31"),
+        (given_by(expires=""), "without an expiry"),
+        (given_by(expires="for ever"), "without an expiry"),
+        (given_by(fingerprint=""), "without a key"),
+        (given_by(name="tester"), "who executed the run"),
+        (given_by(fingerprint="aa" * 32), "who executed the run"),
+        (given_by(revoked="withdrawn by chair on 2026-05-02: wrong"), "withdrawn by chair on 2026-05-02: wrong"),
+    ],
+)
+def test_an_approval_is_by_somebody_else_with_a_key_and_in_force(approval, flaw):
+    holds, told = approved("the board", DECISION, [approval], EXECUTOR, "2026-06-01")
+    assert (holds is approval, told.allows) == (not flaw, not flaw)
+    assert flaw in told.new
+    assert told.old == f"by the board, of decision {DECISION}"
+    good = given_by("auditor", "cc" * 32)
+    assert approved("the board", DECISION, [approval, good], EXECUTOR, "2026-06-01")[0] is (good if flaw else approval)
+
+
+def test_without_an_approval_or_a_day_none_holds():
+    assert approved("the board", DECISION, [], EXECUTOR, "2026-06-01")[1].new == "missing"
+    assert approved("the board", DECISION, [given_by()], EXECUTOR, "")[0] is None
+
+
+def test_what_is_not_compared_is_told_with_the_reason():
+    told = {scope: dict(not_compared(rule(scope=scope))) for scope in ("path", "programme")}
+    assert "other components" in told["path"]
+    assert "components that are not tested" in told["programme"]
+    assert "the age of the evidence" in told["path"]
+    assert "the age of the evidence" not in dict(not_compared(rule(valid_for=DAY_US)))
+    assert all(why for each in told.values() for why in each.values())
+
+
+def test_of_an_input_that_differs_in_a_part_every_part_is_told_with_its_digest():
+    old = copy.deepcopy(KEY)
+    old["inputs"]["environment"]["emulation"]["workers"] = 5
+    told = {each.input: each.as_json() for each in answer(rule(), KEY, [candidate(old)]).compared}
+    assert told["environment.emulation.workers"] == {
+        "input": "environment.emulation.workers",
+        "old": 5,
+        "new": 6,
+        "old_digest": document_digest(5),
+        "new_digest": document_digest(6),
+        "allows": False,
+    }
+    assert {f"environment.{name}" for name in ("id", "kind", "size", "entry")} <= told.keys()
+    assert told["environment.kind"]["old"] == told["environment.kind"]["new"] == "rehearsal"
+    assert told["environment.entry"]["old_digest"] is None
 
 
 def test_every_input_is_named_those_in_the_way_first():

@@ -86,6 +86,7 @@ class _Builder:
             },
             "end_to_end": {"digest": named("end to end"), "paths": [END_TO_END]},
             "series": self.series,
+            "samples": [],
             "ledger": {"head": named("head"), "records": 71},
         }
 
@@ -106,8 +107,20 @@ class _Builder:
             self._stage(run, component, answered, is_rising=profile.type is TestType.STRESS)
         version = self.programme.component(plan.component).version
         compared = [
-            {"input": f"components.{plan.component}.version", "old": version, "new": version, "same": True},
-            {"input": "environment", "old": self.environment.id, "new": self.environment.id, "same": True},
+            {
+                "input": f"components.{plan.component}.version",
+                "old": version,
+                "new": version,
+                "same": True,
+                "allows": True,
+            },
+            {
+                "input": "environment",
+                "old": self.environment.id,
+                "new": self.environment.id,
+                "same": True,
+                "allows": True,
+            },
         ]
         return {
             "test": test,
@@ -119,6 +132,8 @@ class _Builder:
             "end": "relied" if earlier else "executed",
             "why": "nothing that it depends on has changed" if earlier else "there is no earlier evidence",
             "compared": compared if earlier else [],
+            "impact": {},
+            "decided_then": None,
             "relied_on": {"run": run, "phase": earlier, "record": named(f"record {run}")} if earlier else None,
             "runs": [] if earlier else [self._run(run, test, plan.component, role, profile)],
         }

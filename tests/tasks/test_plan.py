@@ -7,9 +7,11 @@ from fractions import Fraction
 import pytest
 
 from catalog import rules
+from catalog.approvals import approvals, approve, statement_digest
 from catalog.canonical import canonical
 from catalog.declarations import TestType
 from catalog.errors import UsageError
+from catalog.ledger import Actor
 from expectations.reliance import Compared
 from tasks.arrivals import arrivals_of, offer_of
 from tasks.plan import (
@@ -553,6 +555,141 @@ def test_a_run_without_a_key_is_no_candidate_to_rely_on(programme, runbook):
     decided = decide(programme, planned(programme, "launch"), history)
     assert decided.decision is Decision.EXECUTE
     assert ("evidence", "damaged or missing") in [(each.input, each.new) for each in decided.reasons]
+
+
+# --- validity and approval --------------------------------------------------------------------------------------------
+
+CHAIR = Actor(name="chair", fingerprint="b" * 64)
+BOARD = {"by": "the board", "roles": ["orders"], "types": []}
+
+
+def test_evidence_that_is_too_old_is_not_relied_on_unless_it_was_before(programme, edited, runbook):
+    run = execute(runbook, planned(programme))
+    aging = edited(programme, ("programme.reliance.valid_for", 30 * 86_400_000_000))
+    later = planned(aging, "launch")
+    day = run.record.time[:10]
+    assert decide(aging, later, replace(known(runbook), day=day)).decision is Decision.RELY
+    after = replace(known(runbook), day="2999-01-01")
+    decided = decide(aging, later, after)
+    assert (decided.decision, decided.against) == (Decision.EXECUTE, run)
+    (aged,) = (each for each in decided.reasons if not each.allows)
+    assert (aged.input, aged.old) == ("age of the evidence (at most, found)", "30 d")
+    before = replace(after, since={("launch", later.test, run.record.digest): day})
+    assert decide(aging, later, before).decision is Decision.RELY
+
+
+def approval(runbook, of, **how):
+    given = {"expires": "2999-12-31", "reason": "as the board agreed", "actor": CHAIR, **how}
+    return approve(runbook.workspace, of, code="1", **given)
+
+
+def with_approvals(runbook):
+    records = runbook.workspace.ledger.records()
+    return replace(known(runbook), approvals=approvals(records), day=records[-1].time[:10])
+
+
+@pytest.fixture
+def asking(programme, edited):
+    """The programme, in which the board approves reliance on evidence of the order service."""
+    return edited(programme, ("programme.reliance.approval", BOARD))
+
+
+def test_reliance_waits_for_the_approval_that_the_rule_asks_for_and_names_the_decision(asking, runbook):
+    run = execute(runbook, planned(asking))
+    decided = decide(asking, planned(asking, "launch"), with_approvals(runbook))
+    assert (decided.decision, decided.stands) == (Decision.BLOCKED, run)
+    digest = statement_digest(decided.statement)
+    assert decided.why.startswith("approval missing; ")
+    assert "the board has to approve decision " + digest in decided.why
+    assert decided.as_json()["approval"] == {"decision": digest, "statement": decided.statement, "record": None}
+    assert [each.input for each in decided.compared if not each.allows] == ["approval (needed, found)"]
+    elsewhere = decide(asking, planned(asking, "launch", "storefront.load"), with_approvals(runbook))
+    assert elsewhere.why == "never executed in this phase"
+
+
+def test_an_approved_decision_is_relied_on_until_the_approval_is_revoked(asking, runbook):
+    execute(runbook, planned(asking))
+    waiting = decide(asking, planned(asking, "launch"), with_approvals(runbook))
+    record = approval(runbook, waiting.statement)
+    decided = decide(asking, planned(asking, "launch"), with_approvals(runbook))
+    assert decided.decision is Decision.RELY
+    assert "approved by chair (key bbbbbbbbbbbbbbbb) on " in decided.why
+    assert decided.approval.record == decided.as_json()["approval"]["record"] == record.digest
+    assert all(each.allows for each in decided.compared)
+    runbook.withdraw(record.digest)
+    revoked = decide(asking, planned(asking, "launch"), with_approvals(runbook))
+    assert revoked.decision is Decision.BLOCKED
+    assert "approval missing: by chair on " in revoked.why
+    assert "wrong clock" in revoked.why
+
+
+def test_whoever_approves_a_plan_approves_the_decisions_in_it(asking, runbook):
+    execute(runbook, planned(asking))
+    waiting = decide(asking, planned(asking, "launch"), with_approvals(runbook))
+    store = runbook.workspace.store
+    for entries, decision in (
+        ([], Decision.BLOCKED),
+        ({"approval": "none"}, Decision.BLOCKED),
+        ([1, {"approval": None}], Decision.BLOCKED),
+        ([waiting.as_json()], Decision.RELY),
+    ):
+        approval(runbook, store.put(canonical(entries)))
+        assert decide(asking, planned(asking, "launch"), with_approvals(runbook)).decision is decision
+
+
+def test_an_approval_is_of_one_decision_by_somebody_else_and_for_a_time(asking, edited, runbook):
+    execute(runbook, planned(asking))
+    statement = dict(decide(asking, planned(asking, "launch"), with_approvals(runbook)).statement)
+    approval(runbook, {**statement, "test": "launch.orders.soak"})
+    approval(runbook, statement, expires="2000-01-01")
+    approval(runbook, statement, actor=Actor(name="tester", fingerprint="c" * 64))  # who executed the run
+    decided = decide(asking, planned(asking, "launch"), with_approvals(runbook))
+    assert decided.decision is Decision.BLOCKED
+    assert "expired on 2000-01-01; by tester on " in decided.why
+    approval(runbook, statement)
+    assert decide(asking, planned(asking, "launch"), with_approvals(runbook)).decision is Decision.RELY
+    fewer = edited(asking, ("assumptions.ordering-share.value", "0.03"))
+    assert decide(fewer, planned(fewer, "launch"), with_approvals(runbook)).decision is Decision.BLOCKED
+
+
+def test_what_waits_for_an_approval_may_be_executed_instead(asking, runbook):
+    execute(runbook, planned(asking))
+    decided = decide(asking, planned(asking, "launch"), with_approvals(runbook), again="the board will not approve")
+    assert decided.decision is Decision.EXECUTE
+
+
+def test_a_decision_that_was_withdrawn_is_not_made_again(programme, runbook):
+    run = execute(runbook, planned(programme))
+    later = planned(programme, "launch")
+    place = ("launch", later.test, run.record.digest)
+    now = replace(known(runbook), relied={place[:2]: place[2]}, refused={place: "withdrawn by auditor: hasty"})
+    decided = decide(programme, later, now)
+    assert decided.decision is Decision.EXECUTE
+    assert decided.why == f"the evidence that it was relied on was withdrawn: {run.run}"
+    assert decided.reasons[0].new == "withdrawn by auditor: hasty"
+
+
+def with_third_phase(programme, edited):
+    """The programme with one more phase, `later`, in which the order service is tested again."""
+    written = programme.model_dump(mode="json", by_alias=True)
+    later = {"id": "later", "title": "Later", "components": ["storefront", "orders"]}
+    forecasts = [{**row, "phase": "later"} for row in written["forecasts"] if row["phase"] == "launch"]
+    return edited(
+        programme,
+        ("programme.phases", [*written["programme"]["phases"], later]),
+        ("forecasts", [*written["forecasts"], *forecasts]),
+        ("tests.plans.orders-plan.phases", ["pilot", "launch", "later"]),
+    )
+
+
+def test_a_newer_run_of_the_same_that_failed_refutes_the_older_one(programme, edited, runbook):
+    longer = with_third_phase(programme, edited)
+    execute(runbook, planned(longer))
+    sampled = execute(runbook, planned(longer, "launch"))
+    third = planned(longer, "later")
+    decided = decide(longer, third, known(runbook, _1=("not proved", "")))
+    assert (decided.decision, decided.against) == (Decision.EXECUTE, sampled)
+    assert decide(longer, third, known(runbook, _1=("inconclusive", ""))).decision is Decision.RELY
 
 
 GOLDEN = (
