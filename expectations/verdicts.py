@@ -249,7 +249,7 @@ def _lack(row: Judged, need: Need) -> str:
         case Need.SAMPLES:
             return f"too few samples: {row.samples} of {row.needed_samples}"
         case Need.INTERVAL:
-            return f"too few samples: {row.method}"
+            return f"{'it has no interval' if row.evidence else 'too few samples'}: {row.method}"
         case _:
             assert_never(need)
 

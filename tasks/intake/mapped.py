@@ -1,18 +1,24 @@
 """Any table of messages, CSV or Parquet, whose columns the submitter declares: for every tool without a reader."""
 
+import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import tzinfo
+from math import gcd
 
 from tasks.intake.delimited import rows
 from tasks.intake.format import BATCH, Account, Capability, Gives, Loop, Samples, Source, Start, SubmittedError, Sure
 from tasks.intake.lines import BOM
-from tasks.intake.numbers import SCALE, count_of, instant_us, micros, zone_of
+from tasks.intake.numbers import SCALE, count_of, decimal_of, instant_us, micros, zone_of
 from tasks.intake.outcomes import outcome_of, status_of
 
 KNOWN = ("label", "sent", "intended", "done", "elapsed", "status", "ok", "error", "bytes", "threads", "origin")
 _TRUE = frozenset({"true", "t", "1", "yes", "ok", "success", "pass", "passed"})
 _DELIMITERS = (",", "\t", ";", "|")
 _MAGIC = b"PAR1"
+_FINEST = 6  # decimal places of a second, in microseconds
+_PLACES = {"s": 0, "ms": 3, "us": 6, "ns": 9}
+_FRACTION = re.compile(r":\d\d[.,](\d+)")
 
 
 class Mapped:
@@ -37,7 +43,7 @@ class Mapped:
         )
         account.noted["columns"] = ", ".join(f"{ours}={theirs}" for ours, theirs in sorted(declared.items()))
         account.noted["time_unit"] = source.assumptions.time_unit
-        zone = zone_of(source.assumptions.timezone)
+        zone, seen = zone_of(source.assumptions.timezone), _Seen(source.assumptions.time_unit)
         is_parquet = source.head().startswith(_MAGIC)
         found = _parquet(source, account, declared) if is_parquet else _csv(source, account, declared)
         batch = Samples()
@@ -47,10 +53,51 @@ class Mapped:
                 account.skip(line, reason)
                 continue
             account.taken += 1
+            seen.look(batch, fields.get("intended"))
             if len(batch) >= BATCH:
                 yield batch
                 batch = Samples()
+        account.capability = replace(account.capability, resolution_us=seen.resolution_us(intended=intended))
         yield batch
+
+
+class _Seen:
+    """How fine a table's times are: by what all of a column's have in common, however many digits it writes.
+
+    A schedule may well be due in whole hundredths of a second, so of `intended` the digits written count.
+    """
+
+    def __init__(self, unit: str) -> None:
+        self._unit = unit
+        self._sent = self._done = self._places = 0
+
+    def look(self, batch: Samples, intended: str | None) -> None:
+        """The message that was added last, and when it was due as the table has it."""
+        self._sent, self._done = gcd(self._sent, batch.sent_us[-1]), gcd(self._done, batch.done_us[-1])
+        if intended is not None and self._places < _FINEST:
+            self._places = max(self._places, _places(intended.strip(), self._unit))
+
+    def resolution_us(self, *, intended: bool) -> int:
+        """Of the coarsest column, in microseconds, at most a second; 0 when all are finer, or nothing was read."""
+        found = [_step(self._sent), _step(self._done)]
+        if intended and self._sent:
+            found.append(10 ** (_FINEST - min(self._places, _FINEST)))
+        coarsest = max(found)
+        return coarsest if coarsest > 1 else 0
+
+
+def _step(common: int) -> int:
+    """The largest power of ten in it, at most a second's."""
+    return next((10**power for power in range(_FINEST, 0, -1) if common and common % 10**power == 0), 1)
+
+
+def _places(text: str, unit: str) -> int:
+    """Decimal places of a second that a time is written to."""
+    if ":" in text:
+        found = _FRACTION.search(text)
+        return len(found[1]) if found else 0
+    number = decimal_of(text)
+    return _PLACES[unit] - int(number.as_tuple().exponent) if number is not None else 0
 
 
 def _declared(source: Source) -> Mapping[str, str]:

@@ -9,13 +9,19 @@ from typing import TYPE_CHECKING
 
 from catalog.declarations import Metric
 from catalog.quantities import Unit
+from catalog.shown import shown
 from expectations import statistics
 from expectations.statistics import Estimate
+from expectations.verdicts import FROM_INTENDED, LATER
+from tasks.measures.messages import LATENESS
 from tasks.measures.rows import ALL, Row, exact, row
 from tasks.measures.subject import Run, Tables, fetched
 
 if TYPE_CHECKING:
     import duckdb
+
+COARSE = 2
+"""So many times its resolution a duration may be wrong by: it is one time less another, and each was rounded or cut."""
 
 SERVICE = {"service-p50": 500, "service-p90": 900, "service-p95": 950, "service-p99": 990, "service-max": 1000}
 """Quantiles of service time, in permille."""
@@ -34,6 +40,25 @@ def serving(connection: "duckdb.DuckDBPyConnection", _run: Run, _tables: Tables)
     for metric, permille in SERVICE.items() if len(values) else ():
         value = statistics.quantile(values, permille)
         yield row(ALL, metric, Estimate(value, None, None), Unit.MICROSECONDS, len(values), METHOD)
+
+
+def coarsened(row: Row, resolution_us: int) -> Row:
+    """A measurement of times that are only known to a resolution (in microseconds): what they cannot tell, it does not.
+
+    Intervals of latencies end that much further out, the lateness is the largest that it can be, and a service level,
+    which depends on every message, has no interval at all.
+    """
+    metric, away = str(row["metric"]).partition("/")[0], COARSE * resolution_us
+    if not resolution_us or (metric not in FROM_INTENDED and metric != LATENESS):
+        return row
+    method = f"{row['method']}; times are known to {shown(resolution_us, Unit.MICROSECONDS)} only"
+    lower, upper = row["lower"], row["upper"]
+    if metric == LATENESS:
+        return {**row, **dict.fromkeys(("value", "lower", "upper"), row["value"] + away), "method": method}
+    if metric == Metric.SERVICE_LEVEL or lower is None:
+        return {**row, "lower": None, "upper": None, "method": method}
+    upper = upper if upper == LATER else upper + away
+    return {**row, "lower": max(0, lower - away), "upper": upper, "method": method}
 
 
 def told(_connection: "duckdb.DuckDBPyConnection", run: Run, _tables: Tables) -> Iterator[Row]:

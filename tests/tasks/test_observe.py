@@ -15,7 +15,7 @@ from tasks.measure import measure
 from tasks.observe import Subject, observe, tally
 from tasks.parquet import canonical_rows_digest
 
-GOLDEN = (4, "61ca012e1a7718cc", "a42787b91842351d")
+GOLDEN = (5, "61ca012e1a7718cc", "a42787b91842351d")
 """Version of the rules, and what they give; raise the first whenever the others change."""
 
 GROUPS = {"s0": "reads", "s1": "reads", "s2": "other"}

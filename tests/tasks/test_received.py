@@ -4,8 +4,9 @@ import numpy as np
 from evidence import infrastructure, requirement, results, run_document, write
 
 from expectations.plain import named
-from expectations.verdicts import Reliance, verdict
+from expectations.verdicts import LATER, Reliance, verdict
 from tasks.measure import measure
+from tasks.measures.received import coarsened
 from tasks.observe import Subject, judged_rows
 
 CLOSED = "received, jmeter 5.6, closed loop, latency from sent time"
@@ -33,7 +34,7 @@ def measured(tmp_path, document, rows):
 def told(tmp_path, document, table, *requirements):
     file = write(tmp_path, "measurements", table)
     subject = Subject(document=document, measurements=file, reliance=Reliance.RECEIVED)
-    rows = judged_rows([subject], requirements, tmp_path / "judged.duckdb")
+    rows = judged_rows([subject], requirements, tmp_path / f"judged-{len(list(tmp_path.iterdir()))}.duckdb")
     found = named(rows)
     return {row.requirement: verdict(row, found) for row in rows}
 
@@ -104,3 +105,33 @@ def test_service_times_are_over_messages_that_were_answered_at_some_time(tmp_pat
     assert [table.loc[f"service-{name}", "value"] for name in ("p50", "p90", "p95", "p99", "max")] == [
         50_000, 90_000, 95_000, 99_000, 100_000,
     ]  # fmt: skip
+
+
+def test_times_that_are_coarse_for_the_limit_prove_and_refute_nothing(tmp_path):
+    """Cut to whole hundredths of a second, every latency is nothing; it may be as much as two of them."""
+    rows = results()
+    rows["intended_us"] = rows["ready_us"] = rows["sent_us"] = rows["done_us"] = rows["sent_us"] // 10**4 * 10**4
+    rows["latency_us"] = rows["service_us"] = 0
+    evidence = "received, a tool, open loop, latency from intended time"
+    document = received(evidence=evidence, capability={"resolution_us": 10_000}) | {"lateness_limit_us": 20_000}
+    table = measured(tmp_path, document, rows)
+    of_all = table.query("scope == 'all'").set_index("metric")
+    assert of_all.loc["latency-p99", ["lower", "value", "upper"]].tolist() == [0, 0, 20_000]
+    assert of_all.loc["lateness-p99", "value"] == 20_000
+    assert of_all.loc["latency-p99", "method"].endswith("times are known to 10 ms only")
+    assert of_all.loc["answered-share", "lower"] > 0
+    found = told(tmp_path, document, table, requirement("latency-p99", "15 ms"))["latency-p99"]
+    assert found[0] == "inconclusive"
+    assert "straddles the limit" in found[1]
+    assert told(tmp_path, document, table, requirement("latency-p99", "30 ms"))["latency-p99"][0] == "proved"
+    exact = measured(tmp_path, received(evidence=evidence), rows).query("scope == 'all'").set_index("metric")
+    assert exact.loc["latency-p99", ["lower", "value", "upper"]].tolist() == [0, 0, 0]
+
+
+def test_a_service_level_of_coarse_times_has_no_interval_and_is_not_provable():
+    rate = {"scope": "all", "metric": "service-level/100000", "value": 1, "lower": 1, "upper": 1, "unit": "ppm"}
+    found = coarsened({**rate, "samples": 100, "method": "share"}, 1000)
+    assert (found["value"], found["lower"], found["upper"]) == (1, None, None)
+    assert coarsened({**rate, "samples": 100, "method": "share"}, 0) == {**rate, "samples": 100, "method": "share"}
+    late = coarsened({**rate, "metric": "latency-p99", "upper": LATER, "method": "m"}, 1000)
+    assert (late["lower"], late["upper"]) == (0, LATER)
