@@ -90,6 +90,8 @@ class _Reader:
                 f"what stands before it was read, what comes after it was not",
             )
             return
+        except (ValueError, LookupError) as error:  # what it declares to be written in
+            self._fail(f"an encoding that cannot be read ({error})", remedy="Submit it as UTF-8.")
         if fed - max(0, self._parser.CurrentByteIndex) > _LONGEST:
             self._fail(f"a single tag or text of more than {_LONGEST} bytes")
 
@@ -148,10 +150,10 @@ class _Reader:
     def _refuse(self, *_: object) -> None:
         self._fail("a document type, in which entities could be declared")
 
-    def _fail(self, what: str) -> None:
+    def _fail(self, what: str, remedy: str = "JMeter writes none: submit the file as JMeter wrote it.") -> None:
         line, column = self._parser.CurrentLineNumber, self._parser.CurrentColumnNumber + 1
         raise SubmittedError(f"{self._source.name}:{line}:{column}: expected results, found {what}",
-                             remedy="JMeter writes none: submit the file as JMeter wrote it.")  # fmt: skip
+                             remedy=remedy)  # fmt: skip
 
 
 _UNFINISHED = {expat.errors.XML_ERROR_NO_ELEMENTS, expat.errors.XML_ERROR_UNCLOSED_TOKEN,

@@ -1,0 +1,79 @@
+"""The coverage-guided fuzzer: `uv run --group fuzz tests/fuzz/fuzz.py [TARGET…] [--seconds N]`.
+
+Each input has at most ten seconds and 1 GB. What breaks a target is kept under `crashers/TARGET/`, and the suite
+replays it ever after. The corpus grows in `.fuzz/`, which is not committed.
+"""
+
+import argparse
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+SECONDS, MEGABYTES, LONGEST = 10, 1024, 65536
+"""For one input, and how long it may be in bytes."""
+
+
+def main() -> int:
+    """Runs the targets one after the other, each in a process of its own; 1 where anything was found."""
+    sys.path[:0] = [str(ROOT), str(HERE)]
+    if sys.argv[1:2] == ["--within"]:
+        return _fuzz(sys.argv[2], sys.argv[3:])
+    from targets import TARGETS
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help=", ".join(TARGETS))
+    parser.add_argument("--seconds", type=int, default=60, help="for each target")
+    options = parser.parse_args()
+    if unknown := sorted(set(options.targets) - set(TARGETS)):
+        parser.error(f"no such target: {', '.join(unknown)}; there are {', '.join(TARGETS)}")
+    found = [_run(target, options.seconds) for target in options.targets or TARGETS]
+    return int(any(found))
+
+
+def _run(target: str, seconds: int) -> bool:
+    """One target for so long; whether it broke."""
+    from targets import seeds
+
+    corpus, broken = ROOT / ".fuzz" / target, HERE / "crashers" / target
+    corpus.mkdir(parents=True, exist_ok=True)
+    for each in seeds(target):
+        (corpus / hashlib.sha256(each).hexdigest()[:16]).write_bytes(each)
+    before = set(broken.glob("*"))
+    broken.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(
+        [sys.executable, __file__, "--within", target, str(corpus), f"-max_total_time={seconds}",
+         f"-timeout={SECONDS}", f"-rss_limit_mb={MEGABYTES}", f"-max_len={LONGEST}", f"-artifact_prefix={broken}/",
+         "-print_final_stats=1"],
+        capture_output=True, text=True, errors="replace", cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{HERE}"}, check=False,
+    )  # fmt: skip
+    told = done.stdout + done.stderr
+    units = re.search(r"number_of_executed_units:\s*(\d+)", told)
+    covered = re.findall(r"cov: (\d+)", told)
+    new = sorted(set(broken.glob("*")) - before)
+    if not any(broken.iterdir()):
+        broken.rmdir()
+    print(f"{target}: {units[1] if units else 'an unknown number of'} inputs, {covered[-1] if covered else 0} places "
+          f"covered, {len(new)} broke it", flush=True)  # fmt: skip
+    if new or done.returncode:
+        print("\n".join(told.splitlines()[-40:]), *new, sep="\n", flush=True)
+    return bool(new or done.returncode)
+
+
+def _fuzz(target: str, passed: list[str]) -> int:
+    import atheris
+
+    with atheris.instrument_imports(include=["tasks.intake"]):
+        from targets import TARGETS
+    atheris.Setup([sys.argv[0], *passed], TARGETS[target])
+    atheris.Fuzz()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

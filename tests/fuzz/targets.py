@@ -1,0 +1,110 @@
+"""What the fuzzer feeds bytes to: every family of readers, recognition, DuckDB against line by line, and archives.
+
+A target returns where the bytes were read or clearly refused. Anything else it raises is a fault of a reader.
+"""
+
+import contextlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tasks/intake"))
+
+from files import SAMPLES, survives, taken
+from seeds import SEEDS, stated
+
+from tasks.intake.archives import unpacked
+from tasks.intake.format import Bulk, SubmittedError
+from tasks.intake.recognise import FORMATS
+
+_LARGEST = 20_000
+KNOWN = {each.name: each for each in FORMATS}
+FAMILIES = {
+    "jmeter": ("jmeter-csv", "jmeter-xml", "jmeter-statistics"),
+    "k6": ("k6-csv", "k6-json", "k6-summary"),
+    "gatling": ("gatling-text", "gatling-binary", "gatling-statistics"),
+    "locust": ("locust",),
+    "vegeta": ("vegeta-gob", "vegeta-json", "vegeta-csv", "vegeta-report"),
+    "wrk": ("wrk",),
+    "histograms": ("hdr-log", "hdr-percentiles"),
+    "prometheus": ("prometheus-range", "prometheus-text"),
+    "sysstat": ("sadf", "sadf-json", "sar"),
+    "vmstat": ("vmstat",),
+    "nmon": ("nmon",),
+    "cloudwatch": ("cloudwatch-json", "cloudwatch-csv"),
+    "mapped": ("mapped",),
+    "small": ("h2load", "hey", "ab-requests", "ab-percentiles", "autocannon", "siege", "artillery"),
+}
+"""Formats that are fed the same bytes."""
+
+
+def _family(names: tuple[str, ...]) -> Callable[[bytes], None]:
+    def feed(data: bytes) -> None:
+        for name in names:
+            KNOWN[name].recognises(data)
+            assert survives(data, KNOWN[name], **stated(name)), name
+
+    return feed
+
+
+def recognise(data: bytes) -> None:
+    """No format may fail to say whether bytes are its own."""
+    for each in FORMATS:
+        each.recognises(data)
+
+
+def bulk(data: bytes) -> None:
+    """By DuckDB, with all that follows it, of the format that is surest."""
+    format_ = max(FORMATS, key=lambda each: each.recognises(data))
+    if isinstance(format_, Bulk) and format_.recognises(data):
+        with contextlib.suppress(SubmittedError):
+            taken(data, format_)
+
+
+def archives(data: bytes) -> None:
+    """What is unpacked stays within its folder, and is named by a path that does too."""
+    with TemporaryDirectory() as folder:
+        file, inside = Path(folder) / "submitted", Path(folder) / "inside"
+        file.write_bytes(data)
+        inside.mkdir()
+        with contextlib.suppress(SubmittedError):
+            for name, path in unpacked(file, inside):
+                assert path == file or path.parent == inside
+                assert not name.startswith("/")
+                assert ".." not in Path(name).parts
+        assert sorted(Path(folder).iterdir()) == [inside, file]
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    **{family: _family(names) for family, names in FAMILIES.items()},
+    "recognise": recognise,
+    "bulk": bulk,
+    "archives": archives,
+}
+
+
+def seeds(target: str) -> list[bytes]:
+    """What a target's corpus begins with."""
+    import gzip
+    import io
+    import zipfile
+
+    if target == "archives":
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("a/results.jtl", SEEDS["jmeter-csv"])
+            archive.writestr("b.csv", b"a" * 5000)
+        import cramjam
+
+        zstd = bytes(cramjam.zstd.compress(SEEDS["k6-csv"] * 20))
+        return [gzip.compress(SEEDS["k6-csv"]), gzip.compress(b"") * 3, packed.getvalue(), zstd]
+    if target == "bulk":
+        return [SEEDS[name] for name, each in KNOWN.items() if isinstance(each, Bulk)]
+    if target == "recognise":
+        return list(SEEDS.values())
+    written = [file.read_bytes() for file in sorted(SAMPLES.iterdir()) if file.stat().st_size < _LARGEST]
+    unfolded = [gzip.decompress(each)[:_LARGEST] if each[:2] == b"\x1f\x8b" else each for each in written]
+    own = [KNOWN[name] for name in FAMILIES[target]]
+    real = [each for each in unfolded if any(format_.recognises(each) for format_ in own)]
+    return [*(SEEDS[name] for name in FAMILIES[target]), *real]
