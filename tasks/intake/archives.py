@@ -10,10 +10,10 @@ from typing import BinaryIO
 from tasks.intake.format import SubmittedError
 
 LARGEST = 64 << 30
-"""So many bytes may one file have once it is unpacked."""
+"""So many bytes may an archive have once it is unpacked, all its files together."""
 
 RATIO = 200
-"""So many times its packed size may a file have, beyond the first 64 MiB; results shrink to a tenth, or a fiftieth."""
+"""So many times its own size may it have then, beyond the first 64 MiB; results shrink to a tenth, or a fiftieth."""
 
 MOST_FILES = 1000
 _FREE = 64 << 20
@@ -34,7 +34,7 @@ def unpacked(file: Path, folder: Path) -> list[tuple[str, Path]]:
         target = folder / "0"
         try:
             chunks = _gzip(file) if magic.startswith(_GZIP) else _zstd(file)
-            _write(chunks, target, file.name, file.stat().st_size)
+            _write(chunks, target, file.name, _Room(file))
         except (OSError, EOFError, zlib.error, ValueError) as error:
             raise SubmittedError(f"{file.name}: cannot be unpacked: {error}") from None
         return [(file.name.removesuffix(".gz").removesuffix(".zst"), target)]
@@ -69,30 +69,41 @@ def _zstd(file: Path) -> Iterator[bytes]:
 def _zip(file: Path, folder: Path) -> Iterator[tuple[str, Path]]:
     try:
         with zipfile.ZipFile(file) as archive:
-            members = [each for each in archive.infolist() if not each.is_dir()]
+            members, room = [each for each in archive.infolist() if not each.is_dir()], _Room(file)
             if len(members) > MOST_FILES:
                 raise SubmittedError(f"{file.name}: {len(members)} files, at most {MOST_FILES} are taken in")
             for number, member in enumerate(members):
                 path = PurePosixPath(member.filename.replace("\\", "/"))
-                if path.is_absolute() or ".." in path.parts or path.drive or ":" in path.parts[0]:
+                if path.is_absolute() or not path.parts or ".." in path.parts or ":" in path.parts[0]:
                     raise SubmittedError(f"{file.name}: the path {member.filename[:100]!r} leads out of the archive")
                 if member.flag_bits & 1:
                     raise SubmittedError(f"{file.name}: {member.filename[:100]} is encrypted",
                                          remedy="Submit it without a password.")  # fmt: skip
                 target = folder / str(number)
                 with archive.open(member) as stream:
-                    _write(_chunks(stream), target, f"{file.name}/{member.filename}", member.compress_size)  # type: ignore[arg-type]
+                    _write(_chunks(stream), target, f"{file.name}/{member.filename}", room)  # type: ignore[arg-type]
                 yield str(path), target
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError) as error:
         raise SubmittedError(f"{file.name}: cannot be unpacked: {error}") from None
 
 
-def _write(chunks: Iterator[bytes], target: Path, name: str, packed: int) -> None:
-    written = 0
+class _Room:
+    """How much an archive may still unfold to, all its files together."""
+
+    def __init__(self, archive: Path) -> None:
+        self.packed = archive.stat().st_size
+        self.written = 0
+
+    def take(self, size: int, name: str) -> None:
+        """Raises SubmittedError where there is none left."""
+        self.written += size
+        if self.written > LARGEST or (self.written > _FREE and self.written > RATIO * self.packed):
+            raise SubmittedError(f"{name}: unfolds into more than {self.written} bytes from {self.packed}: "
+                                 "no result does", remedy="Submit it unpacked.")  # fmt: skip
+
+
+def _write(chunks: Iterator[bytes], target: Path, name: str, room: _Room) -> None:
     with target.open("wb") as out:
         for chunk in chunks:
-            written += len(chunk)
-            if written > LARGEST or (written > _FREE and written > RATIO * packed):
-                raise SubmittedError(f"{name}: unfolds into more than {written} bytes from {packed}: no result does",
-                                     remedy="Submit it unpacked.")  # fmt: skip
+            room.take(len(chunk), name)
             out.write(chunk)

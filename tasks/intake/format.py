@@ -101,7 +101,7 @@ class Assumptions:
     `timezone`: of times written without one, an IANA name. `timestamp`: whether a sample's time is its start or its
     end. `encoding`: of bytes that are not UTF-8. `value_unit`: of a histogram's values (ns, us, ms, s). `rate`: the
     constant rate of an open-loop attack, messages a second as a decimal. `columns`: of a table that is no tool's own,
-    our name to its column; `time_unit`: its unit of times (ns, us, ms, s).
+    our name to its column; `time_unit`: its unit of times (ns, us, ms, s). `started`: when the run began, as RFC 3339.
     """
 
     timezone: str = ""
@@ -111,6 +111,7 @@ class Assumptions:
     rate: str = ""
     columns: Mapping[str, str] = field(default_factory=dict)
     time_unit: str = ""
+    started: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -339,6 +340,15 @@ class Format(Protocol):
         Whatever the bytes: a line that cannot be used is skipped with its reason. Raises SubmittedError where nothing
         can be made of the file at all.
         """
+        ...
+
+
+@runtime_checkable
+class Doubtful(Protocol):
+    """A format of which some rows can only be told for what they are by looking at others."""
+
+    def doubtful(self, beside: int) -> str:
+        """SQL for how many rows of `bulk`, of class `beside`, are not what they seem; then all is read line by line."""
         ...
 
 

@@ -5,8 +5,9 @@ sample that they are parts of, and a transaction within nothing but its own samp
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
+from math import gcd
 from typing import TYPE_CHECKING
 
 from tasks.intake.delimited import Row, record, rows
@@ -36,6 +37,8 @@ _BASE = "timeStamp,elapsed,label,responseCode,responseMessage,threadName,dataTyp
 _HEADERLESS = {
     10: f"{_BASE},bytes,Latency",
     11: f"{_BASE},failureMessage,bytes,Latency",
+    12: f"{_BASE},bytes,grpThreads,allThreads,Latency",
+    13: f"{_BASE},failureMessage,bytes,grpThreads,allThreads,Latency",
     16: f"{_BASE},failureMessage,bytes,sentBytes,grpThreads,allThreads,Latency,IdleTime,Connect",
     17: f"{_BASE},failureMessage,bytes,sentBytes,grpThreads,allThreads,URL,Latency,IdleTime,Connect",
 }
@@ -43,6 +46,8 @@ _HEADERLESS = {
 
 _TRANSACTION = "Number of samples in transaction"
 _INTACT = "a transaction controller: its samples are counted"
+_ABSENT = "a transaction controller whose samples are not in the file"
+_MOST_THREADS = 100_000
 _DATES = ("%Y/%m/%d %H:%M:%S.%f", "%Y-%m-%d %H:%M:%S.%f", "%Y/%m/%d %H:%M:%S", "%Y-%m-%d %H:%M:%S")
 
 CAPABILITY = Capability(
@@ -135,6 +140,15 @@ class JMeterCsv:
             WHERE part.done_us <= whole.done_us
         """
 
+    def doubtful(self, beside: int) -> str:
+        """Transactions (rows of class `beside`) in whose time their thread sent no message that the file holds."""
+        return f"""
+            SELECT count(*) FROM (SELECT origin, sent_us, done_us FROM bulk WHERE class = {beside}) AS whole
+            ASOF LEFT JOIN (SELECT origin, sent_us AS last_us FROM bulk WHERE class = 0) AS part
+            ON whole.origin = part.origin AND whole.done_us >= part.last_us
+            WHERE part.last_us IS NULL OR part.last_us < whole.sent_us
+        """  # noqa: S608  # a number of our own
+
     def _begin(self, source: Source, account: Account, layout: Layout) -> None:
         account.tool, account.capability = "jmeter", CAPABILITY
         account.noted["timestamp"] = source.assumptions.timestamp or "start (not stated: JMeter's shipped setting)"
@@ -181,7 +195,8 @@ class _Reader:
         self._layout = layout
         self._ends = source.assumptions.timestamp == "end"
         self._zone = _zone(source.assumptions)
-        self._foreign = 0
+        self._foreign = self._absent = self._common = 0
+        self._last: dict[str, int] = {}  # of every thread, when it sent its latest message
         self._at = {name: layout.place(name) for name in _USED}
 
     def take(self, row: Row, batch: Samples) -> None:
@@ -198,11 +213,15 @@ class _Reader:
         if at is None or elapsed is None:
             account.skip(row.line, f"expected a whole number, found none: {'timeStamp' if at is None else 'elapsed'}")
             return
+        sent = at - elapsed * 1000 if self._ends else at
+        self._common = gcd(self._common, at)
+        thread = self._field(fields, "threadName")
         if self._field(fields, "responseMessage").startswith(_TRANSACTION):
-            account.beside[_INTACT] += 1
+            self._transaction(row, told=self._last.get(thread, -1) >= sent)
             return
         self._foreign += not row.utf8
-        sent = at - elapsed * 1000 if self._ends else at
+        if len(self._last) < _MOST_THREADS or thread in self._last:
+            self._last[thread] = max(sent, self._last.get(thread, -1))
         code = self._field(fields, "responseCode")
         ok = (
             self._field(fields, "success") == "true" if self._at["success"] >= 0 else status_of(code) in range(200, 400)
@@ -216,12 +235,28 @@ class _Reader:
             outcome=outcome_of(ok=ok, text=code),
             size=count_of(self._field(fields, "bytes")) or 0,
             threads=count_of(self._field(fields, "allThreads")) or 0,
-            origin=self._field(fields, "threadName"),
+            origin=thread,
         )
         account.taken += 1
 
+    def _transaction(self, row: Row, *, told: bool) -> None:
+        """One whose samples were written, each after its own time; or that was written in their place."""
+        if told or self._at["threadName"] < 0 or len(self._last) >= _MOST_THREADS:
+            self._account.beside[_INTACT] += 1
+        else:
+            self._account.skip(row.line, _ABSENT)
+            self._absent += 1
+
     def finish(self) -> None:
-        """Tells of bytes that were not UTF-8."""
+        """Tells of bytes that were not UTF-8, of messages that nobody wrote, and of times in whole seconds."""
+        if self._account.capability and self._common and self._common % 1_000_000 == 0:
+            self._account.capability = replace(self._account.capability, resolution_us=1_000_000)
+        if self._absent:
+            self._account.find(
+                "samples-missing",
+                f"{self._absent} transactions stand in the place of their samples, as with JMeter's 'Generate parent "
+                "sample': those messages are not in the file",
+            )
         if self._foreign:
             self._account.find("encoding", f"{self._foreign} samples hold bytes that are not UTF-8, kept one by one")
 

@@ -122,6 +122,7 @@ class Manifest(Declared):
             rate=self.load.rate,
             columns=stated.columns,
             time_unit=stated.time_unit,
+            started=self.window.start if self.window else "",
         )
 
     def window_us(self) -> tuple[int, int] | None:

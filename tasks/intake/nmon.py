@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from decimal import Decimal
 
 from tasks.intake.format import BATCH, Account, Readings, Source, Sure
 from tasks.intake.lines import BOM, LONGEST, lines, text_of
@@ -103,6 +104,7 @@ class _Nmon:
             self.readings.add(at_us=self._at[1], host=self._host, metric=CPU, value=used, unit="permille")
         total, free = values.get("memtotal"), values.get("memfree")
         if section in _MEMORY_SECTIONS and total is not None and free is not None:
-            used_bytes = whole(total - free, _MIB)
+            kept = sum(max(values.get(name) or Decimal(0), Decimal(0)) for name in ("cached", "buffers"))
+            used_bytes = whole(total - free - kept, _MIB)  # as sysstat counts it
             if used_bytes is not None and used_bytes >= 0:
                 self.readings.add(at_us=self._at[1], host=self._host, metric=MEMORY, value=used_bytes, unit="bytes")

@@ -26,9 +26,11 @@ def implausible(connection: "duckdb.DuckDBPyConnection", files: Sequence[Sequenc
     """What is odd about the samples of a run, given by the files that they came in."""
     everything = samples_of(tuple(path for each in files for path in each))
     found = [*_overlaps(connection, files), *_gaps(connection, everything), *_latencies(connection, everything)]
-    for each in files:
-        found += _jumps(connection, samples_of(tuple(each)))
-    return [*found, *_duplicates(connection, everything)]
+    for number, each in enumerate(files, 1):
+        found += _impossible(connection, samples_of(tuple(each)), f"file {number}: " if len(files) > 1 else "")
+        for part in each:  # rows that had to be mended stand in a part of their own, in order too
+            found += _jumps(connection, samples_of((part,)))
+    return [*dict.fromkeys(found), *_duplicates(connection, everything)]
 
 
 def _overlaps(connection: "duckdb.DuckDBPyConnection", files: Sequence[Sequence[Path]]) -> list[Finding]:
@@ -54,11 +56,7 @@ def _gaps(connection: "duckdb.DuckDBPyConnection", rows: str) -> list[Finding]:
 
 
 def _latencies(connection: "duckdb.DuckDBPyConnection", rows: str) -> list[Finding]:
-    count, zero, threads, busy, first, last = _row(
-        connection,
-        "SELECT count(*), count(*) FILTER (done_us = sent_us), max(threads), sum(done_us - sent_us)::HUGEINT, "  # noqa: S608
-        f"min(sent_us), max(done_us) FROM ({rows})",
-    )
+    count, zero = _row(connection, f"SELECT count(*), count(*) FILTER (done_us = sent_us) FROM ({rows})")  # noqa: S608
     found = []
     if count >= _FEWEST and zero * 100 >= count * _ALIKE_PERCENT:
         found.append(Finding(code="zero-latency", message=f"{zero} of {count} messages took no time at all"))
@@ -66,14 +64,24 @@ def _latencies(connection: "duckdb.DuckDBPyConnection", rows: str) -> list[Findi
         (kinds,) = _row(connection, f"SELECT count(*) FROM (SELECT DISTINCT done_us - sent_us FROM ({rows}) LIMIT 2)")  # noqa: S608
         if kinds == 1:
             found.append(Finding(code="constant-latency", message=f"all {count} messages took exactly as long"))
-    if threads and last > first and busy > threads * (last - first):
-        found.append(
-            Finding(
-                code="impossible-rate",
-                message=f"{threads} threads cannot wait {busy // _SECOND} s within {(last - first) // _SECOND} s",
-            )
-        )
     return found
+
+
+def _impossible(connection: "duckdb.DuckDBPyConnection", rows: str, where: str) -> list[Finding]:
+    """Of one file, as every generator counts its own threads."""
+    threads, busy, first, last = _row(
+        connection,
+        "SELECT max(threads), sum(done_us - sent_us)::HUGEINT, min(sent_us), max(done_us) "  # noqa: S608
+        f"FROM ({rows})",
+    )
+    if not threads or last <= first or busy <= threads * (last - first):
+        return []
+    message = f"{where}{threads} threads cannot wait {_seconds(busy)} within {_seconds(last - first)}"
+    return [Finding(code="impossible-rate", message=message)]
+
+
+def _seconds(us: int) -> str:
+    return f"{us // _SECOND}.{us % _SECOND // 1000:03} s"
 
 
 def _jumps(connection: "duckdb.DuckDBPyConnection", rows: str) -> list[Finding]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -245,6 +246,12 @@ def _tells(staged: Staged) -> bool:
 
 
 def _digest_of(file: Path) -> str:
+    return _hashed(file, *_state(file))
+
+
+@lru_cache(maxsize=4096)
+def _hashed(file: Path, *_: int) -> str:
+    """Hashed once, for as long as nothing writes to it."""
     import hashlib
 
     with disk(file), file.open("rb") as stream:
@@ -266,7 +273,7 @@ class _Made:
         """The tables, written to the intake's folder, and what they say."""
         made = cls()
         for each in submission.staged:
-            made.findings += each.account.findings
+            made.findings += [*each.account.findings, *_appended(each)]
         made._write_results(intake, submission, run, connection)
         made._write_infrastructure(intake, submission, run, connection)
         made.run = _document(intake, submission, run, _span(connection, submission), made.samples)
@@ -320,7 +327,12 @@ class _Made:
                 for file in submission.files
             ],
             "read": [
-                {"name": each.source.name, "format": each.format.name, **each.account.as_json()}
+                {
+                    "name": each.source.name,
+                    "format": each.format.name,
+                    "digest": _digest_of(each.source.path),
+                    **each.account.as_json(),
+                }
                 for each in submission.staged
             ],
             "findings": [each.as_json() for each in self.findings],
@@ -464,30 +476,71 @@ def _evidence(capability: Capability, tool: str) -> str:
     return ", ".join(parts)
 
 
+def _appended(staged: Staged) -> list[Finding]:
+    """Runs that a tool appended to the same file, each with a header of its own."""
+    headers = staged.account.headers
+    if not staged.samples or headers < 2:
+        return []
+    message = f"{staged.source.name}: {headers} headers: as many runs, one appended to the other"
+    return [Finding(code="appended", message=message)]
+
+
 def _findings(intake: Intake, submission: Submission, made: _Made) -> list[Finding]:
     """What is odd about the evidence beside its own rows: its size, its age, and where else it was submitted."""
     found = []
-    target, offered = intake.planned.messages, made.samples
-    if submission.raw and offered < target:
+    target, offered = intake.planned.messages, made.samples if submission.raw else _told_requests(made.run)
+    if offered is not None and offered < target:
         message = f"{offered:,} messages where {target:,} were planned"
         found.append(Finding(code="load-below-plan", message=message))
-    records = intake.recorder.workspace.ledger.records()
-    first = next((each for each in records if each.parameters.get("occasion") == intake.planned.occasion), None)
-    end = made.run["start_us"] + made.run["window_us"]
-    if submission.raw and first is not None and end < _us(first.time):
-        at = datetime.fromtimestamp(end // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-        message = f"the results end at {at}, before anything of {intake.planned.occasion} was recorded ({first.time})"
-        found.append(Finding(code="older-than-plan", message=message))
-    digests = {_digest_of(file): file.name for file in submission.files}
-    for record in records:
-        if record.kind is Kind.RECEIVED and record.parameters["test"] != intake.planned.test:
-            found += [
-                Finding(code="submitted-twice", message=f"{digests[each.digest]} was received for "
-                        f"{record.parameters['test']} too ({record})")
-                for each in record.outputs if each.digest in digests
-            ]  # fmt: skip
+    found += _older(intake, submission, made)
+    found += _submitted_twice(intake, submission)
     if any(each.format.name == "mapped" for each in submission.staged):
         found.append(Finding(code="declared-columns", message="read by columns that its submitter declared"))
+    return found
+
+
+def _told_requests(run: Mapping[str, Any]) -> int | None:
+    """How many requests a summary says that there were."""
+    figures = run["received"]["figures"]
+    told = (each["value"] for each in figures if (each["scope"], each["metric"]) == ("all", "requests"))
+    return next(told, None)
+
+
+def _older(intake: Intake, submission: Submission, made: _Made) -> list[Finding]:
+    """Whether the results were there before the plan was recorded, or anything else of its occasion."""
+    occasion = intake.planned.occasion
+    mine = [each for each in intake.recorder.workspace.ledger.records() if each.parameters.get("occasion") == occasion]
+    first = next((each for each in mine if each.stage == "plan"), mine[0] if mine else None)
+    if first is None or not (submission.raw or intake.manifest.window):
+        when = "when the results were made" if first else f"when {occasion} was planned"
+        message = f"nothing tells {when}: whether the results are older than the plan is not known"
+        return [Finding(code="age-not-known", message=message)]
+    end = made.run["start_us"] + made.run["window_us"]
+    if end >= _us(first.time):
+        return []
+    at = datetime.fromtimestamp(end // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    what = f"{occasion} was planned" if first.stage == "plan" else f"anything of {occasion} was recorded"
+    return [Finding(code="older-than-plan", message=f"the results end at {at}, before {what} ({first.time})")]
+
+
+def _submitted_twice(intake: Intake, submission: Submission) -> list[Finding]:
+    """Files that were received before, by what is in them: packing one anew makes it no other."""
+    workspace = intake.recorder.workspace
+    names = {_digest_of(file): file.name for file in submission.files}
+    names |= {_digest_of(each.source.path): each.source.name for each in submission.staged}
+    found = []
+    for record in workspace.select(Kind.RECEIVED):
+        name = record.output("account") or ""
+        if not workspace.store.intact(name):
+            continue
+        account = workspace.store.document(name)
+        known = {each["digest"] for each in [*account["files"], *account["read"]] if "digest" in each}
+        test = record.parameters["test"]
+        said = "for this test before, with another manifest" if test == intake.planned.test else f"for {test} too"
+        found += [
+            Finding(code="submitted-twice", message=f"{name} was received {said} ({record})")
+            for name in dict.fromkeys(names[each] for each in names if each in known)
+        ]
     return found
 
 

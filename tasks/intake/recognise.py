@@ -1,12 +1,16 @@
 """Which format a file is in, by its first bytes and by nothing else: a name says what somebody meant."""
 
+from tasks.intake.ab import AbPercentiles, AbRequests
 from tasks.intake.cloudwatch import CloudWatchCsv, CloudWatchJson
 from tasks.intake.format import Format, Source, SubmittedError, Sure
 from tasks.intake.gatling_binary import GatlingBinary
 from tasks.intake.gatling_text import GatlingText
+from tasks.intake.h2load import H2load
 from tasks.intake.hdr import HdrLog, HdrPercentiles
+from tasks.intake.hey import Hey
 from tasks.intake.jmeter_csv import JMeterCsv
 from tasks.intake.jmeter_xml import JMeterXml
+from tasks.intake.json_summaries import Artillery, Autocannon, Siege
 from tasks.intake.k6_csv import K6Csv
 from tasks.intake.k6_json import K6Json
 from tasks.intake.k6_summary import K6Summary
@@ -14,7 +18,7 @@ from tasks.intake.locust import Locust
 from tasks.intake.mapped import Mapped
 from tasks.intake.nmon import Nmon
 from tasks.intake.prometheus import PrometheusRange, PrometheusText
-from tasks.intake.reports import JMeterStatistics, VegetaReport
+from tasks.intake.reports import GatlingStatistics, JMeterStatistics, VegetaReport
 from tasks.intake.sysstat import SadfDatabase, SadfJson, Sar
 from tasks.intake.vegeta import VegetaCsv, VegetaGob, VegetaJson
 from tasks.intake.vmstat import Vmstat
@@ -34,7 +38,15 @@ FORMATS: tuple[Format, ...] = (
     VegetaCsv(),
     VegetaReport(),
     JMeterStatistics(),
+    GatlingStatistics(),
     Wrk(),
+    H2load(),
+    Hey(),
+    AbRequests(),
+    AbPercentiles(),
+    Autocannon(),
+    Siege(),
+    Artillery(),
     HdrLog(),
     HdrPercentiles(),
     PrometheusRange(),

@@ -1,4 +1,8 @@
-"""Reports that tools make of their own results: JMeter's dashboard (statistics.json) and vegeta's report as JSON."""
+"""Reports that tools make of their own results: JMeter's statistics.json, vegeta's as JSON, Gatling's statistics.
+
+Gatling's (`js/stats.json`, `js/global_stats.json`) list four percentiles that its configuration chooses; they are taken
+to be the default ones, 50, 75, 95 and 99, and that is noted.
+"""
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
@@ -7,7 +11,7 @@ from typing import Any
 from tasks.intake.format import Account, Capability, Figure, Figures, Gives, Loop, Source, Start, SubmittedError, Sure
 from tasks.intake.json_lines import document
 from tasks.intake.lines import BOM
-from tasks.intake.numbers import decimal_of, micros, whole
+from tasks.intake.numbers import count_of, decimal_of, micros, whole
 
 _JMETER = Capability(
     gives=Gives.SUMMARY,
@@ -25,6 +29,15 @@ _VEGETA = Capability(
 )
 _TIMES = {"meanResTime": "mean", "medianResTime": "p50", "minResTime": "min", "maxResTime": "max",
           "pct1ResTime": "p90", "pct2ResTime": "p95", "pct3ResTime": "p99"}  # fmt: skip
+_GATLING = Capability(
+    gives=Gives.SUMMARY,
+    resolution_us=1000,
+    latency_from=Start.SENT,
+    loop=Loop.UNKNOWN,
+    percentiles="four, estimated (t-digest)",
+)
+_GATLING_TIMES = {"minResponseTime": "min", "maxResponseTime": "max", "meanResponseTime": "mean", "percentiles1": "p50",
+                  "percentiles2": "p75", "percentiles3": "p95", "percentiles4": "p99"}  # fmt: skip
 _LATENCIES = {"mean": "mean", "50th": "p50", "90th": "p90", "95th": "p95", "99th": "p99", "max": "max", "min": "min"}
 
 
@@ -56,6 +69,71 @@ class JMeterStatistics:
                                        "last 20,000 samples"))  # fmt: skip
             account.taken += 1
         yield rows
+
+
+class GatlingStatistics:
+    """stats.json or global_stats.json of Gatling's report."""
+
+    name = "gatling-statistics"
+
+    def recognises(self, head: bytes) -> Sure:
+        """By names that only it has."""
+        found = b'"numberOfRequests"' in head and b'"percentiles1"' in head
+        return Sure.CERTAIN if found and head.removeprefix(BOM).lstrip().startswith(b"{") else Sure.NO
+
+    def read(self, source: Source, account: Account) -> Iterator[Figures]:
+        """The figures of every request and group, and of all together."""
+        account.unit, account.tool, account.capability = "statistics", "gatling", _GATLING
+        account.noted["percentiles"] = "50, 75, 95 and 99: Gatling's default, the file names none"
+        found = document(source)
+        if not isinstance(found, dict):
+            raise SubmittedError(f"{source.name}:1:1: expected an object of statistics")
+        rows = Figures()
+        for scope, kind, values in _statistics(found):
+            account.total += 1
+            total = _ended(values, "numberOfRequests", "total")
+            if total is None:
+                account.skip(account.total, "without a numberOfRequests")
+            elif kind == "GROUP" and scope != "all":
+                account.beside["a group: its requests are counted"] += 1
+            else:
+                rows.rows += list(_gatling_figures(scope, total, values))
+                account.taken += 1
+        yield rows
+
+
+def _statistics(found: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Scope, kind and numbers of a node and of all below it."""
+    stats, contents = found.get("stats"), found.get("contents")
+    values = stats if isinstance(stats, dict) else found
+    kind, name = str(found.get("type", "GROUP")), str(found.get("name", ""))
+    is_root = not above and kind == "GROUP"
+    yield "all" if is_root else "/".join([*above[1:], name]), kind, values
+    for each in contents.values() if isinstance(contents, dict) else ():
+        if isinstance(each, dict):
+            yield from _statistics(each, (*above, name))
+
+
+def _ended(values: Mapping[str, Any], name: str, how: str) -> int | None:
+    """A number of those that ended so; Gatling writes it as a number or as text, and '-' for none."""
+    part = values.get(name)
+    told = part.get(how) if isinstance(part, dict) else None
+    return count_of(str(told)) if isinstance(told, int | str) and not isinstance(told, bool) else None
+
+
+def _gatling_figures(scope: str, total: int, values: Mapping[str, Any]) -> Iterator[Figure]:
+    def figure(metric: str, value: int, unit: str, method: str) -> Figure:
+        return Figure(scope=scope, metric=metric, value=value, unit=unit, samples=total, method=method)
+
+    yield figure("requests", total, "count", "counted by the tool")
+    failed = _ended(values, "numberOfRequests", "ko")
+    if failed is not None and failed <= total and total:
+        yield figure("failures", failed, "count", "counted by the tool")
+        yield figure("answered-share", (total - failed) * 1_000_000 // total, "ppm", "counted by the tool")
+    for name, metric in _GATLING_TIMES.items():
+        ms = _ended(values, name, "total")
+        if ms is not None and total:
+            yield figure(f"service-{metric}", ms * 1000, "us", "Gatling's own: estimated (t-digest), in whole ms")
 
 
 class VegetaReport:

@@ -9,7 +9,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.intake.format import Account, Bulk, Figure, Figures, Format, Nested, Readings, Samples, Scan, Source
+from tasks.intake.format import (
+    Account,
+    Bulk,
+    Doubtful,
+    Figure,
+    Figures,
+    Format,
+    Nested,
+    Readings,
+    Samples,
+    Scan,
+    Source,
+)
 from tasks.intake.lines import BOM, LONGEST, LineCount
 
 if TYPE_CHECKING:
@@ -116,6 +128,8 @@ def _in_bulk(format_: Any, source: Source, folder: Path, connection: "duckdb.Duc
         counted = f"SELECT class, count(*) FROM read_parquet({literal(file)}) GROUP BY class"  # noqa: S608
         classes = dict(connection.execute(counted).fetchall())
         refused = _refused_at(connection) if "store_rejects" in scan.source else []
+        if isinstance(format_, Doubtful) and classes.get(_BESIDE) and _is_doubtful(format_, file, connection):
+            return None
     except duckdb.Error:
         return None
     counts = count_lines(source.path, quoted=scan.quoted)
@@ -130,6 +144,12 @@ def _in_bulk(format_: Any, source: Source, folder: Path, connection: "duckdb.Duc
     if account.accounted != account.total:  # one was refused twice, or could not be told from its neighbours
         return None
     return Staged(source=source, format=format_, account=account, samples=(file, *([mended] if refused else [])))
+
+
+def _is_doubtful(format_: Doubtful, file: Path, connection: "duckdb.DuckDBPyConnection") -> bool:
+    connection.execute(f"CREATE OR REPLACE VIEW bulk AS FROM read_parquet({literal(file)})")
+    (found,) = connection.execute(format_.doubtful(_BESIDE)).fetchone() or (0,)
+    return bool(found)
 
 
 def _count(account: Account, scan: Scan, classes: dict[int, int], counted: LineCount) -> None:

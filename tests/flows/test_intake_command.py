@@ -262,3 +262,117 @@ def test_a_person_is_told_what_became_of_every_line(bench: Bench) -> None:
     assert status == 0, err
     assert "5 messages, 1 skipped" in out
     assert "expected 8 columns (7)" in out
+
+
+def codes(answer: Any) -> set[str]:
+    return {each["code"] for each in answer["findings"]}
+
+
+def test_rows_that_had_to_be_mended_make_no_clock_jump_and_generators_count_their_own_threads(bench: Bench) -> None:
+    rows = jtl(40, apart=10_000).splitlines()
+    rows[3] = rows[3].replace("order", "ordr")
+    data = "\n".join(rows).encode().replace(b"ordr", b"ord\xe9r") + b"\n"
+    _, answer = bench.intake(bench.file("foreign.jtl", data))
+    assert "encoding" in codes(answer)
+    assert not codes(answer) & {"clock-jump", "impossible-rate"}
+    busy = HEAD + "".join(f"{START + 50 * number},{90 + number % 7},a,200,T,true,1,2\n" for number in range(40))
+    parts = [bench.file(f"{name}.jtl", busy.replace(",a,", f",{name},")) for name in "bc"]
+    _, answer = bench.intake(*parts)  # two threads each, and never more than two of them are busy
+    assert "impossible-rate" not in codes(answer)
+    busier = "".join(f"{START + 50 * number},{190 + number % 7},d,200,T,true,1,2\n" for number in range(40))
+    _, answer = bench.intake(parts[0], bench.file("d.jtl", HEAD + busier))
+    (message,) = (each["message"] for each in answer["findings"] if each["code"] == "impossible-rate")
+    assert message.startswith("file 2: 2 threads cannot wait 7.")
+
+
+def test_appended_runs_are_told_and_their_rows_stand(bench: Bench) -> None:
+    _, answer = bench.intake(bench.file("twice.jtl", jtl(20) + jtl(20, start=START + 3000)))
+    assert answer["samples"] == 40
+    (message,) = (each["message"] for each in answer["findings"] if each["code"] == "appended")
+    assert message == "twice.jtl: 2 headers: as many runs, one appended to the other"
+
+
+def test_the_same_results_are_known_again_packed_anew_and_with_another_manifest(bench: Bench) -> None:
+    bench.intake(bench.file("results.jtl", jtl()))
+    _, packed = bench.intake(
+        bench.file("other.gz", gzip.compress(jtl().encode())),
+        test="pilot.orders.soak",
+        manifest=bench.manifest(MANIFEST.replace(TEST, "pilot.orders.soak")),
+    )
+    (message,) = (each["message"] for each in packed["findings"] if each["code"] == "submitted-twice")
+    assert message.startswith(f"other was received for {TEST} too")
+    _, again = bench.intake(bench.folder / "results.jtl", manifest=bench.manifest(MANIFEST + "notes: once more\n"))
+    said = [each["message"] for each in again["findings"] if each["code"] == "submitted-twice"]
+    assert any("for this test before, with another manifest" in each for each in said)
+    assert again["run"].endswith("/2")
+
+
+def test_a_summary_below_the_plan_or_of_unknown_age_is_told(bench: Bench) -> None:
+    stats = (Path(__file__).parents[1] / "tasks/intake/samples/siege-4.0.7.json").read_bytes()
+    _, answer = bench.intake(bench.file("siege.json", stats))
+    assert {"load-below-plan", "age-not-known"} <= codes(answer)
+    old = bench.manifest(MANIFEST + 'window: {start: "2020-05-01T09:00:00Z", end: "2020-05-01T10:00:00Z"}\n')
+    _, answer = bench.intake(bench.folder / "siege.json", manifest=old)
+    (message,) = (each["message"] for each in answer["findings"] if each["code"] == "older-than-plan")
+    assert "the results end at 2020-05-01 10:00:00 UTC" in message
+
+
+def test_results_of_a_tool_that_counts_from_its_start_are_placed_by_the_manifests_window(bench: Bench) -> None:
+    hey = (Path(__file__).parents[1] / "tasks/intake/samples/hey-0.1.4.csv").read_bytes()
+    file = bench.file("hey.csv", hey)
+    refused(bench, file, "--test", TEST, "--manifest", bench.manifest(), says="nothing says when that was")
+    window = bench.manifest(MANIFEST + 'window: {start: "2026-11-25T09:07:50Z", end: "2026-11-25T09:07:51Z"}\n')
+    _, answer = bench.intake(file, manifest=window)
+    assert (answer["format"], answer["samples"]) == ("hey", 60)
+
+
+def test_archives_may_unfold_to_so_much_in_all_and_every_path_must_name_something(bench: Bench) -> None:
+    asked = ("--test", TEST, "--manifest", bench.manifest())
+    many = bench.folder / "many.zip"
+    with zipfile.ZipFile(many, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(3):
+            archive.writestr(f"{number}.csv", b"a" * (30 << 20))
+    refused(bench, many, *asked, says="unfolds into more than")
+    for name in (".", "C:/x.jtl", "/x.jtl"):
+        with zipfile.ZipFile(many, "w") as archive:
+            archive.writestr(name, jtl())
+        refused(bench, many, *asked, says="leads out of the archive")
+
+
+def test_counts_that_differ_are_explained_by_what_is_no_message(bench: Bench) -> None:
+    within = "Number of samples in transaction : 2, number of failing samples : 0"
+    head = "timeStamp,elapsed,label,responseCode,responseMessage,threadName,success\n"
+    rows = f'{START},5,a,200,OK,T 1,true\n{START + 5},5,a,200,OK,T 1,true\n{START},10,J,200,"{within}",T 1,true\n'
+    told = {"sampleCount": 3, "errorCount": 0, "meanResTime": 6.66, "pct1ResTime": 10.0}
+    report = bench.file("statistics.json", json.dumps({"Total": told}))
+    status, out, err = bench.run("intake", bench.file("r.jtl", head + rows), "--compare", report, "--json")
+    assert status == 0, err
+    found = {each["metric"]: each["why"] for each in json.loads(out)["compared"]}
+    assert found["requests"] == (
+        "theirs: counted by the tool; ours: every message once; not counted: 1 of a transaction controller: its "
+        "samples are counted"
+    )
+
+
+def test_gatlings_statistics_are_compared_with_its_log(bench: Bench) -> None:
+    lines = ["RUN\tcd.Basic\tbasic\t1795480000000\t \t3.11.5"]
+    lines += [
+        f"REQUEST\t\tn\t{START + each}\t{START + each * 2}\t{'KO' if each == 1 else 'OK'}\t " for each in (1, 2, 3)
+    ]
+    stats = {"name": "n", "numberOfRequests": {"total": "3", "ok": "2", "ko": "1"}, "percentiles1": {"total": 2},
+             "percentiles4": {"total": "-"}, "maxResponseTime": {"total": 4}}  # fmt: skip
+    report = {"type": "GROUP", "name": "All Requests", "stats": stats,
+              "contents": {"req": {"type": "REQUEST", "name": "n", "stats": stats},
+                           "g": {"type": "GROUP", "name": "g", "stats": stats, "contents": {}}}}  # fmt: skip
+    files = (bench.file("simulation.log", "\n".join(lines) + "\n"), "--compare",
+             bench.file("stats.json", json.dumps(report)))  # fmt: skip
+    status, out, err = bench.run("intake", *files, "--json")
+    assert status == 0, err
+    found = {(each["scope"], each["metric"]): each for each in json.loads(out)["compared"]}
+    assert found.keys() == {
+        (scope, metric)
+        for scope in ("all", "n")
+        for metric in ("requests", "failures", "answered-share", "service-p50", "service-max")
+    }
+    assert found["n", "requests"]["why"] == found["all", "failures"]["why"] == found["n", "service-p50"]["why"] == ""
+    assert "Gatling's own" in found["n", "service-max"]["why"]

@@ -22,6 +22,7 @@ from tasks.intake.jmeter_csv import JMeterCsv
 from tasks.intake.k6_csv import K6Csv
 from tasks.intake.k6_json import K6Json
 from tasks.intake.lines import LineCount
+from tasks.intake.mapped import Mapped
 
 few = settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 many = settings(max_examples=150, deadline=None, derandomize=True)
@@ -129,6 +130,41 @@ def test_what_is_no_whole_number_is_skipped_with_its_line_and_never_becomes_one(
     else:
         assert len(rows) == 1
         assert [(each.count, each.lines) for each in account.skipped.values()] == [(1, [3])]
+
+
+@pytest.mark.parametrize(
+    ("unit", "rows", "expected"),
+    [
+        ("s", ["1795480000,1795480001,1795480000", "1795480003,1795480007,1795480001"], 1_000_000),
+        ("s", ["1795480000.25,1795480001.5,1795480000.0", "1795480003,1795480007,1795480001"], 100_000),
+        ("ms", ["1795480000000,1795480001000,1795480000000"], 1_000_000),  # however many digits it writes
+        ("ms", ["1795480000001,1795480000003,1795480000000", "1795480000005,1795480000017,1795480000001"], 1000),
+        ("us", ["1795480000000001,1795480000000003,1795480000000000"], 0),
+        ("s", ["2026-11-24T00:35:00.5Z,2026-11-24T00:35:00.25Z,2026-11-24T00:35:00Z"], 1_000_000),
+    ],
+)
+def test_how_fine_a_declared_tables_times_are_is_seen_from_them(unit, rows, expected):
+    columns = {"sent": "sent", "done": "done", "intended": "due"}
+    flat = [row.split(",") for row in rows]
+    data = "\n".join(["sent,done,due", *(",".join([min(row[:2]), max(row[:2]), row[2]]) for row in flat)]) + "\n"
+    *_, account = read(data.encode(), Mapped(), columns=columns, time_unit=unit)
+    assert account.taken == len(rows)
+    assert account.capability.resolution_us == expected
+
+
+def test_a_transaction_in_the_place_of_its_samples_is_skipped_by_either_way_of_reading():
+    within = '"Number of samples in transaction : 1, number of failing samples : 0"'
+    head = "timeStamp,elapsed,label,responseCode,responseMessage,threadName,success\n"
+    told = f"{START},9,a,200,OK,T 1,true\n{START},9,J,200,{within},T 1,true\n"
+    _, rows, account, _ = taken((head + told).encode())
+    assert (len(rows), account.skips, sum(account.beside.values())) == (1, 0, 1)
+    for other in (f"{START + 50},9,P,200,{within},T 1,true\n", f"{START},9,P,200,{within},T 2,true\n"):
+        _, rows, account, _ = taken((head + told + other).encode())
+        assert (len(rows), sum(account.beside.values())) == (1, 1)
+        (skipped,) = account.skipped.values()
+        assert (skipped.count, skipped.lines) == (1, [4])
+        assert [each.code for each in account.findings] == ["samples-missing"]
+        assert adds_up(account)
 
 
 def test_transactions_and_parts_are_not_counted_twice():
