@@ -92,7 +92,7 @@ def ours(file: Path) -> None:
     from tasks.intake.plausible import implausible
     from tasks.intake.recognise import recognise
     from tasks.intake.staging import connect, stage
-    from tasks.intake.table import write_results
+    from tasks.intake.table import labels_of, write_results
 
     with TemporaryDirectory(dir=file.parent) as name:
         folder = Path(name)
@@ -100,8 +100,8 @@ def ours(file: Path) -> None:
         (folder / "staged").mkdir()
         staged = stage(recognise(source), source, folder / "staged")
         connection = connect(folder)
-        write_results(connection, staged.samples, folder / "results", run="r", component="c", meanings={},
-                      in_order=len(staged.samples) == 1)  # fmt: skip
+        write_results(connection, staged.samples, folder / "results", run="r", component="c",
+                      labels=labels_of(connection, staged.samples), meanings={}, in_order=len(staged.samples) == 1)  # fmt: skip
         implausible(connection, [staged.samples])
         connection.close()
         ObjectStore(folder / "objects").put_file(file)

@@ -25,7 +25,7 @@ from tasks.intake.manifest import UNSTATED, Manifest, as_json
 from tasks.intake.plausible import implausible
 from tasks.intake.recognise import recognise
 from tasks.intake.staging import Staged, connect, samples_of, stage
-from tasks.intake.table import Meaning, write_infrastructure, write_results
+from tasks.intake.table import Meaning, labels_of, write_infrastructure, write_results
 from tasks.labels import parted
 from tasks.plan import PlannedTest, decimal, offered_us
 from tasks.stage import Artefact, Recorder, document
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
 MOST_FIGURES = 5_000
 """So many of a summary's figures stand in the run document."""
-
-_MOST_LABELS = 100_000
 
 Say = Callable[[str], object]
 
@@ -287,7 +285,7 @@ class _Made:
         if not raw:
             return
         files = [path for each in raw for path in each.samples]
-        labels = _labels(connection, files)
+        labels = labels_of(connection, files)
         meanings = _meanings(intake, labels)
         unknown = [label for label in labels if label not in meanings]
         if unknown:
@@ -298,8 +296,8 @@ class _Made:
             ))  # fmt: skip
         self.results = intake.folder / "results.parquet"
         self.samples = write_results(
-            connection, files, self.results, run=run, component=intake.planned.component.id, meanings=meanings,
-            in_order=len(files) == 1,
+            connection, files, self.results, run=run, component=intake.planned.component.id, labels=labels,
+            meanings=meanings, in_order=len(files) == 1,
         )  # fmt: skip
         self.findings += implausible(connection, [each.samples for each in raw])
 
@@ -345,15 +343,6 @@ class _Made:
             "manifest": Artefact(data=intake.manifest_bytes),
             **{name: Artefact(data=file) for name, file in (tables | originals).items() if file is not None},
         }
-
-
-def _labels(connection: "duckdb.DuckDBPyConnection", files: Sequence[Path]) -> list[str]:
-    query = f"SELECT DISTINCT label FROM ({samples_of(tuple(files))}) ORDER BY label LIMIT {_MOST_LABELS + 1}"  # noqa: S608
-    found = [str(label) for (label,) in connection.execute(query).fetchall()]
-    if len(found) > _MOST_LABELS:
-        raise SubmittedError(f"more than {_MOST_LABELS:,} labels: expected one a kind of message",
-                             remedy="Have the tool name requests by their kind, not by their URL.")  # fmt: skip
-    return found
 
 
 def _meanings(intake: Intake, labels: Sequence[str]) -> dict[str, Meaning]:

@@ -4,7 +4,7 @@ An independent count of the file's lines stands against whatever was read. Where
 believed, and the file is read line by line. What does not add up after that is a fault of this program, and an error.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,8 +27,8 @@ from tasks.intake.lines import BOM, LONGEST, LineCount
 if TYPE_CHECKING:
     import duckdb
 
-MEMORY = "160MB"
-"""What DuckDB may take for itself; beyond it, it writes to disk."""
+MEMORY = "400MB"
+"""What DuckDB may take for itself; beyond it, it writes to disk. With half of it, it reads everything twice."""
 
 MOST_FIGURES = 100_000
 """So many numbers a summary may hold."""
@@ -40,7 +40,7 @@ _SAMPLES = (
 )
 _READINGS = "at_us BIGINT, host VARCHAR, sub_component VARCHAR, metric VARCHAR, value BIGINT, unit VARCHAR"
 _ROW, _HEADER, _INEXACT, _BESIDE = 0, 1, 2, 3
-_PARQUET = "(FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE 60000)"
+_PARQUET = "(FORMAT parquet, PARQUET_VERSION v2, COMPRESSION snappy, ROW_GROUP_SIZE 60000)"
 
 Progress = Callable[[int, int], object]
 """Told (bytes read, bytes in all)."""
@@ -228,7 +228,26 @@ _MESSAGES = f"SELECT {_ROW} AS class, * EXCLUDE (line) FROM samples ORDER BY row
 
 def literal(path: Path) -> str:
     """A path as an SQL literal."""
-    return "'" + str(path).replace("'", "''") + "'"
+    return text_literal(str(path))
+
+
+def text_literal(text: str) -> str:
+    """A text as an SQL literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def chosen(text: str, among: Iterable[str] = ()) -> str:
+    """A text as one of a few that its column may hold, as SQL: written by its number, not looked up for each row."""
+    return f"{text_literal(text)}::{_few([text, *among])}"
+
+
+def listed(texts: Sequence[str]) -> str:
+    """A list of texts that are few, as SQL (see `chosen`)."""
+    return f"[{', '.join(map(text_literal, texts))}]::{_few(texts)}[]"
+
+
+def _few(texts: Iterable[str]) -> str:
+    return f"ENUM({', '.join(map(text_literal, dict.fromkeys(texts)))})"
 
 
 def samples_of(files: tuple[Path, ...]) -> str:
