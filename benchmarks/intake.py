@@ -100,8 +100,16 @@ def ours(file: Path) -> None:
         (folder / "staged").mkdir()
         staged = stage(recognise(source), source, folder / "staged")
         connection = connect(folder)
-        write_results(connection, staged.samples, folder / "results", run="r", component="c",
-                      labels=labels_of(connection, staged.samples), meanings={}, in_order=len(staged.samples) == 1)  # fmt: skip
+        write_results(
+            connection,
+            staged.samples,
+            folder / "results",
+            run="r",
+            component="c",
+            labels=labels_of(connection, staged.samples),
+            meanings={},
+            in_order=len(staged.samples) == 1,
+        )
         implausible(connection, [staged.samples])
         connection.close()
         ObjectStore(folder / "objects").put_file(file)

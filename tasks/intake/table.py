@@ -78,7 +78,7 @@ def write_results(
 
 def _has_messages_only(connection: "duckdb.DuckDBPyConnection", file: Path) -> bool:
     found = connection.execute(f"SELECT max(class) FROM read_parquet({literal(file)})").fetchone()  # noqa: S608  # a literal
-    return bool(found) and found[0] == 0
+    return found is not None and found[0] == 0
 
 
 def _meant(meanings: Mapping[str, Meaning], part: str) -> str:
