@@ -1,6 +1,7 @@
 """A bundle: one zip file with everything that one phase's evidence consists of, to be checked by whoever gets it.
 
 README.md             what an auditor does with it
+verify.py             a verifier that needs nothing of this package (`catalog.second_verifier`)
 bundle.json           the phase, and the head of the ledger that it was made from
 plimsoll.json         as in a workspace
 ledger/*.jsonl        the whole ledger: what happened later, such as a withdrawal, must not be hidden
@@ -34,10 +35,12 @@ from catalog.ledger import FILE_NAME, Kind, Record
 from catalog.lineage import figures
 from catalog.reach import Reach, reach
 from catalog.store import disk, parse, sync_directory
+from catalog.tree import head_of
 from catalog.workspace import FORMAT_FILE, REPORT_FILES, Workspace, occasion_of
 
 FORMAT = 1
 BUNDLE_FILE, README, LINEAGE, CATALOGUE = "bundle.json", "README.md", "lineage.json", "catalogue"
+VERIFIER = "verify.py"
 
 MOST_MEMBERS = 1_000_000
 LARGEST = 1 << 40
@@ -48,7 +51,7 @@ _CHUNK = 1 << 20
 _FILE = "file:"
 _PART = r"\w[^/\\:\x00-\x1f\x7f]*"
 _MEMBER = re.compile(
-    rf"{re.escape(FORMAT_FILE)}|{BUNDLE_FILE}|{re.escape(README)}|{LINEAGE}|ledger/[0-9]{{12}}\.jsonl"
+    rf"{re.escape(FORMAT_FILE)}|{BUNDLE_FILE}|{re.escape(README)}|{LINEAGE}|{re.escape(VERIFIER)}|ledger/[0-9]{{12}}\.jsonl"
     rf"|objects/[0-9a-f]{{2}}/[0-9a-f]{{62}}|reports/{_PART}/({'|'.join(map(re.escape, (*REPORT_FILES, PAGE)))})"
     rf"|{CATALOGUE}(/{_PART})+"
 )
@@ -118,7 +121,7 @@ def export(workspace: Workspace, occasion: str, file: Path) -> Exported:
         records=len(records),
         objects=len(found.objects),
         bytes=size,
-        head=f"{records[-1].sequence}:{records[-1].digest}",
+        head=str(head_of(records)),
     )
 
 
@@ -178,11 +181,11 @@ def said_in(home: Path) -> dict[str, Any] | None:
 def described(workspace: Workspace, records: list[Record], reported: Record) -> dict[str, bytes]:
     """What a bundle says beside the evidence, each file by its name, all of it made from the evidence alone."""
     occasion = str(occasion_of(reported))
-    head = records[-1]
-    said = {"format": FORMAT, "phase": occasion, "head": f"{head.sequence}:{head.digest}"}
+    said = {"format": FORMAT, "phase": occasion, "head": str(head_of(records))}
     return {
         BUNDLE_FILE: canonical(said) + b"\n",
         README: _readme(occasion, records, reported).encode(),
+        VERIFIER: second_verifier(),
         LINEAGE: canonical(lineage_document(workspace, records, reported)) + b"\n",
         f"reports/{occasion}/{PAGE}": page_of(workspace, records, occasion, bundle=True),
         **{
@@ -190,6 +193,11 @@ def described(workspace: Workspace, records: list[Record], reported: Record) -> 
             for name, digest in catalogue_of(records, reported)
         },
     }
+
+
+def second_verifier() -> bytes:
+    """The verifier that a bundle carries."""
+    return Path(__file__).with_name("second_verifier.py").read_bytes()
 
 
 def catalogue_of(records: list[Record], reported: Record) -> list[tuple[str, str]]:
@@ -365,7 +373,7 @@ def _strange(file: Path, problem: str) -> EvidenceError:
 
 
 def _readme(occasion: str, records: list[Record], reported: Record) -> str:
-    head = records[-1]
+    head = head_of(records)
     withdrawals = sum(record.kind is Kind.WITHDRAWN for record in records)
     return f"""\
 # Evidence of phase {occasion}
@@ -373,9 +381,9 @@ def _readme(occasion: str, records: list[Record], reported: Record) -> str:
 The report is `reports/{occasion}/report.html`; it opens from disk. Every figure in it names the evidence that it rests
 on by SHA-256, and leads to it in `lineage.html` beside it; that evidence is in this bundle. The report is record
 {reported.sequence}, {reported.time}, by {reported.actor.name} (key {reported.actor.fingerprint[:16] or "none"}).
-The ledger ends with record {head.sequence}:
+The head of its ledger, which is the number of records and the root of the Merkle tree (RFC 6962) over them, is
 
-    {head.sequence}:{head.digest}
+    {head}
 
 Keep that line elsewhere. Whoever gets a later bundle can then see whether history was rewritten: `--head` below.
 Evidence that the ledger says was withdrawn: {withdrawals} withdrawals.
@@ -384,17 +392,24 @@ Evidence that the ledger says was withdrawn: {withdrawals} withdrawals.
 
 With Plimsoll, offline, and without believing anything that is written here:
 
-    plimsoll verify BUNDLE.zip --head {head.sequence}:{head.digest}
+    plimsoll verify BUNDLE.zip --head {head}
     plimsoll reperform BUNDLE.zip
     plimsoll lineage FIGURE --home BUNDLE.zip
 
 `verify` hashes every object, follows the chain, checks signatures, and that each figure leads to something executed.
 `reperform` computes everything that was computed again, and compares it byte for byte.
 
-Without Plimsoll: the file `objects/ab/cdef…` must have the SHA-256 `abcdef…`; each line of `ledger/` must have, as its
-member `digest`, the SHA-256 of itself without that member, and, as its member `previous`, the digest of the line
-before it (64 zeros for the first). A `signed` record holds an Ed25519 signature over its `statement` as canonical JSON
-(RFC 8785); compare the fingerprint of its key (SHA-256 of its 32 bytes) with the one that its owner gave you.
+Without Plimsoll, by Python 3.11 and its library `cryptography` alone:
+
+    python3 verify.py BUNDLE.zip --head {head} --key KEY
+
+KEY is the public key that the owner of the evidence gave you, not one that is written here. `verify.py` checks what
+`verify` does, but for time anchors, `lineage.json` and this page. Whoever could change this bundle could change it:
+compare its SHA-256 with the one in Plimsoll's documentation (`docs/auditing.md`), or take it from there.
+
+By hand: the file `objects/ab/cdef…` must have the SHA-256 `abcdef…`; each line of `ledger/` must have, as its member
+`digest`, the SHA-256 of itself without that member, and, as its member `previous`, the digest of the line before it (64
+zeros for the first). A `signed` record holds an Ed25519 signature over its `statement` as canonical JSON (RFC 8785).
 
 ## What is here
 
@@ -405,6 +420,7 @@ before it (64 zeros for the first). A `signed` record holds an Ed25519 signature
   infrastructure metrics, measurements, observations, reports, and the documents that stages are keyed on
 - `catalogue/` the declarations as they were read for this report
 - `lineage.json` what rests on what, and the evidence of each figure
+- `verify.py` the second verifier
 
 Artefacts that only other phases rest on are not here; `verify` says how many the ledger names.
 """

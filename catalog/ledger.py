@@ -156,6 +156,11 @@ class Finding:
     newer: bool = False
 
 
+def now() -> str:
+    """The time as records hold it: UTC, ISO 8601 with microseconds and Z."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
 def encode(draft: Draft, *, sequence: int, previous: str, time: str, actor: Actor, code: str) -> bytes:
     """The line, without its newline, of `draft` at its place in the chain. Raises TypeError or ValueError for a draft
     that is not canonical JSON (floats, integers beyond 2^53 - 1)."""
@@ -296,7 +301,7 @@ class Ledger:
     def _compose(self, drafts: Sequence[Draft], actor: Actor, code: str) -> list[tuple[bytes, Record]]:
         batch: list[tuple[bytes, Record]] = []
         previous = self._records[-1].digest if self._records else GENESIS
-        time = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        time = now()
         for sequence, draft in enumerate(drafts, len(self._records) + 1):
             line = encode(draft, sequence=sequence, previous=previous, time=time, actor=actor, code=code)
             batch.append((line, decode(line)))  # decoded, so that nothing is ever written that cannot be read

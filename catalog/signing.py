@@ -1,11 +1,14 @@
 """Ed25519 signatures over the ledger's head, and the private key that makes them, which never enters a workspace.
 
-A `key` record announces a public key and its fingerprint (SHA-256 of the raw 32 bytes). A `signed` record carries a
-statement that names an earlier record by digest and sequence, the public key, and the signature over the statement's
-canonical JSON. Whoever holds the statement, the key and 64 bytes can check it without Plimsoll.
+A `key` record announces a public key and its fingerprint (SHA-256 of the raw 32 bytes); hands over from one key to its
+successor; or revokes one. A `signed` record carries a statement that names an earlier record by digest and sequence and
+the root of the tree up to it, the public key, and the signature over the statement's canonical JSON; or, where an
+auditor countersigns, the head that they saw. Whoever holds the statement, the key and 64 bytes can check it without
+Plimsoll. What a ledger says of keys as it goes on is not here (`catalog.keyring`).
 """
 
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,25 +16,59 @@ from typing import TYPE_CHECKING, Any
 
 from catalog.canonical import canonical, digest
 from catalog.errors import UsageError, WorldError
-from catalog.ledger import Actor, Draft, Kind, Record
+from catalog.ledger import Actor, Draft, Kind, Record, now
 from catalog.store import disk
+from catalog.tree import Head
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-PURPOSE = (
-    "plimsoll ledger head"  # in every statement, so that a signature cannot be passed off as one for another purpose
-)
+PURPOSE = "plimsoll ledger head"
+COUNTERSIGNATURE = "plimsoll countersignature"
+SUCCESSION = "plimsoll key succession"
+REVOCATION = "plimsoll key revocation"
+"""One of these is in every statement, so that a signature cannot be passed off as one for another purpose."""
+
+KEY, KEY_PEM = "PLIMSOLL_KEY", "PLIMSOLL_KEY_PEM"
+_LONGEST = 1 << 16  # bytes of a file that a public key is looked for in
 
 
 def key_path(environ: Mapping[str, str] = os.environ) -> Path:
     """Where the private key is: `PLIMSOLL_KEY`, else `plimsoll/key.pem` in the user's configuration directory (XDG)."""
-    if named := environ.get("PLIMSOLL_KEY"):
+    if named := environ.get(KEY):
         return Path(named)
     base = Path(environ.get("XDG_CONFIG_HOME", ""))
     if not base.is_absolute():  # the XDG specification has relative paths ignored
         base = Path(environ.get("HOME") or Path.home()) / ".config"
     return base / "plimsoll" / "key.pem"
+
+
+def own_signer(*, outside: Path, environ: Mapping[str, str] = os.environ) -> "Signer":
+    """Whoever runs this: with the key that `PLIMSOLL_KEY_PEM` holds, else the one in a file (see `Signer.open`)."""
+    if pem := environ.get(KEY_PEM):
+        return Signer(_load(pem.encode(), f"${KEY_PEM}"))
+    return Signer.open(key_path(environ), outside=outside)
+
+
+def public_key_of(text: str) -> str:
+    """The public key that was given, or is in the file of that name: 64 hexadecimal characters of it or of its
+    fingerprint, or a public key as PEM. Raises UsageError for anything else."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+    file = Path(text)
+    data = file.read_bytes() if file.is_file() and file.stat().st_size < _LONGEST else text.encode()
+    if found := re.fullmatch(r"\s*([0-9a-fA-F]{64})\s*", data.decode(errors="replace")):
+        return found[1].lower()
+    try:
+        key = load_pem_public_key(data)
+    except (ValueError, UnsupportedAlgorithm):
+        key = None
+    if isinstance(key, Ed25519PublicKey):
+        return key.public_bytes_raw().hex()
+    remedy = "Give the 64 characters that `plimsoll keys` says there, or a file with them or with the key as PEM."
+    raise UsageError(f"{text!r} is no public Ed25519 key, and no file with one", remedy=remedy)
 
 
 def fingerprint(public_key: str) -> str:
@@ -75,7 +112,7 @@ class Signer:
                 _create(path)
             if path.stat().st_mode & 0o077:
                 raise WorldError(f"others may read the private key {path}", remedy=f"chmod 600 {path}")
-            return cls(_load(path.read_bytes(), path))
+            return cls(_load(path.read_bytes(), str(path)))
 
     def actor(self, name: str) -> Actor:
         """The person or machine `name`, acting with this key."""
@@ -86,12 +123,36 @@ class Signer:
         parameters = {"algorithm": "ed25519", "public_key": self.public_key, "fingerprint": self.fingerprint}
         return Draft(kind=Kind.KEY, stage="sign", parameters=parameters)
 
-    def sign_head(self, head: Record, *, phase: str) -> Draft:
-        """The `signed` record that vouches for the chain up to and including `head`, as `phase` is reported."""
-        statement = {"purpose": PURPOSE, "phase": phase, "head": head.digest, "sequence": head.sequence}
-        signature = self._key.sign(canonical(statement)).hex()
-        parameters = {"statement": statement, "public_key": self.public_key, "signature": signature}
-        return Draft(kind=Kind.SIGNED, stage="sign", parameters=parameters)
+    def sign(self, statement: Mapping[str, Any]) -> str:
+        """The signature, in hexadecimal, over a statement's canonical JSON."""
+        return self._key.sign(canonical(dict(statement))).hex()
+
+    def signed(self, statement: Mapping[str, Any]) -> dict[str, Any]:
+        """The statement with the public key and the signature over it, as records and files carry them."""
+        return {"statement": dict(statement), "public_key": self.public_key, "signature": self.sign(statement)}
+
+    def sign_head(self, head: Record, root: str, *, phase: str) -> Draft:
+        """The `signed` record that vouches for the chain up to and including `head`, as `phase` is reported.
+
+        `root` is the root of the tree over the records up to there.
+        """
+        statement = {"purpose": PURPOSE, "phase": phase, "head": head.digest, "sequence": head.sequence, "root": root}
+        return Draft(kind=Kind.SIGNED, stage="sign", parameters=self.signed(statement))
+
+    def countersign(self, head: Head, *, name: str) -> dict[str, Any]:
+        """What an auditor keeps: that `name` has seen the ledger up to `head`, and when."""
+        return self.signed({"purpose": COUNTERSIGNATURE, "head": str(head), "name": name, "time": now()})
+
+    def hand_over(self, successor: "Signer", head: Head) -> Draft:
+        """The `key` record by which this key gives its place to another, and signs nothing after it."""
+        statement = {"purpose": SUCCESSION, "head": str(head), "successor": successor.public_key}
+        parameters = {**successor.announcement().parameters, "succeeds": self.signed(statement)}
+        return Draft(kind=Kind.KEY, stage="rotate", parameters=parameters)
+
+    def revoke(self, public_key: str, head: Head, *, reason: str) -> Draft:
+        """The `key` record after which no signature of `public_key` counts."""
+        statement = {"purpose": REVOCATION, "head": str(head), "revoked": public_key, "reason": reason}
+        return Draft(kind=Kind.KEY, stage="revoke", parameters=self.signed(statement))
 
 
 def statement_of(record: Record) -> dict[str, Any]:
@@ -100,7 +161,7 @@ def statement_of(record: Record) -> dict[str, Any]:
     return statement if isinstance(statement, dict) else {}
 
 
-def _load(pem: bytes, path: Path) -> "Ed25519PrivateKey":
+def _load(pem: bytes, where: str) -> "Ed25519PrivateKey":
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -108,9 +169,9 @@ def _load(pem: bytes, path: Path) -> "Ed25519PrivateKey":
     try:
         key = load_pem_private_key(pem, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise WorldError(f"{path} holds no private key that can be read: {error}") from error
+        raise WorldError(f"{where} holds no private key that can be read: {error}") from error
     if not isinstance(key, Ed25519PrivateKey):
-        raise WorldError(f"{path} holds a private key of another kind than Ed25519")
+        raise WorldError(f"{where} holds a private key of another kind than Ed25519")
     return key
 
 

@@ -3,13 +3,13 @@
 1. The ledger: every line canonical, with the digest it states, in its place in one chain; a last line without newline
    is an interrupted append, noted and accepted.
 2. The objects: every file's bytes are the ones its name says; no file in `objects/` or `ledger/` is unknown.
-3. Completeness: whatever a record names exists; every execution was started; every figure of every report rests on
-   evidence that leads back to something executed, received, relied on, derived or declared.
-4. Signatures: every signed statement is authentic, by an announced key, about a record of this chain.
+3. Completeness: whatever a record names exists; every execution was started; every figure of every report leads to
+   measurements, results, runs and their plans (`catalog.completeness`).
+4. Signatures, keys, time anchors (`catalog.vouching`); where a reader gives keys, every report is signed by one.
 5. The reports that people open are the recorded ones, and the page of lineage beside each says what the evidence says.
-6. Freshness: a record that an auditor saved is in this chain, so that what the auditor saw then is a prefix of it and
-   nothing up to it was replaced. Without one, a ledger that was cut short or rewritten from its start cannot be told
-   from an honest one.
+6. Freshness: a head that an auditor saved (`catalog.tree`, or a record's digest) is one of this chain, so that what the
+   auditor saw then is a prefix of it and nothing up to it was replaced. Without one, a ledger that was cut short or
+   rewritten from its start cannot be told from an honest one.
 7. A bundle (`catalog.bundle`) has whatever the phase's records reach, says nothing that its own evidence does not, and
    holds no other file.
 
@@ -20,24 +20,29 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from catalog.bundle import BUNDLE_FILE, described, said_in
 from catalog.canonical import canonical
+from catalog.completeness import Grounds
 from catalog.errors import PlimsollError
 from catalog.hashing import Hashed, Progress, hash_files
 from catalog.inspection.page import PAGE, page_fault
 from catalog.ledger import FILE_NAME, LOCK, TORN, Cursor, Finding, Kind, Record, scan
-from catalog.lineage import GROUND, figures, tainted
+from catalog.lineage import figures, tainted
 from catalog.reach import reach
-from catalog.signing import PURPOSE, authentic, fingerprint, statement_of
 from catalog.store import INCOMING, ObjectStore, is_digest, parse
+from catalog.tree import Head, head_of, roots
 from catalog.underway import FOLDER, left
+from catalog.vouching import Vouching
 from catalog.workspace import FORMAT_FILE, REPORT_FILES, Workspace, check_format, occasion_of, pair_runs
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # a phase's or occasion's name that is safe as a folder's
 
@@ -52,7 +57,7 @@ class EvidenceFault:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """The outcome. `head` is the newest record as `sequence:digest`: what an auditor saves for the next time."""
+    """The outcome. `head` is the head of the tree over all records: what an auditor saves for the next time."""
 
     ok: bool
     records: int
@@ -68,12 +73,20 @@ class Verification:
         return asdict(self)
 
 
-def verify(home: Path, *, head: str | None = None, progress: Progress | None = None) -> Verification:
-    """Checks the workspace at `home`. `head` is a saved record, by digest or as `sequence:digest`.
+def verify(
+    home: Path,
+    *,
+    head: str | None = None,
+    keys: Collection[str] = (),
+    authorities: "Sequence[Certificate]" = (),
+    progress: Progress | None = None,
+) -> Verification:
+    """Checks the workspace at `home`. `head` is a saved one: `size:root`, or a record by digest or `sequence:digest`.
 
-    `progress` is told of the objects' bytes: those hashed so far, and those in all.
+    `keys` are public keys or fingerprints, `authorities` certificates of time-stamping authorities, that the caller
+    trusts. `progress` is told of the objects' bytes: those hashed so far, and those in all.
     """
-    check = _Check(home)
+    check = _Check(home, keys, authorities)
     check.attempt(lambda: check_format(home))
     check.attempt(check.read_bundle)
     check.attempt(check.read_ledger)
@@ -91,7 +104,7 @@ def verify(home: Path, *, head: str | None = None, progress: Progress | None = N
         bytes=check.bytes,
         faults=check.faults,
         freshness="proven" if fresh else "not proven",
-        head=f"{check.records[-1].sequence}:{check.records[-1].digest}" if check.records else "",
+        head=str(head_of(check.records)) if check.records else "",
         notes=check.notes,
     )
 
@@ -99,8 +112,10 @@ def verify(home: Path, *, head: str | None = None, progress: Progress | None = N
 class _Check:
     """What was read and found so far. `objects` are the digests of files in the store, `intact` the sound ones."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, keys: Collection[str], authorities: "Sequence[Certificate]") -> None:
         self.home = home
+        self.keys = keys
+        self.authorities = authorities
         self.store = ObjectStore(home / "objects")
         self.records: list[Record] = []
         self.objects: set[str] = set()
@@ -246,7 +261,7 @@ class _Check:
         """Rule 7."""
         if not self.bundle:
             return
-        head = f"{self.records[-1].sequence}:{self.records[-1].digest}" if self.records else "none"
+        head = str(head_of(self.records)) if self.records else "none"
         if self.bundle["head"] != head:
             self.fault(f"was made at record {self.bundle['head']}, and the ledger ends with {head}", BUNDLE_FILE)
         phase = self.bundle["phase"]
@@ -279,33 +294,15 @@ class _Check:
 
     def check_signatures(self) -> None:
         """Rule 4."""
-        announced: dict[str, str] = {}
-        by_digest = {record.digest: record for record in self.records}
-        for record in self.records:
-            if record.kind is Kind.KEY:
-                self._announce(record, announced)
-            elif record.kind is Kind.SIGNED:
-                for what in _signature_faults(record, announced, by_digest):
-                    self.fault(what, str(record))
-        self._note_signers(announced)
+        vouching = Vouching(self.records, self.keys, whole=self._is_chain())
+        vouching.check_anchors(self.store, self.intact, self.authorities)
+        for what, where in vouching.faults:
+            self.fault(what, where)
+        for note in vouching.notes:
+            self.note(note)
 
-    def _announce(self, record: Record, announced: dict[str, str]) -> None:
-        key = str(record.parameters.get("public_key"))
-        try:
-            if record.parameters.get("fingerprint") != fingerprint(key):
-                raise ValueError("its fingerprint is another key's")
-        except ValueError as error:
-            self.fault(f"announces no sound key: {error}", str(record))
-            return
-        announced[key] = fingerprint(key)
-
-    def _note_signers(self, announced: dict[str, str]) -> None:
-        for name in announced.values():
-            self.note(f"signatures are by the key {name[:16]}: compare it with the one that you were given")
-        signed = max((record.sequence for record in self.records if record.kind is Kind.SIGNED), default=0)
-        for record in self.records:
-            if record.kind is Kind.REPORTED and record.sequence > signed:
-                self.note(f"{record} is not signed")
+    def _is_chain(self) -> bool:
+        return not any(fault.where.startswith("ledger") for fault in self.faults)
 
     def note_runs(self) -> None:
         """Rule 3: an execution without its start is a fault, a start without its end an interrupted run."""
@@ -341,21 +338,23 @@ class _Check:
     def check_reports(self) -> None:
         """Rule 5, and rule 3 for the figures."""
         newest: dict[str, Record] = {}
-        grounded, spoilt = _grounded(self.records), tainted(self.records)
+        grounds, spoilt = Grounds(self.records), tainted(self.records)
+        for what, where in grounds.faults:
+            self.fault(what, where)
         for record in (item for item in self.records if item.kind is Kind.REPORTED):
             occasion = occasion_of(record)
             if isinstance(occasion, str) and _PLAIN.fullmatch(occasion):
                 newest[occasion] = record
             else:
                 self.fault(f"reports a phase without a proper name: {occasion!r}", str(record))
-            self._check_figures(record, grounded, spoilt)
+            self._check_figures(record, grounds, spoilt)
         for occasion, record in newest.items():
             if self.bundle is None or occasion == self.bundle["phase"]:
                 self._check_published(occasion, record)
         for folder in _entries(self.home / "reports"):
             self._check_unrecorded(folder, newest)
 
-    def _check_figures(self, record: Record, grounded: set[str], spoilt: set[str]) -> None:
+    def _check_figures(self, record: Record, grounds: Grounds, spoilt: set[str]) -> None:
         for role in REPORT_FILES:
             if record.output(role) is None:
                 self.fault(f"has no output {role}", str(record))
@@ -369,7 +368,7 @@ class _Check:
             return
         known = self.objects | {item.digest for item in self.records}
         for figure in figures(report):
-            for what in _figure_faults(figure, known, grounded):
+            for what in grounds.figure_faults(figure, known):
                 self.fault(what, f"report.json of {record}, figure {figure['figure']!r}")
             if any(item in spoilt for item in _evidence(figure)):
                 self.note(f"report.json of {record}: figure {figure['figure']!r} rests on withdrawn evidence")
@@ -412,23 +411,34 @@ class _Check:
             self.fault(fault, where)
 
     def check_head(self, head: str | None) -> bool:
-        """Rule 6: whether `head`, a digest or `sequence:digest`, is a record of this chain; a fault if it is not."""
+        """Rule 6: whether `head` is one of this chain; a fault if it is not."""
         if head is None:
             return False
-        sequence, _, name = head.rpartition(":")
-        found = next((item for item in self.records if item.digest == name), None)
-        if found is None or sequence not in ("", str(found.sequence)):
-            cut = sequence.isascii() and sequence.isdigit() and int(sequence) > len(self.records)
+        found = self._saved(head)
+        if found is None:
+            size = head.partition(":")[0]
+            cut = size.isascii() and size.isdigit() and int(size) > len(self.records)
             why = (
                 f"it was cut short, and ends with record {len(self.records)}" if cut else "it was cut short or replaced"
             )
-            self.fault(f"the saved head {head!r} is no record of this ledger: {why}", "ledger")
+            self.fault(f"the saved head {head!r} is none of this ledger: {why}", "ledger")
             return False
-        if any(fault.where.startswith("ledger") for fault in self.faults):
+        if not self._is_chain():
             return False  # what the chain does not hold together cannot be known to be what led to that record
         later = len(self.records) - found.sequence
         self.note(f"the saved head is {found} of {found.time}: a prefix of this ledger; {later} records came after it")
         return True
+
+    def _saved(self, head: str) -> Record | None:
+        """The last record of a saved head; None where this ledger has no such head."""
+        stated = Head.parse(head)
+        if stated and 0 < stated.size <= len(self.records):
+            last = self.records[stated.size - 1]
+            if stated.root in (last.digest, roots(self.records, {stated.size})[stated.size]):
+                return last
+        if ":" in head:
+            return None
+        return next((item for item in self.records if item.digest == head), None)
 
 
 _STEPS = (
@@ -474,47 +484,6 @@ def _is_canonical(line: bytes) -> bool:
         return False
 
 
-def _signature_faults(record: Record, announced: dict[str, str], records: dict[str, Record]) -> Iterator[str]:
-    statement, key = statement_of(record), str(record.parameters.get("public_key"))
-    if not authentic(statement, key, record.parameters.get("signature")):
-        yield "its signature is not the one of its key over its statement"
-    if statement.get("purpose") != PURPOSE:
-        yield f"its statement is for another purpose: {statement.get('purpose')!r}"
-    if key not in announced:
-        yield f"its key {key!r} was not announced by a record before it"
-    elif record.actor.fingerprint != announced[key]:
-        yield "its actor has another key than the one that signed"
-    head = records.get(str(statement.get("head")))
-    if head is None or head.sequence != statement.get("sequence") or head.sequence >= record.sequence:
-        yield f"it vouches for record {statement.get('sequence')!r}, and that is not the record it names"
-
-
-def _grounded(records: list[Record]) -> set[str]:
-    """Digests of the records and artefacts that lead back to something executed, received, relied, derived, declared.
-
-    One pass in the ledger's order is enough: what a record rests on stands before it.
-    """
-    found: set[str] = set()
-    for record in records:
-        if record.kind in GROUND or any(item.digest in found for item in record.inputs):
-            found.add(record.digest)
-            found.update(item.digest for item in record.outputs)
-    return found
-
-
 def _evidence(figure: dict[str, Any]) -> list[Any]:
     evidence = figure.get("evidence")
     return [item for item in evidence if isinstance(item, str)] if isinstance(evidence, list) else []
-
-
-def _figure_faults(figure: dict[str, Any], known: set[str], grounded: set[str]) -> Iterator[str]:
-    evidence = figure.get("evidence")
-    if not isinstance(evidence, list) or not evidence:
-        yield "carries no evidence"
-        return
-    for name in evidence:
-        if not is_digest(name):
-            yield f"its evidence {name!r} is no digest"
-        elif name not in grounded:
-            problem = "leads to nothing executed, received, relied on, derived or declared"
-            yield f"its evidence {name} {problem if name in known else 'is neither an object nor a record here'}"

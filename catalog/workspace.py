@@ -21,10 +21,12 @@ from typing import Any
 from catalog.bucket import BucketLedger, attached
 from catalog.canonical import canonical
 from catalog.errors import EvidenceError, UsageError, WorldError
+from catalog.keyring import refuse_ended
 from catalog.ledger import Actor, Draft, Kind, Ledger, LedgerPart, Record
 from catalog.lineage import withdrawals
 from catalog.signing import Signer
 from catalog.store import ObjectStore, disk, make_directory, parse, write_durably
+from catalog.tree import head_of
 
 FORMAT = 1
 FORMAT_FILE = "plimsoll.json"
@@ -213,15 +215,20 @@ class Workspace:
         return files
 
     def sign(self, signer: Signer, *, phase: str, name: str, code: str) -> Record:
-        """Signs the ledger's head as `phase` is reported, acting as `name`, and announces the key if that is due."""
+        """Signs the ledger's head as `phase` is reported, acting as `name`, and announces the key if that is due.
+
+        Raises WorldError where the ledger says that the key was replaced or revoked.
+        """
+        refuse_ended(signer, self.ledger.records())
         announced = any(
             record.kind is Kind.KEY and record.parameters.get("public_key") == signer.public_key
             for record in self.ledger.records()
         )
         if not announced:
             self.record(signer.announcement(), actor=signer.actor(name), code=code)
-        head = self.ledger.records()[-1]
-        return self.record(signer.sign_head(head, phase=phase), actor=signer.actor(name), code=code)[0]
+        records = self.ledger.records()
+        draft = signer.sign_head(records[-1], head_of(records).root, phase=phase)
+        return self.record(draft, actor=signer.actor(name), code=code)[0]
 
     @contextmanager
     def lock(self) -> Iterator[None]:

@@ -4,13 +4,17 @@ import re
 from argparse import Namespace
 from collections.abc import Sized
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from catalog.errors import DeclarationError, Status, UsageError
 from catalog.hints import did_you_mean
 from flows.show import console, escape, print_json
 
+if TYPE_CHECKING:
+    from catalog.verification import Verification
+
 _LONGEST = 1 << 20  # bytes of a file that a saved head is looked for in
+_HEAD = "[0-9]+:[0-9a-f]{64}"
 
 
 def init(options: Namespace) -> Status:
@@ -62,50 +66,82 @@ def _unagreed(stated: Any) -> int:
 
 
 def verify(options: Namespace) -> Status:
-    """Checks a workspace or a bundle offline."""
-    from catalog.shown import shown
+    """Checks a workspace or a bundle offline, or a proof of a part of one."""
+    if options.proof is not None:
+        from flows.trust import check_proof
+
+        return check_proof(options)
+    outcome = check_evidence(options)
+    tell(outcome, as_json=options.json)
+    return Status.PROVED if outcome.ok else Status.EVIDENCE
+
+
+def check_evidence(options: Namespace) -> "Verification":
+    """What `verify` finds, with the head, keys and authorities that were given."""
+    from catalog.signing import public_key_of
     from catalog.verification import verify as verify_evidence
     from flows.audit import opened
     from flows.progress import Progress
+    from flows.trust import read_authorities, read_countersignature
 
     path: Path = options.path or options.home
     head = saved_head(options.head) if options.head is not None else None
+    keys = {public_key_of(text) for text in options.key}
+    kept = read_countersignature(Path(options.head)) if head is not None and Path(options.head).is_file() else None
+    if kept and keys:
+        keys = _without_own(keys, kept["public_key"], options.head)
     with opened(path) as home:
         if not home.is_dir() or not any(home.iterdir()):
             remedy = "Name one, or make one with `plimsoll run PHASE`."
             raise UsageError(f"there is no workspace at {path}", remedy=remedy)
+        authorities = read_authorities(options.tsa)
         with Progress().reading(f"verifying {path}") as progress:
-            outcome = verify_evidence(home, head=head, progress=progress)
-    if options.json:
+            return verify_evidence(home, head=head, keys=keys, authorities=authorities, progress=progress)
+
+
+def _without_own(keys: set[str], own: str, file: str) -> set[str]:
+    """The keys that sign in the ledger: whoever keeps a countersignature in a file need not have it recorded there."""
+    from catalog.signing import fingerprint
+
+    if not keys & {own, fingerprint(own)}:
+        remedy = "Give the public key of whoever countersigned with --key, too, or another file with --head."
+        raise UsageError(f"the countersignature in {file} is by a key that you did not give: {own}", remedy=remedy)
+    return keys - {own, fingerprint(own)}
+
+
+def tell(outcome: "Verification", *, as_json: bool) -> None:
+    """Prints what `verify` found."""
+    from catalog.shown import shown
+
+    if as_json:
         print_json(outcome.as_json())
-    else:
-        out = console()
-        for fault in outcome.faults:
-            out.print(f"[red]✘[/] {escape(fault.where)}: {escape(fault.what)}", soft_wrap=True)
-        for note in outcome.notes:
-            out.print(f"[yellow]·[/] {escape(note)}", soft_wrap=True)
-        sound = "[green]✔ the evidence holds[/]" if outcome.ok else f"[red]✘ {_counted(outcome.faults)}[/]"
-        out.print(
-            f"{sound}: {outcome.records} records, {outcome.objects} objects, {shown(outcome.bytes, 'bytes')}; "
-            f"freshness {outcome.freshness}\nhead {outcome.head}  (keep it, and verify with --head the next time)",
-            soft_wrap=True,
-        )
-    return Status.PROVED if outcome.ok else Status.EVIDENCE
+        return
+    out = console()
+    for fault in outcome.faults:
+        out.print(f"[red]✘[/] {escape(fault.where)}: {escape(fault.what)}", soft_wrap=True)
+    for note in outcome.notes:
+        out.print(f"[yellow]·[/] {escape(note)}", soft_wrap=True)
+    sound = "[green]✔ the evidence holds[/]" if outcome.ok else f"[red]✘ {_counted(outcome.faults)}[/]"
+    out.print(
+        f"{sound}: {outcome.records} records, {outcome.objects} objects, {shown(outcome.bytes, 'bytes')}; "
+        f"freshness {outcome.freshness}\nhead {outcome.head}  (keep it, and verify with --head the next time)",
+        soft_wrap=True,
+    )
 
 
 def saved_head(text: str) -> str:
-    """The head that was given, or that is in the file of that name: as `sequence:digest`, alone, in the answer of
-    `verify --json`, or on a line of what `verify` or `export` said. Raises UsageError for a file without any."""
+    """The head that was given, or that is in the file of that name: as `SIZE:ROOT`, alone, in the answer of `verify
+    --json`, in a countersignature, or in what `verify` or `export` said. Raises UsageError for a file without any."""
     file = Path(text)
     if not file.is_file():
         return text
-    found = (
-        re.findall(r"[0-9]+:[0-9a-f]{64}", file.read_text(errors="replace")) if file.stat().st_size < _LONGEST else []
-    )
-    if len(set(found)) != 1:
+    held = file.read_text(errors="replace") if file.stat().st_size < _LONGEST else ""
+    found = set(re.findall(rf"^head +({_HEAD})", held, re.MULTILINE) or re.findall(rf'"head": *"({_HEAD})"', held))
+    found = found or set(re.findall(_HEAD, held))
+    if len(found) != 1:
         remedy = "Save the line after `head` in what `plimsoll verify` says, such as 41:0123…, and name that file."
         raise UsageError(f"{file} holds {'no' if not found else 'more than one'} head of a ledger", remedy=remedy)
-    return str(found[0])
+    return str(found.pop())
 
 
 def _counted(faults: Sized) -> str:

@@ -88,7 +88,7 @@ def export(options: Namespace) -> Status:
 def withdraw(options: Namespace) -> Status:
     """Withdraws a run or another record; says what rested on it."""
     from catalog.ledger import Actor
-    from catalog.signing import Signer, key_path
+    from catalog.signing import own_signer
     from catalog.workspace import Workspace, refuse_as_home
     from flows.desk import actor_name, code_version
     from tasks.withdraw import withdraw as withdraw_record
@@ -96,7 +96,7 @@ def withdraw(options: Namespace) -> Status:
     refuse_as_home(options.home)
     workspace = Workspace.open(options.home)
     with workspace.lock():
-        signer = Signer.open(key_path(), outside=workspace.home)
+        signer = own_signer(outside=workspace.home)
         actor = Actor(name=actor_name(), fingerprint=signer.fingerprint)
         done = withdraw_record(workspace, options.name, options.reason, actor=actor, code=code_version())
     if options.json:

@@ -94,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     _declaring(commands)
     _running(commands)
     _auditing(commands)
+    _vouching(commands)
     return parser
 
 
@@ -229,9 +230,9 @@ def _auditing(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "flows.answers:verify",
         "check a workspace or bundle, offline: digests, chain, signatures, every figure's evidence",
     )
-    verify.add_argument("path", metavar="PATH", type=place, nargs="?", help="a workspace or bundle (default: --home)")
+    _checked(verify)
     verify.add_argument(
-        "--head", metavar="FILE|SEQ:DIGEST", help="a head saved elsewhere, or a file with it: it must be in this ledger"
+        "--proof", metavar="FILE", type=Path, help="hold this answer of `prove` against --head, and nothing else"
     )
     _home(verify)
     _json(verify)
@@ -277,6 +278,72 @@ def _auditing(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     lineage.add_argument("--phase", help="the report to look the figure up in (default: whichever has it)")
     _home(lineage)
     _json(lineage)
+
+
+def _vouching(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    prove = _command(
+        commands, "prove", "flows.trust:prove", "prove one record, or that a saved head still stands, without the rest"
+    )
+    prove.add_argument(
+        "record", metavar="RECORD", nargs="?", default="", help="a record's sequence or digest, or a run's id"
+    )
+    prove.add_argument(
+        "--head", metavar="FILE|HEAD", help="the saved head that it is proved of (default: the newest), or from"
+    )
+    _home(prove)
+    keys = _command(commands, "keys", "flows.trust:keys", "show the keys that sign, replace one's own, or revoke one")
+    keys.add_argument("action", choices=("list", "rotate", "revoke"), nargs="?", default="list", help="what to do")
+    keys.add_argument("key", metavar="KEY", nargs="?", default="", help="the key to revoke, by its fingerprint")
+    keys.add_argument(
+        "--to", metavar="FILE", type=Path, help="the file of the private key that takes the place of one's own"
+    )
+    keys.add_argument("--reason", default="", help="why a key is revoked; recorded")
+    _home(keys)
+    _json(keys)
+    countersign = _command(
+        commands, "countersign", "flows.trust:countersign", "sign, as an auditor, the head of a ledger that holds"
+    )
+    _checked(countersign)
+    countersign.add_argument("--out", metavar="FILE", type=Path, help="where the auditor keeps the countersignature")
+    countersign.add_argument(
+        "--record", metavar="FILE", type=Path, help="record an auditor's countersignature in --home"
+    )
+    _home(countersign)
+    _json(countersign)
+    anchor = _command(
+        commands, "anchor", "flows.trust:anchor", "anchor the ledger's head in time, by an authority's word (RFC 3161)"
+    )
+    anchor.add_argument("--request", metavar="FILE", type=Path, help="write a request for the authority there")
+    anchor.add_argument("--response", metavar="FILE", type=Path, help="record what the authority answered")
+    _authorities(anchor)
+    _home(anchor)
+    _json(anchor)
+
+
+def _checked(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("path", metavar="PATH", type=place, nargs="?", help="a workspace or bundle (default: --home)")
+    parser.add_argument(
+        "--head", metavar="FILE|HEAD", help="a head saved elsewhere, or a file with it: it must be one of this ledger"
+    )
+    parser.add_argument(
+        "--key",
+        metavar="FILE|KEY",
+        action="append",
+        default=[],
+        help="a public key that you were given: every report must be signed by one of these",
+    )
+    _authorities(parser)
+
+
+def _authorities(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--tsa",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        default=[],
+        help="certificates (PEM) of time-stamping authorities that you trust",
+    )
 
 
 def _command(

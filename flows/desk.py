@@ -16,9 +16,10 @@ from catalog import rules
 from catalog.declarations import Environment, Phase, Programme
 from catalog.errors import UsageError
 from catalog.hints import did_you_mean
+from catalog.keyring import refuse_ended
 from catalog.ledger import Actor
 from catalog.reading import Catalogue, read_catalogue
-from catalog.signing import Signer, key_path
+from catalog.signing import Signer, own_signer
 from catalog.workspace import Workspace, refuse_as_home
 from tasks.stage import Recorder
 
@@ -51,8 +52,13 @@ class Desk:
 
     @cached_property
     def signer(self) -> Signer:
-        """Whoever runs this: their key signs the ledger's head when a phase is reported."""
-        return Signer.open(key_path(), outside=self.workspace.home)
+        """Whoever runs this: their key signs the ledger's head when a phase is reported.
+
+        Raises WorldError where the ledger says that the key was replaced or revoked.
+        """
+        signer = own_signer(outside=self.workspace.home)
+        refuse_ended(signer, self.workspace.ledger.records())
+        return signer
 
     @cached_property
     def recorder(self) -> Recorder:

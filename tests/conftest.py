@@ -1,6 +1,7 @@
 """Fixtures that several rooms share: the programmes that ship, variants of them, and a workspace to record runs in."""
 
 import os
+import shutil
 import threading
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from stamping import Authority
 
 from catalog.declarations import Programme
 from catalog.ledger import Actor, Draft, Kind, Record, Reference
@@ -89,6 +91,14 @@ def template() -> Catalogue:
 def smets1() -> Catalogue:
     """The shipped programme."""
     return read_catalogue(CATALOGUES / "smets1")
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """A time-stamping authority on this machine."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed: no time-stamping authority")
+    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 Edit = Callable[..., Programme]

@@ -14,6 +14,7 @@ from catalog.bundle import export, is_bundle, unpack
 from catalog.errors import EvidenceError, PlimsollError, UsageError
 from catalog.ledger import Actor, Draft, Kind, Ledger, Record, Reference
 from catalog.reach import reach
+from catalog.second_verifier import Verifier
 from catalog.signing import Signer
 from catalog.verification import Verification, verify
 from catalog.workspace import Workspace
@@ -40,10 +41,12 @@ def phase(workspace: Workspace, name: str) -> Record:
     files = {"file:system.yaml": b"components: []", "file:data/forecasts é.csv": b"meters\n1\n", "file:.hidden": b"x"}
     declared = put(workspace, Kind.DECLARED, "declare", {}, {"programme": b"{}", **files}, occasion=name)
     programme = declared.output("programme") or ""
+    volumes = put(workspace, Kind.DERIVED, "volumes", {"programme": programme}, {"volumes": b"3"}, occasion=name)
+    offered = {"volumes": volumes.output("volumes") or ""}
     plan = put(workspace, Kind.DERIVED, "plan", {"programme": programme}, {"plan": name.encode()}, occasion=name)
     run = {"occasion": name, "run": f"{name}/t/1"}
-    put(workspace, Kind.STARTED, "execute", {}, {}, **run)
-    executed = put(workspace, Kind.EXECUTED, "execute", {}, {"results": f"results of {name}".encode()}, **run)
+    put(workspace, Kind.STARTED, "execute", offered, {}, **run)
+    executed = put(workspace, Kind.EXECUTED, "execute", offered, {"results": f"results of {name}".encode()}, **run)
     results = {"results": executed.output("results") or ""}
     measured = put(
         workspace, Kind.DERIVED, "measure", results, {"measurements": f"41 of {name}".encode()}, occasion=name
@@ -330,6 +333,12 @@ def test_what_is_reached_rests_on_nothing_that_is_not(
         named = {f"i{n}": each.digest if on_records else each.outputs[0].digest for n, each in enumerate(earlier)}
         records.append(put(workspace, kind, "any", named, {"out": b"%d" % number}, occasion=occasion))
     found = reach(records, "ioc")
+    second = Verifier(workspace.home, set())
+    second._list_folder()
+    second._read_ledger()
+    second.bundle = {"phase": "ioc"}
+    if any(record.kind is Kind.REPORTED and record.parameters["occasion"] == "ioc" for record in records):
+        assert second._reached() - {None} - {record.digest for record in records} == found.objects
     by_digest = {record.digest: record for record in records}
     producer = {record.outputs[0].digest: record.digest for record in records}
     assert {record.digest for record in records if record.parameters["occasion"] == "ioc"} <= found.records

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from catalog.canonical import canonical
 from catalog.errors import UsageError, WorldError
 from catalog.ledger import Actor, Draft, Kind, Ledger, Record
-from catalog.signing import Signer, authentic, key_path, statement_of
+from catalog.signing import PURPOSE, Signer, authentic, key_path, statement_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -51,15 +51,15 @@ def test_processes_that_make_the_key_at_once_end_with_one(tmp_path: Path) -> Non
 
 
 def test_the_signature_can_be_checked_without_us(signer: Signer, head: Record) -> None:
-    draft = signer.sign_head(head, phase="ioc")
+    draft = signer.sign_head(head, "ab" * 32, phase="ioc")
     statement = draft.parameters["statement"]
-    assert (statement["head"], statement["sequence"], statement["phase"]) == (head.digest, 1, "ioc")
+    assert statement == {"purpose": PURPOSE, "phase": "ioc", "head": head.digest, "sequence": 1, "root": "ab" * 32}
     key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(draft.parameters["public_key"]))
     key.verify(bytes.fromhex(draft.parameters["signature"]), canonical(statement))
 
 
 def test_only_the_very_statement_key_and_signature_are_authentic(signer: Signer, head: Record, tmp_path: Path) -> None:
-    parameters = signer.sign_head(head, phase="ioc").parameters
+    parameters = signer.sign_head(head, "ab" * 32, phase="ioc").parameters
     statement, key, signature = parameters["statement"], parameters["public_key"], parameters["signature"]
     other = Signer.open(tmp_path / "other.pem", outside=tmp_path / "home").public_key
     assert authentic(statement, key, signature)
@@ -70,7 +70,7 @@ def test_only_the_very_statement_key_and_signature_are_authentic(signer: Signer,
 
 @pytest.mark.parametrize("nonsense", [None, "", "zz", 7, [], "00" * 32, "é"])
 def test_nonsense_is_not_authentic(signer: Signer, head: Record, nonsense: object) -> None:
-    parameters = signer.sign_head(head, phase="ioc").parameters
+    parameters = signer.sign_head(head, "ab" * 32, phase="ioc").parameters
     assert not authentic(nonsense, parameters["public_key"], parameters["signature"])
     assert not authentic(parameters["statement"], nonsense, parameters["signature"])
     assert not authentic(parameters["statement"], parameters["public_key"], nonsense)

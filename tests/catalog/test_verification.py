@@ -17,6 +17,7 @@ from catalog.canonical import canonical, digest, document_digest
 from catalog.errors import EvidenceError
 from catalog.ledger import GENESIS, Actor, Draft, Kind, Record, Reference
 from catalog.signing import Signer
+from catalog.tree import head_of
 from catalog.verification import Verification, verify
 from catalog.workspace import Workspace
 
@@ -52,8 +53,10 @@ def build(root: Path) -> Workspace:
     """A phase from its declaration to its signed report."""
     workspace = Workspace.open(root / "home", create=True)
     declared = put(workspace, Kind.DECLARED, "declare", [], "catalogue")
-    put(workspace, Kind.STARTED, "execute", [declared.outputs[0].digest], run="r1")
-    executed = put(workspace, Kind.EXECUTED, "execute", [declared.outputs[0].digest], "results", run="r1")
+    volumes = put(workspace, Kind.DERIVED, "volumes", [declared.outputs[0].digest], "volumes")
+    put(workspace, Kind.DERIVED, "plan", [volumes.outputs[0].digest], "plan")
+    put(workspace, Kind.STARTED, "execute", [volumes.outputs[0].digest], run="r1")
+    executed = put(workspace, Kind.EXECUTED, "execute", [volumes.outputs[0].digest], "results", run="r1")
     observed = put(workspace, Kind.OBSERVED, "observe", [executed.outputs[0].digest], "observations")
     report(workspace, [observed.outputs[0].digest, executed.digest])
     signer = Signer.open(root / "key.pem", outside=workspace.home)
@@ -112,10 +115,9 @@ def test_an_honest_workspace_is_accepted(workspace: Workspace) -> None:
     outcome = verify(workspace.home)
     assert outcome.faults == []
     assert outcome.ok
-    assert (outcome.records, outcome.objects, outcome.freshness) == (7, 5, "not proven")
+    assert (outcome.records, outcome.objects, outcome.freshness) == (9, 7, "not proven")
     assert outcome.bytes == sum(path.stat().st_size for path in objects(workspace))
-    records = workspace.ledger.records()
-    assert outcome.head == f"7:{records[-1].digest}"
+    assert outcome.head == str(head_of(workspace.ledger.records()))
     assert [note for note in outcome.notes if "signatures are by the key" not in note] == []
 
 
@@ -183,7 +185,7 @@ def test_every_single_byte_of_every_object_counts(tmp_path: Path) -> None:
         (lambda lines: lines[:2] + lines[3:], 3),
         (lambda lines: [lines[1], lines[0], *lines[2:]], 1),
         (lambda lines: [lines[0], lines[0], *lines[1:]], 2),
-        (lambda lines: [*lines, lines[-1]], 8),
+        (lambda lines: [*lines, lines[-1]], 10),
         (lambda lines: [*lines[:3], b"\n", *lines[3:]], 4),
         (lambda lines: [*lines[:3], b"{}\n", *lines[3:]], 4),
         (lambda lines: [*lines[:3], b"[" * 100_000 + b"\n", *lines[3:]], 4),
@@ -280,24 +282,24 @@ def test_a_ledger_cut_at_a_line_is_caught_by_the_saved_head(workspace: Workspace
     assert "saved head" in fault_at(outcome, "ledger")
 
 
-@pytest.mark.parametrize("head", ["", ":", "nonsense", "0" * 64, "7:" + "0" * 64])
+@pytest.mark.parametrize("head", ["", ":", "nonsense", "0" * 64, "9:" + "0" * 64])
 def test_a_head_that_is_no_record_is_a_fault(workspace: Workspace, head: str) -> None:
     assert not verify(workspace.home, head=head).ok
 
 
 def test_a_head_of_the_wrong_sequence_is_a_fault(workspace: Workspace) -> None:
     records = workspace.ledger.records()
-    assert not verify(workspace.home, head=f"6:{records[-1].digest}").ok
+    assert not verify(workspace.home, head=f"8:{records[-1].digest}").ok
 
 
 def test_a_saved_head_is_told_with_what_came_after_it(workspace: Workspace) -> None:
     saved = workspace.ledger.records()[3]
     outcome = verify(workspace.home, head=saved.digest)
     assert (
-        f"the saved head is {saved} of {saved.time}: a prefix of this ledger; 3 records came after it" in outcome.notes
+        f"the saved head is {saved} of {saved.time}: a prefix of this ledger; 5 records came after it" in outcome.notes
     )
-    later = f"9:{saved.digest[::-1]}"
-    assert "it was cut short, and ends with record 7" in fault_at(verify(workspace.home, head=later), "ledger")
+    later = f"12:{saved.digest[::-1]}"
+    assert "it was cut short, and ends with record 9" in fault_at(verify(workspace.home, head=later), "ledger")
 
 
 def test_a_head_proves_nothing_of_a_chain_that_is_broken(workspace: Workspace) -> None:
@@ -314,31 +316,31 @@ def test_a_chain_computed_again_breaks_at_its_signature(workspace: Workspace) ->
             document["time"] = "2020-01-01T00:00:00.000000Z"
 
     rechain(workspace, change)
-    assert "not the record it names" in fault_at(verify(workspace.home), "record 7 (signed sign)")
+    assert "not the record it names" in fault_at(verify(workspace.home), "record 9 (signed sign)")
 
 
 @pytest.mark.parametrize(
     ("change", "record", "what"),
     [
-        ({"signature": "00" * 64}, 7, "its signature is not"),
-        ({"public_key": "11" * 32}, 7, "was not announced"),
-        ({"public_key": 7}, 7, "was not announced"),
-        ({"statement": None}, 7, "another purpose"),
-        ({"public_key": "11" * 32}, 6, "announces no sound key"),
-        ({"public_key": "no key"}, 6, "announces no sound key"),
+        ({"signature": "00" * 64}, 9, "its signature is not"),
+        ({"public_key": "11" * 32}, 9, "was not announced"),
+        ({"public_key": 7}, 9, "was not announced"),
+        ({"statement": None}, 9, "another purpose"),
+        ({"public_key": "11" * 32}, 8, "announces no sound key"),
+        ({"public_key": "no key"}, 8, "announces no sound key"),
     ],
 )
 def test_a_wrong_signature_or_key_is_named(
     workspace: Workspace, change: dict[str, object], record: int, what: str
 ) -> None:
     rechain(workspace, lambda number, document: document["parameters"].update(change if number == record else {}))
-    kind = {6: "key", 7: "signed"}[record]
+    kind = {8: "key", 9: "signed"}[record]
     assert what in fault_at(verify(workspace.home), f"record {record} ({kind} sign)")
 
 
 def test_a_signature_by_another_than_the_actor_is_named(workspace: Workspace) -> None:
     rechain(workspace, lambda _, document: document["actor"].update({"fingerprint": "ab" * 32}))
-    assert "actor has another key" in fault_at(verify(workspace.home), "record 7 (signed sign)")
+    assert "actor has another key" in fault_at(verify(workspace.home), "record 9 (signed sign)")
 
 
 def test_a_line_that_is_not_canonical_is_named_even_with_the_right_digest(workspace: Workspace) -> None:
@@ -350,7 +352,7 @@ def test_a_line_that_is_not_canonical_is_named_even_with_the_right_digest(worksp
     code = json.dumps({"code": document["code"]})[1:-1].encode()
     lines[-1] = spaced.replace(code, code + b',"digest":"' + name.encode() + b'"', 1) + b"\n"
     ledger_file(workspace).write_bytes(b"".join(lines))
-    assert "is not canonical" in fault_at(verify(workspace.home), "ledger/000000000001.jsonl:7")
+    assert "is not canonical" in fault_at(verify(workspace.home), "ledger/000000000001.jsonl:9")
 
 
 def test_a_newer_format_is_named(workspace: Workspace) -> None:
@@ -368,7 +370,7 @@ def test_lines_of_a_newer_version_are_one_fault(workspace: Workspace, from_recor
     outcome = verify(workspace.home, head="ab" * 32)
     assert [fault.where for fault in outcome.faults] == [f"ledger/000000000001.jsonl:{from_record}"]
     assert "written in format 8, and this version reads format 1: upgrade Plimsoll" in outcome.faults[0].what
-    assert f"this line and {7 - from_record} more are" in outcome.faults[0].what
+    assert f"this line and {9 - from_record} more are" in outcome.faults[0].what
     with pytest.raises(EvidenceError) as caught:
         Workspace.open(workspace.home).ledger.records()
     assert "Upgrade" in caught.value.help()
@@ -409,13 +411,13 @@ def test_what_stands_in_place_of_a_report_is_named(workspace: Workspace, role: s
 def test_stray_files_are_noted(workspace: Workspace) -> None:
     (workspace.reports / "stray").touch()
     (workspace.reports / "ioc" / "notes.txt").touch()
-    (workspace.home / "ledger" / "000000000008.jsonl").touch()
+    (workspace.home / "ledger" / "000000000010.jsonl").touch()
     outcome = verify(workspace.home)
     assert outcome.ok
     assert {note for note in outcome.notes if "no record names" in note or "is empty" in note} == {
         "reports/stray: a file that no record names",
         "reports/ioc/notes.txt: a file that no record names",
-        "ledger/000000000008.jsonl is empty: whoever began it was interrupted before the first record",
+        "ledger/000000000010.jsonl is empty: whoever began it was interrupted before the first record",
     }
 
 
@@ -462,7 +464,7 @@ def test_a_report_that_no_record_names_is_a_fault(workspace: Workspace) -> None:
 )
 def test_a_figure_without_sound_evidence_is_named(workspace: Workspace, evidence: object, what: str) -> None:
     report(workspace, evidence)
-    assert what in fault_at(verify(workspace.home), "record 8 (reported report), figure 'p99'")
+    assert what in fault_at(verify(workspace.home), "record 10 (reported report), figure 'p99'")
 
 
 def test_a_figure_whose_evidence_leads_nowhere_is_named(workspace: Workspace) -> None:
@@ -476,7 +478,7 @@ def test_a_figure_whose_evidence_leads_nowhere_is_named(workspace: Workspace) ->
 
 def test_a_report_record_must_name_both_files_and_a_proper_phase(workspace: Workspace) -> None:
     put(workspace, Kind.REPORTED, "report", [], "report.json", phase="../../etc")
-    what = fault_at(verify(workspace.home), "record 8 (reported report)")
+    what = fault_at(verify(workspace.home), "record 10 (reported report)")
     assert "has no output report.html" in what
     assert "proper name" in what
 
@@ -500,13 +502,15 @@ def test_an_execution_without_its_start_is_named_and_a_start_without_its_end_not
     assert outcome.ok
     assert any("run 'r2' was interrupted" in note for note in outcome.notes)
     put(workspace, Kind.EXECUTED, "execute", [], run="r3")
-    assert "executed run 'r3'" in fault_at(verify(workspace.home), "record 9 (executed execute)")
+    assert "executed run 'r3'" in fault_at(verify(workspace.home), "record 11 (executed execute)")
 
 
 def test_what_runs_have_left_behind_is_noted_and_no_fault(workspace: Workspace) -> None:
     put(workspace, Kind.STARTED, "execute", [], run="a/b/1")
     put(workspace, Kind.STARTED, "execute", [], run="a/b/2")
-    put(workspace, Kind.EXECUTED, "execute", [], run="a/b/2", state="interrupted", reason="killed\n3 of 9 are lost")
+    volumes = workspace.ledger.records()[1].outputs[0].digest
+    killed = {"state": "interrupted", "reason": "killed\n3 of 9 are lost"}
+    put(workspace, Kind.EXECUTED, "execute", [volumes], run="a/b/2", **killed)
     for run in ("a/b/1", "a/b/2", "../b/3"):
         folder = underway.make(workspace.home, run) / "step-0" / "segments"
         folder.mkdir(parents=True)
@@ -534,10 +538,10 @@ def test_an_interrupted_append_is_noted_and_stays_noted_once_set_aside(workspace
         file.write(b'{"actor":{"fing')
     outcome = verify(workspace.home)
     assert outcome.ok
-    assert any("000000000001.jsonl:8: an interrupted append of 15 bytes" in note for note in outcome.notes)
+    assert any("000000000001.jsonl:10: an interrupted append of 15 bytes" in note for note in outcome.notes)
     put(workspace, Kind.DERIVED, "x", [])
     outcome = verify(workspace.home)
-    assert (outcome.ok, outcome.records) == (True, 8)
+    assert (outcome.ok, outcome.records) == (True, 10)
     assert any("ledger/torn: 1 interrupted appends were set aside" in note for note in outcome.notes)
 
 

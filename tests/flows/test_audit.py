@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from phases import PLIMSOLL, Bench, make_shop
 
-from catalog import rules
+from catalog import rules, second_verifier
 from catalog.canonical import canonical, document_digest
 from catalog.ledger import GENESIS, Kind
 from catalog.verification import verify
@@ -271,6 +271,8 @@ def test_a_bundle_is_verified_computed_again_and_walked_like_a_workspace(
         (tmp_path / "said").write_text(out)
         found = answer(capsys, "verify", bundle, "--head", tmp_path / "said")
         assert (found["ok"], found["freshness"], found["faults"]) == (True, "proven", [])
+        assert second_verifier.main([str(bundle), "--head", found["head"]]) == 0, capsys.readouterr().out
+        capsys.readouterr()
         stages = only(*(stage for stage in STAGES if stage != "observe"))
         again = answer(capsys, "reperform", bundle, *stages)
         assert again["ok"], again
