@@ -1,0 +1,185 @@
+"""How long `plan` takes over ten thousand planned tests with a run each: `python -m benchmarks.planning [COMPONENTS]`.
+
+The template's programme with as many components as are asked for, each planning a hundred tests, and a workspace in which
+every one of them was executed, measured and found proved. Prints one JSON line of seconds, each part in a process of
+its own: `cold`, reading a catalogue of which nothing is known; `warm`, reading it again; `plan`, the whole command's work
+with the catalogue read before, which should take 3 s or less for 10,000 tests; `decided`, what of the tests became; and
+the most memory that planning takes, in kB.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from catalog.canonical import canonical
+from catalog.ledger import Actor, Draft, Kind, Reference
+from catalog.reading import read_catalogue
+from catalog.template import write_template
+from catalog.workspace import Workspace
+from flows.desk import planned_tests
+from tasks.measuring import measurement_key, settings
+from tasks.parquet import table_bytes
+from tasks.plan import PlannedTest
+
+ACTOR = Actor(name="benchmark", fingerprint="ab" * 32)
+PROFILES = 100
+BATCH = 100
+
+TIMED = """
+import json, resource, sys
+from collections import Counter
+from pathlib import Path
+from time import perf_counter
+from argparse import Namespace
+from catalog.reading import read_catalogue
+start = perf_counter()
+if sys.argv[1] == "read":
+    read_catalogue(Path(sys.argv[2]))
+    print(json.dumps({"seconds": perf_counter() - start}))
+else:
+    from flows.answers import _decide
+    decided = _decide(Namespace(catalog=Path(sys.argv[2]), home=Path(sys.argv[3]), environment=""), "pilot")
+    told = Counter(each.decision.value for each in decided)
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(json.dumps({"seconds": perf_counter() - start, "decided": told, "memory_kb": most}))
+"""
+
+
+def write_catalogue(folder: Path, components: int) -> None:
+    """The template with many order services, each planning PROFILES load tests."""
+    write_template(folder)
+    names = [f"orders-{number:04d}" for number in range(components)]
+    _extend(folder / "system.yaml", "components:\n", "".join(_COMPONENT.format(name=name) for name in names))
+    _extend(folder / "system.yaml", "interfaces:\n", "".join(_INTERFACE.format(name=name) for name in names))
+    _extend(folder / "system.yaml", "message_paths:\n", "".join(_PATH.format(name=name) for name in names))
+    _extend(folder / "volumes.yaml", "traffic:\n", "".join(_TRAFFIC.format(name=name) for name in names))
+    programme = folder / "programme.yaml"
+    text = programme.read_text().replace("[storefront, orders]", f"[storefront, orders, {', '.join(names)}]")
+    programme.write_text(text)
+    profiles = "".join(_PROFILE.format(number=number, minutes=240 + number) for number in range(PROFILES))
+    _extend(folder / "tests.yaml", "profiles:\n", profiles)
+    tests = ", ".join(f"load-{number:03d}" for number in range(PROFILES))
+    _extend(folder / "tests.yaml", "plans:\n", "".join(_PLAN.format(name=name, tests=tests) for name in names))
+    environments = folder / "environments.yaml"
+    declared = "".join(f"      {name}: {{workers: 6, service: 32 ms}}\n" for name in names)
+    text = environments.read_text().replace("    components:\n      storefront: {w", f"    components:\n{declared}      storefront: {{w", 1)
+    environments.write_text(text)
+
+
+def _extend(file: Path, heading: str, text: str) -> None:
+    whole = file.read_text()
+    if f"\n{heading}" not in whole:
+        raise SystemExit(f"{file.name} has no {heading!r}")
+    file.write_text(whole.replace(f"\n{heading}", f"\n{heading}{text}", 1))
+
+
+_COMPONENT = """\
+  - id: {name}
+    role: orders
+    title: Order service {name}
+    provider: order-house
+    scope: tested
+    version: "1.0"
+    solution: {{name: Order House Classic, standing: agreed, source: Architecture overview}}
+"""
+_INTERFACE = "  - {{id: to-{name}, title: Ordering, from: storefront, to: {name}, protocol: plain}}\n"
+_PATH = """\
+  - id: path-{name}
+    title: Orders of {name}
+    offers: request
+    steps: [shopper, storefront, {name}]
+    standing: agreed
+    source: Architecture overview
+"""
+_TRAFFIC = """\
+  - id: traffic-{name}
+    title: Orders of {name}
+    traffic: BAU
+    path: path-{name}
+    generation: web
+    factors: [requests-per-customer-per-day]
+    groups: [ordering]
+    in_window: evening-share
+    profile: shoppers
+"""
+_PROFILE = """\
+  - id: load-{number:03d}
+    type: load
+    title: The evening's peak {number}
+    duration: {minutes} min
+    blocks: 40
+    timeout: 10 s
+    lateness: 100 ms
+    standing: proposed
+    source: Capacity testing approach, section 3
+"""
+_PLAN = """\
+  - id: {name}-plan
+    title: Test plan of {name}
+    provider: order-house
+    version: "1"
+    component: {name}
+    phases: [pilot, launch]
+    volumes_of: launch
+    tests: [{tests}]
+    success_criteria: Every requirement is proved.
+"""
+
+
+def record_history(workspace: Workspace, catalogue: Path) -> int:
+    """A finished run, measured and within every limit, for each planned test; returns how many there are."""
+    programme = read_catalogue(catalogue).programme
+    planned = planned_tests(programme, "pilot", "")
+    wanted = settings(programme)
+    for start in range(0, len(planned), BATCH):
+        batch = planned[start : start + BATCH]
+        workspace.record(*(_run(workspace, each, Kind.STARTED) for each in batch), actor=ACTOR, code="1")
+        ended = workspace.record(*(_run(workspace, each, Kind.EXECUTED) for each in batch), actor=ACTOR, code="1")
+        measured = []
+        for each, record in zip(batch, ended, strict=True):
+            name = workspace.store.put(table_bytes("measurements", list(_measurements(programme, each))))
+            measured.append(
+                Draft(
+                    kind=Kind.DERIVED,
+                    stage="measure",
+                    key=workspace.store.put_document(measurement_key(record, wanted)),
+                    inputs=(Reference(role="run", digest=record.digest),),
+                    outputs=(Reference(role="measurements", digest=name),),
+                    parameters={"occasion": "pilot", "run": _name(each)},
+                )
+            )
+        workspace.record(*measured, actor=ACTOR, code="1")
+    return len(planned)
+
+
+def _name(planned: PlannedTest) -> str:
+    return f"pilot/{planned.test}/1"
+
+
+def _run(workspace: Workspace, planned: PlannedTest, kind: Kind) -> Draft:
+    named = {"role": planned.component.role, "type": planned.profile.type.value, "name": planned.profile.id}
+    parameters: dict[str, Any] = {"run": _name(planned), "test": planned.test, "why": "first", "occasion": "pilot", **named}
+    outputs: tuple[Reference, ...] = ()
+    if kind is Kind.EXECUTED:
+        parameters["state"] = "finished"
+        document = {
+            **{"run": _name(planned), "test": planned.test, "component": planned.component.id, **named},
+            "target": {"messages": planned.messages},
+            "lateness_limit_us": 100_000,
+        }
+        contents = {"run": canonical(document), "results": f"results of {planned.test}".encode()}
+        outputs = tuple(Reference(role=role, digest=workspace.store.put(data)) for role, data in contents.items())
+    key = workspace.store.put_document(planned.key)
+    return Draft(kind=kind, stage="execute", key=key, outputs=outputs, parameters=parameters)
+
+
+def _measurements(programme: Any, planned: PlannedTest) -> Iterator[dict[str, Any]]:
+    raise NotImplementedError
+
+
+if __name__ == "__main__":
+    pass
