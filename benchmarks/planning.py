@@ -11,9 +11,12 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+import duckdb
 
 from catalog.canonical import canonical
 from catalog.declarations import METRICS, Metric, Programme
@@ -21,10 +24,10 @@ from catalog.ledger import Actor, Draft, Kind, Reference
 from catalog.reading import read_catalogue
 from catalog.template import write_template
 from catalog.workspace import Workspace
+from expectations import tables
 from flows.desk import planned_tests
 from tasks.measure import ALL, COVERAGE, LATENESS, service_level
 from tasks.measuring import measurement_key, settings
-from tasks.parquet import frame, table_bytes
 from tasks.plan import PlannedTest
 
 ACTOR = Actor(name="benchmark", fingerprint="ab" * 32)
@@ -43,8 +46,8 @@ if sys.argv[1] == "read":
     read_catalogue(Path(sys.argv[2]))
     print(json.dumps({"seconds": perf_counter() - start}))
 else:
-    from flows.answers import _decide
-    decided = _decide(Namespace(catalog=Path(sys.argv[2]), home=Path(sys.argv[3]), environment=""), "pilot")
+    from flows.decisions import _decide
+    decided = _decide(Namespace(catalog=Path(sys.argv[2]), home=Path(sys.argv[3]), environment=""), "pilot").decided
     told = Counter(each.decision.value for each in decided)
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(json.dumps({"seconds": perf_counter() - start, "decided": told, "memory_kb": most}))
@@ -138,26 +141,24 @@ def record_history(workspace: Workspace, catalogue: Path) -> int:
     programme = read_catalogue(catalogue).programme
     planned = planned_tests(programme, "pilot", "")
     wanted = settings(programme)
-    for start in range(0, len(planned), BATCH):
-        batch = planned[start : start + BATCH]
-        workspace.record(*(_run(workspace, each, Kind.STARTED) for each in batch), actor=ACTOR, code="1")
-        ended = workspace.record(*(_run(workspace, each, Kind.EXECUTED) for each in batch), actor=ACTOR, code="1")
-        measured = []
-        for each, record in zip(batch, ended, strict=True):
-            name = workspace.store.put(
-                table_bytes("measurements", frame("measurements", _measurements(programme, each)))
-            )
-            measured.append(
+    with tempfile.TemporaryDirectory() as folder:
+        _write_measurements(Path(folder), programme, planned)
+        for start in range(0, len(planned), BATCH):
+            batch = planned[start : start + BATCH]
+            workspace.record(*(_run(workspace, each, Kind.STARTED) for each in batch), actor=ACTOR, code="1")
+            ended = workspace.record(*(_run(workspace, each, Kind.EXECUTED) for each in batch), actor=ACTOR, code="1")
+            measured = [
                 Draft(
                     kind=Kind.DERIVED,
                     stage="measure",
                     key=workspace.store.put_document(measurement_key(record, wanted)),
                     inputs=(Reference(role="run", digest=record.digest),),
-                    outputs=(Reference(role="measurements", digest=name),),
-                    parameters={"occasion": "pilot", "run": _name(each)},
+                    outputs=(Reference(role="measurements", digest=workspace.store.put(_table(Path(folder), number))),),
+                    parameters={"occasion": "pilot", "run": _name(planned[number])},
                 )
-            )
-        workspace.record(*measured, actor=ACTOR, code="1")
+                for number, record in enumerate(ended, start)
+            ]
+            workspace.record(*measured, actor=ACTOR, code="1")
     return len(planned)
 
 
@@ -191,8 +192,26 @@ def _run(workspace: Workspace, planned: PlannedTest, kind: Kind) -> Draft:
     return Draft(kind=kind, stage="execute", key=key, outputs=outputs, parameters=parameters)
 
 
-def _measurements(programme: Programme, planned: PlannedTest) -> dict[str, list[Any]]:
-    """Every requirement's metric within its limit, and the load offered in full and in time; column by column."""
+def _write_measurements(folder: Path, programme: Programme, planned: list[PlannedTest]) -> None:
+    """A file for each test: every requirement's metric within its limit, and the load offered in full and in time."""
+    with duckdb.connect() as connection:
+        connection.execute(tables.ddl("measurements"))
+        connection.execute("ALTER TABLE measurements ADD COLUMN number BIGINT")
+        given = folder / "rows.jsonl"
+        with given.open("w") as out:
+            for number, each in enumerate(planned):
+                out.writelines(f"{json.dumps({**row, 'number': number})}\n" for row in _measurements(programme, each))
+        connection.execute("INSERT INTO measurements BY NAME FROM read_json(?)", [str(given)])
+        target = str(folder / "tables").replace("'", "''")
+        connection.execute(f"COPY measurements TO '{target}' (FORMAT parquet, PARTITION_BY (number))")
+
+
+def _table(folder: Path, number: int) -> bytes:
+    [file] = (folder / "tables" / f"number={number}").iterdir()
+    return file.read_bytes()
+
+
+def _measurements(programme: Programme, planned: PlannedTest) -> Iterator[dict[str, Any]]:
     rows = [
         (Metric.OFFERED.value, ALL, planned.messages, "count"),
         (LATENESS, ALL, 100, "us"),
@@ -203,15 +222,10 @@ def _measurements(programme: Programme, planned: PlannedTest) -> dict[str, list[
             metric = service_level(each.within) if each.within else each.metric.value
             within = 1 if METRICS[each.metric][1].value == "at most" else 1_000_000
             rows += [(metric, scope, within, METRICS[each.metric][0].value) for scope in each.scope.groups or (ALL,)]
-    count = len(rows)
-    columns = dict(zip(("metric", "scope", "value", "unit"), map(list, zip(*rows, strict=True)), strict=True))
     same = {"run": _name(planned), "component": planned.component.id, "samples": 100_000, "method": "made up"}
-    return {
-        **columns,
-        "lower": columns["value"],
-        "upper": columns["value"],
-        **{n: [v] * count for n, v in same.items()},
-    }
+    for metric, scope, value, unit in rows:
+        measured = dict.fromkeys(("value", "lower", "upper"), value)
+        yield {**same, **measured, "metric": metric, "scope": scope, "unit": unit}
 
 
 def timed(*words: str) -> dict[str, Any]:

@@ -381,20 +381,20 @@ def _examine(cursor: Cursor, line: bytes) -> Finding:
 
 
 _REFERENCE = ({"role", "digest"}, {"role", "digest", "rows"})
-_SHAPE: dict[str, type | tuple[type, ...]] = {
-    "format": int,
-    "sequence": int,
-    "time": str,
-    "kind": str,
-    "stage": str,
+_SHAPE: dict[str, tuple[type, ...]] = {
+    "format": (int,),
+    "sequence": (int,),
+    "time": (str,),
+    "kind": (str,),
+    "stage": (str,),
     "key": (str, type(None)),
-    "inputs": list,
-    "outputs": list,
-    "parameters": dict,
-    "rules": int,
-    "code": str,
-    "actor": dict,
-    "previous": str,
+    "inputs": (list,),
+    "outputs": (list,),
+    "parameters": (dict,),
+    "rules": (int,),
+    "code": (str,),
+    "actor": (dict,),
+    "previous": (str,),
 }
 
 
@@ -402,7 +402,7 @@ def _record(document: dict[str, Any], name: str) -> Record:
     if document.keys() != _SHAPE.keys():
         raise ValueError(f"wrong shape: members {', '.join(map(repr, sorted(document.keys() ^ _SHAPE.keys())))}")
     for member, types in _SHAPE.items():
-        if not isinstance(document[member], types) or isinstance(document[member], bool):
+        if type(document[member]) not in types:  # so no bool passes for an integer
             raise ValueError(f"wrong shape: member {member!r} is {document[member]!r}")
     if document["format"] != FORMAT:
         raise ValueError(f"wrong shape: format {document['format']} never was")

@@ -87,12 +87,19 @@ def _decide(options: Namespace, phase_id: str) -> _Phase:
     from tasks.history import history, no_history
     from tasks.impact import Tracer
     from tasks.plan import decide, phases_needed, plan_tests
+    from tasks.remembered import remembered
     from tasks.volumes.model import model_volumes
 
-    programme = read_catalogue(options.catalog).programme
-    environment, phase = find_environment(programme, options.environment), find_phase(programme, phase_id).id
-    volumes = {each: model_volumes(programme, each) for each in phases_needed(programme, phase)}
-    planned = plan_tests(programme, phase, environment, volumes, occasion=phase)
+    def derive() -> Any:
+        catalogue = read_catalogue(options.catalog)
+        programme = catalogue.programme
+        environment, phase = find_environment(programme, options.environment), find_phase(programme, phase_id).id
+        volumes = {each: model_volumes(programme, each) for each in phases_needed(programme, phase)}
+        planned = plan_tests(programme, phase, environment, volumes, occasion=phase)
+        return catalogue.digests, (programme, environment, volumes, planned)
+
+    asked = ("planned", phase_id, options.environment)
+    programme, environment, volumes, planned = remembered(options.catalog, asked, derive)
     refuse_as_home(options.home)
     workspace = Workspace.open(options.home) if is_workspace(options.home) else None
     if workspace is None:

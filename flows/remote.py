@@ -1,6 +1,5 @@
 """Workspaces that are named by URL: what a command does with one, it does in a folder of this machine."""
 
-import os
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,19 +46,10 @@ def at_home(home: str) -> Path:
         return named
     from catalog.bucket import Bucket, pull, working_copy
     from flows.progress import Progress
+    from tasks.remembered import cache_path
 
     bucket = Bucket(named)
     folder = working_copy(bucket, cache_path())
     with Progress().reading(f"copying {named}") as progress:
         pull(bucket, folder, progress)
     return folder
-
-
-def cache_path() -> Path:
-    """Where working copies are: `$PLIMSOLL_CACHE`, else `plimsoll` in the user's cache directory (XDG)."""
-    if own := os.environ.get("PLIMSOLL_CACHE"):
-        return Path(own)
-    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    if not base.is_absolute():  # the XDG specification has relative paths ignored
-        base = Path(os.environ.get("HOME") or Path.home()) / ".cache"
-    return base / "plimsoll"

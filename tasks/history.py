@@ -4,19 +4,21 @@
 again when a phase is observed, and a property test holds the two to the same answers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from catalog.approvals import approvals
 from catalog.canonical import document_digest
 from catalog.declarations import METRICS, Metric, Programme
+from catalog.hashing import hash_files
 from catalog.ledger import Kind, Record
 from catalog.lineage import told
 from catalog.runs import RunState, TestRun, test_runs
 from catalog.shown import shown
+from catalog.store import ObjectStore
 from catalog.workspace import Workspace
 from expectations.plain import lacks_from_outside, named
 from expectations.reliance import Compared
@@ -25,6 +27,7 @@ from tasks.measure import ALL, measure
 from tasks.measuring import Settings, measurement_key, settings
 from tasks.observe import Subject, judged_rows
 from tasks.plan import History
+from tasks.remembered import remembered_of
 from tasks.scratch import scratch
 
 
@@ -38,6 +41,12 @@ class Told:
     outside: bool
 
 
+Outcome = tuple[tuple[str, str], tuple[Told, ...]]
+"""What a run comes to, as `History.verdict` has it, and the requirements that it does not prove."""
+
+_DAMAGED: Outcome = ((Verdict.INCONCLUSIVE.value, "evidence damaged or missing"), ())
+
+
 def history(workspace: Workspace, programme: Programme, *, day: str = "") -> History:
     """The test runs of a workspace, and what each comes to under the requirements of `programme`.
 
@@ -46,21 +55,30 @@ def history(workspace: Workspace, programme: Programme, *, day: str = "") -> His
     records = workspace.ledger.records()
     runs, withdrawals = test_runs(records), workspace.withdrawals()
 
+    store = _Known(workspace.store.root, runs)
+
     @cache
-    def observed() -> dict[str, list[Told]]:
-        usable = [run for run in runs if run.state is RunState.FINISHED and _intact(workspace, run)]
-        return _observed(workspace, programme, usable)
+    def observed() -> dict[str, Outcome]:
+        runs = store.intact_runs()
+        measured = _recorded(workspace, store, runs, settings(programme))
+        inputs = {
+            "stage": "history",
+            "runs": [run.record.digest for run in runs],
+            "measurements": [measured.get(run.record.digest, "") for run in runs],
+            "requirements": [each.model_dump(mode="json") for each in programme.requirements],
+            "settings": settings(programme).as_json(),
+        }
+        return remembered_of(inputs, lambda: _observed(workspace, programme, runs, measured))
 
     def of(run: TestRun) -> tuple[str, str]:
         if run.state is not RunState.FINISHED:
             return Verdict.INCONCLUSIVE.value, run.state.value
         if not withdrawals.keys().isdisjoint([run.record.digest, *(output.digest for output in run.record.outputs)]):
             return Verdict.INCONCLUSIVE.value, "evidence withdrawn"
-        told = observed().get(run.run)
-        return (Verdict.INCONCLUSIVE.value, "evidence damaged or missing") if told is None else _together(told)
+        return observed().get(run.run, _DAMAGED)[0]
 
     def deciding(run: TestRun) -> tuple[Compared, ...]:
-        unproved = [each for each in observed().get(run.run, ()) if each.verdict is not Verdict.PROVED]
+        unproved = observed().get(run.run, _DAMAGED)[1]
         then = _limits_then(workspace, run) if unproved else {}
         return tuple(_decided(each, then.get(each.row.requirement)) for each in unproved)
 
@@ -68,7 +86,7 @@ def history(workspace: Workspace, programme: Programme, *, day: str = "") -> His
     return History(
         runs=tuple(runs),
         withdrawn=frozenset(withdrawals),
-        store=workspace.store,
+        store=store,
         verdict=of,
         deciding=deciding,
         withdrawals=withdrawals,
@@ -119,33 +137,67 @@ def no_history(home: Path) -> History:
     return History(runs=(), withdrawn=frozenset(), store=store, verdict=lambda _: (Verdict.INCONCLUSIVE.value, ""))
 
 
-def _intact(workspace: Workspace, run: TestRun) -> bool:
-    return all(workspace.store.intact(output.digest) for output in run.record.outputs)
+class _Known(ObjectStore):
+    """A store whose outputs of finished runs are hashed all at once, when the first is asked for, and not again."""
+
+    def __init__(self, root: Path, runs: Sequence[TestRun]) -> None:
+        super().__init__(root)
+        self._finished = [run for run in runs if run.state is RunState.FINISHED]
+
+    @cached_property
+    def _found(self) -> dict[str, bool]:
+        names = sorted({output.digest for run in self._finished for output in run.record.outputs})
+        found = hash_files([self.path(name) for name in names], lambda _done, _total: None)
+        return {name: each.digest == name for name, each in zip(names, found, strict=True)}
+
+    def intact(self, name: str) -> bool:
+        """Whether the object is there and its bytes are the ones its name says."""
+        return self._found[name] if name in self._found else super().intact(name)
+
+    def intact_runs(self) -> list[TestRun]:
+        """The finished runs whose outputs are all intact."""
+        return [run for run in self._finished if all(self.intact(output.digest) for output in run.record.outputs)]
 
 
-def _observed(workspace: Workspace, programme: Programme, runs: Sequence[TestRun]) -> dict[str, list[Told]]:
-    """Of each run: what every requirement in force says of it."""
+def _recorded(workspace: Workspace, store: ObjectStore, runs: Sequence[TestRun], wanted: Settings) -> dict[str, str]:
+    """The measurements that are recorded of runs under the settings now in force, and intact, by the runs' records."""
+    derived = dict[str, Record]()
+    for record in workspace.select(Kind.DERIVED):
+        derived.setdefault(record.key or "", record)
+    found = {run.record.digest: derived.get(document_digest(measurement_key(run.record, wanted))) for run in runs}
+    named = {run: record.output("measurements") or "" for run, record in found.items() if record}
+    return {run: name for run, name in named.items() if name and store.intact(name)}
+
+
+def _observed(
+    workspace: Workspace, programme: Programme, runs: Sequence[TestRun], measured: Mapping[str, str]
+) -> dict[str, Outcome]:
+    """What each run comes to. `measured`: see `_recorded`."""
     wanted = settings(programme)
     with scratch() as folder:
         subjects = [
             Subject(
                 document=workspace.store.document(run.record.output("run") or ""),
-                measurements=_measurements(workspace, run, wanted, Path(folder) / str(number)),
+                measurements=workspace.store.path(measured[run.record.digest])
+                if run.record.digest in measured
+                else _measure(workspace, run, wanted, Path(folder) / str(number)),
                 record=run.record.digest,
             )
             for number, run in enumerate(runs)
         ]
         rows = judged_rows(subjects, programme.requirements, Path(folder) / "judged.duckdb")
-    return {run.run: _told([row for row in rows if row.run == run.run]) for run in runs}
+    by_run: dict[str, list[Judged]] = {run.run: [] for run in runs}
+    for row in rows:
+        by_run[row.run].append(row)
+    return {run: _outcome(_told(mine)) for run, mine in by_run.items()}
 
 
-def _measurements(workspace: Workspace, run: TestRun, wanted: Settings, scratch: Path) -> Path:
-    """The run's measurements: those recorded under the same key, or computed now into `scratch`."""
-    key = document_digest(measurement_key(run.record, wanted))
-    recorded = next((record for record in workspace.select(Kind.DERIVED) if record.key == key), None)
-    digest = recorded.output("measurements") if recorded else None
-    if digest and workspace.store.intact(digest):
-        return workspace.store.path(digest)
+def _outcome(told: Sequence[Told]) -> Outcome:
+    return _together(told), tuple(each for each in told if each.verdict is not Verdict.PROVED)
+
+
+def _measure(workspace: Workspace, run: TestRun, wanted: Settings, scratch: Path) -> Path:
+    """The run's measurements, computed now into the file `scratch`."""
     from tasks.parquet import table_bytes
 
     store = workspace.store

@@ -156,6 +156,14 @@ class History:
     refused: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
     approvals: tuple[Approval, ...] = ()
     day: str = ""
+    by_test: dict[tuple[str, str], list[TestRun]] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def of(self, test: str, occasion: str) -> list[TestRun]:
+        """The runs of a test within an occasion, in order."""
+        if not self.by_test:
+            for run in self.runs:
+                self.by_test.setdefault((run.test, run.occasion), []).append(run)
+        return self.by_test.get((test, occasion), [])
 
     def withdrawal_of(self, run: TestRun) -> str:
         """Who withdrew a run's evidence, when and why; empty when nobody did."""
@@ -245,7 +253,7 @@ def decide(programme: Programme, planned: PlannedTest, history: History, *, agai
     if not planned.messages:
         why = "the volume model gives it no message to offer"
         return Decided(planned=planned, decision=Decision.BLOCKED, why=why, reasons=())
-    own = [run for run in history.runs if run.test == planned.test and run.occasion == planned.occasion]
+    own = history.of(planned.test, planned.occasion)
     stands = standing(planned, own, history)
     if again:
         return _execute(planned, f"asked for again: {again}", Compared(input="again", old="", new=again, allows=False))

@@ -75,6 +75,14 @@ class Runbook:
         self.workspace.store.path(name).unlink()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What this machine remembers is remembered for these tests alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PLIMSOLL_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture
 def runbook(tmp_path: Path) -> Runbook:
     """An empty workspace and its recorder."""

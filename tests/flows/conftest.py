@@ -17,6 +17,7 @@ def surroundings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     own = {
         "XDG_CONFIG_HOME": str(folder / "config"),
         "PREFECT_HOME": str(folder / "prefect"),
+        "PLIMSOLL_CACHE": str(folder / "cache"),
         "PLIMSOLL_ACTOR": "tester",
     }
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "PLIMSOLL_", "COV"))}
