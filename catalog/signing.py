@@ -118,6 +118,10 @@ class Signer:
         """The person or machine `name`, acting with this key."""
         return Actor(name=name, fingerprint=self.fingerprint)
 
+    def signature(self, data: bytes) -> bytes:
+        """The signature over bytes that say themselves what they are for, such as a DSSE envelope's."""
+        return self._key.sign(data)
+
     def announcement(self) -> Draft:
         """The `key` record that must stand before the first signature of this key."""
         parameters = {"algorithm": "ed25519", "public_key": self.public_key, "fingerprint": self.fingerprint}

@@ -12,6 +12,7 @@ from catalog.hints import did_you_mean
 from flows.show import console, escape, print_json, table
 
 if TYPE_CHECKING:
+    from catalog.workspace import Workspace
     from tasks.reperform import Reperformed
 
 _DEFAULT_SHARE = 1.0
@@ -66,12 +67,17 @@ def reperform(options: Namespace) -> Status:
 
 
 def export(options: Namespace) -> Status:
-    """Writes one bundle with all of a phase's evidence."""
+    """Writes one bundle with all of a phase's evidence, or its lineage in the form of a standard."""
     from catalog.bundle import export as write_bundle
     from catalog.shown import shown
     from catalog.workspace import Workspace, refuse_as_home
 
     refuse_as_home(options.home)
+    if options.to and options.form != "openlineage":
+        remedy = "Give --as openlineage, or a file with --out."
+        raise UsageError("only OpenLineage's events are sent to a server", remedy=remedy)
+    if options.form != "bundle":
+        return _export_as(options, Workspace.open(options.home))
     written = write_bundle(Workspace.open(options.home), options.phase, options.out)
     if options.json:
         print_json(written.as_json())
@@ -82,6 +88,25 @@ def export(options: Namespace) -> Status:
         f"next     plimsoll verify {escape(written.file)}   then give file, digest and head to the auditor",
         soft_wrap=True,
     )
+    return Status.PROVED
+
+
+def _export_as(options: Namespace, workspace: "Workspace") -> Status:
+    from catalog.shown import shown
+    from tasks.exports.write import Form, send, write
+
+    if options.to:
+        done = send(workspace, options.phase, options.to)
+        told = f"sent     {done['events']} OpenLineage events to {escape(options.to)}"
+    else:
+        done = write(workspace, options.phase, Form(options.form), options.out)
+        told = (
+            f"{options.form:<12} {escape(options.out)}: {shown(done['bytes'], 'bytes')}\nsha256       {done['sha256']}"
+        )
+    if options.json:
+        print_json(done)
+    else:
+        console().print(told, soft_wrap=True)
     return Status.PROVED
 
 

@@ -221,7 +221,17 @@ def _auditing(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         commands, "export", "flows.audit:export", "write one bundle for the auditor: report, evidence, ledger, lineage"
     )
     _phase(export)
-    export.add_argument("--out", metavar="FILE", type=Path, required=True, help="the bundle, a zip file")
+    export.add_argument(
+        "--as",
+        dest="form",
+        metavar="FORM",
+        choices=("bundle", "openlineage", "prov", "ro-crate", "in-toto"),
+        default="bundle",
+        help="bundle (the default), or the lineage in a standard's form: openlineage, prov, ro-crate, in-toto",
+    )
+    where = export.add_mutually_exclusive_group(required=True)
+    where.add_argument("--out", metavar="FILE", type=Path, help="the file to write: a bundle is a zip file")
+    where.add_argument("--to", metavar="URL", help="the OpenLineage server to send to, such as http://localhost:5000")
     _home(export)
     _json(export)
     verify = _command(

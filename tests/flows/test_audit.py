@@ -357,3 +357,59 @@ def test_the_documented_queries_answer_from_a_real_ledger(bench: Bench) -> None:
     ]
     counted = next(rows for question, rows in answers.items() if "counted again" in question)
     assert all(measured == again for _, measured, again in counted)
+
+
+@pytest.mark.parametrize("form", ["openlineage", "prov", "ro-crate", "in-toto"])
+def test_a_real_phase_is_exported_in_the_form_of_each_standard(
+    form: str, bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import standards
+
+    from catalog.signing import Signer, key_path
+
+    file = tmp_path / f"launch.{form}"
+    said = answer(capsys, "export", "launch", "--as", form, "--out", file, "--home", bench.home)
+    assert (said["as"], said["bytes"]) == (form, file.stat().st_size)
+    match form:
+        case "openlineage":
+            found = standards.openlineage_events(file.read_bytes())
+            judged = [each for event in found for each in event.inputs if each.inputFacets]
+            assert {each.name.partition("/")[0] for each in judged} == {"measurements"}
+        case "prov":
+            standards.prov_document(file.read_bytes())
+        case "ro-crate":
+            assert standards.crate(file, tmp_path / "crate").mainEntity.id == "catalogue/tests.yaml"
+        case _:
+            key = Signer.open(key_path(), outside=bench.home).public_key
+            found = standards.in_toto_statements(file.read_bytes(), key)
+            assert {each["predicate"].get("result") for each in found} >= {"PASSED"}
+
+
+def test_only_openlineage_is_sent_and_one_place_is_named(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    status, _, err = answered(capsys, "export", "launch", "--as", "prov", "--to", "http://x", "--home", bench.home)
+    assert status == 2
+    assert "only OpenLineage's events are sent" in err
+    status, _, err = answered(
+        capsys, "export", "launch", "--as", "openlineage", "--to", "http://127.0.0.1:9", "--home", bench.home
+    )
+    assert status == 3
+    assert "took 0 of" in err
+
+
+def test_one_record_is_computed_again_alone(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    measured = next(each for each in Workspace.open(bench.home).ledger.records() if each.stage == "measure")
+    found = answer(capsys, "reperform", bench.home, "--record", measured.sequence)
+    assert [(each["record"], each["same"]) for each in found["stages"]] == [(measured.sequence, True)]
+    status, _, err = answered(capsys, "reperform", bench.home, "--record", 99_999)
+    assert status == 2
+    assert "there is no record 99999" in err
+
+
+def test_the_page_of_lineage_lies_beside_the_report_and_its_figures_lead_to_it(bench: Bench) -> None:
+    folder = bench.home / "reports" / "launch"
+    report, page = (folder / "report.html").read_text(), (folder / "lineage.html").read_text()
+    assert 'href="lineage.html#figure=outcome/proved"' in report
+    assert "default-src 'none'" in page
+    assert verify(bench.home).ok
+    (folder / "lineage.html").write_text(page.replace('"launch/', '"lunch/', 1))
+    assert [fault.where for fault in verify(bench.home).faults] == ["reports/launch/lineage.html"]
