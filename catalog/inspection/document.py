@@ -25,7 +25,7 @@ from catalog.lineage import resting, withdrawals
 from catalog.reach import reach
 
 FORMAT = 1
-MOST_RECORDS = 100_000
+MOST_RECORDS = 50_000
 FIGURE = (
     "figure", "text", "unit", "section", "component", "test", "run", "verdict", "reliance", "scope", "title",
     "interval", "samples", "method", "standing", "metric", "requirement",
