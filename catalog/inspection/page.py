@@ -68,6 +68,8 @@ def publish_page(workspace: Workspace, reported: Record) -> Path:
     with disk(file):
         make_directory(file.parent)
         write_durably(file, data)
+    if workspace.bucket:
+        workspace.bucket.replace(f"reports/{phase}/{PAGE}", data)
     return file
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from catalog.bucket import Bucket, attached, download, pull, working_copy
 from catalog.errors import EvidenceError, PlimsollError, UsageError, WorldError
+from catalog.inspection.page import publish_page
 from catalog.ledger import Actor, Draft, Kind, Reference
 from catalog.verification import Verification, verify
 from catalog.workspace import Workspace
@@ -199,7 +200,9 @@ def test_reports_are_published_in_the_bucket(bucket: Bucket, tmp_path: Path) -> 
     draft = Draft(kind=Kind.REPORTED, stage="report", outputs=references, parameters={"phase": "ioc"})
     [reported] = workspace.record(draft, actor=ACTOR, code="1")
     workspace.publish(reported)
+    page = publish_page(workspace, reported)
     assert bucket.read("reports/ioc/report.html") == b"<p>1</p>"
+    assert bucket.read("reports/ioc/lineage.html") == page.read_bytes()
     assert (copy_of(bucket, tmp_path / "there").reports / "ioc" / "report.json").read_bytes() == outputs["report.json"]
     outcome = verified(bucket, tmp_path / "fresh")
     assert outcome.faults == []
