@@ -69,7 +69,8 @@ def _zstd(file: Path) -> Iterator[bytes]:
 def _zip(file: Path, folder: Path) -> Iterator[tuple[str, Path]]:
     try:
         with zipfile.ZipFile(file) as archive:
-            members, room = [each for each in archive.infolist() if not each.is_dir()], _Room(file)
+            members = [each for each in archive.infolist() if not each.filename.endswith("/")]
+            room = _Room(file)
             if len(members) > MOST_FILES:
                 raise SubmittedError(f"{file.name}: {len(members)} files, at most {MOST_FILES} are taken in")
             for number, member in enumerate(members):

@@ -85,7 +85,12 @@ def stage(format_: Format, source: Source, folder: Path, *, progress: Progress =
     """
     connection = connect(folder)
     try:
-        staged = _in_bulk(format_, source, folder, connection) if isinstance(format_, Bulk) else None
+        staged = None
+        if isinstance(format_, Bulk):
+            staged = _in_bulk(format_, source, folder, connection)
+            if staged is None:  # what DuckDB fell over must not harm what follows
+                connection.close()
+                connection = connect(_fresh(folder))
         if staged is None:
             staged = _line_by_line(format_, source, folder, connection, progress)
         if isinstance(format_, Nested) and staged.samples:
@@ -99,6 +104,12 @@ def stage(format_: Format, source: Source, folder: Path, *, progress: Progress =
         )
     progress(source.path.stat().st_size, source.path.stat().st_size)
     return staged
+
+
+def _fresh(folder: Path) -> Path:
+    again = folder / "again"
+    again.mkdir()
+    return again
 
 
 def count_lines(path: Path, *, quoted: bool = True) -> LineCount:
