@@ -155,6 +155,7 @@ def _run(run: TestRun, ended: Ended, evidence: Evidence, store: ObjectStore) -> 
         "reason": reason if judged else evidence.withdrawn.get(run.run, ""),
         "again": run.why,
         "document": store.document(digests["run"]) if "run" in digests else None,
+        "account": store.document(digests["account"]) if "account" in digests else None,
         "digests": {**digests, **({"measurements": _output(measured, "measurements")} if measured else {})},
     }
 

@@ -10,6 +10,7 @@ from catalog.declarations import MEASURED_BY, METRICS, Flaw, Metric
 from tasks.report.context import Context, Row, interval, shown
 from tasks.report.figures import Figure, show
 from tasks.report.path_stages import stages
+from tasks.report.received import received
 
 OWN = "own, open loop"
 """The injector that a reader may take for granted; any other is told."""
@@ -62,6 +63,7 @@ def _run(context: Context, run: Row, *, first: bool) -> dict[str, Any]:
         "stands": run["judged"],
         "figures": [{"label": label, "value": figure} for label, figure in _run_figures(context, run)],
         "findings": list(_findings(context, run)),
+        "received": received(context, run),
         "artefacts": [{"what": what, "digest": each} for what, each in sorted(run["digests"].items()) if each],
     }
 
