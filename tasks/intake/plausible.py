@@ -22,10 +22,16 @@ _ALIKE_PERCENT = 99
 _FEWEST = 30
 
 
-def implausible(connection: "duckdb.DuckDBPyConnection", files: Sequence[Sequence[Path]]) -> list[Finding]:
-    """What is odd about the samples of a run, given by the files that they came in."""
+def implausible(
+    connection: "duckdb.DuckDBPyConnection", files: Sequence[Sequence[Path]], window: tuple[int, int] | None = None
+) -> list[Finding]:
+    """What is odd about the samples of a run, given by the files that they came in.
+
+    `window`: when the load that counts was offered, as stated, in microseconds since the epoch.
+    """
     everything = samples_of(tuple(path for each in files for path in each))
     found = [*_overlaps(connection, files), *_gaps(connection, everything), *_latencies(connection, everything)]
+    found += _outside(connection, everything, window) if window else []
     for number, each in enumerate(files, 1):
         found += _impossible(connection, samples_of(tuple(each)), f"file {number}: " if len(files) > 1 else "")
         for part in each:  # rows that had to be mended stand in a part of their own, in order too
@@ -44,6 +50,17 @@ def _overlaps(connection: "duckdb.DuckDBPyConnection", files: Sequence[Sequence[
         Finding(code="overlap", message=f"files {one} and {other} overlap in time: parts of one run, or the same twice")
         for one, other in pairs
     ]
+
+
+def _outside(connection: "duckdb.DuckDBPyConnection", rows: str, window: tuple[int, int]) -> list[Finding]:
+    start, end = window
+    at = "coalesce(intended_us, sent_us)"
+    query = f"SELECT count(*), count(*) FILTER ({at} < {start} OR {at} > {end}) FROM ({rows})"  # noqa: S608
+    count, outside = _row(connection, query)
+    if not outside:
+        return []
+    message = f"{outside} of {count} messages were sent outside the window that the manifest states; all of them count"
+    return [Finding(code="outside-window", message=message)]
 
 
 def _gaps(connection: "duckdb.DuckDBPyConnection", rows: str) -> list[Finding]:

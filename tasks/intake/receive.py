@@ -6,9 +6,7 @@ measuring and observing take, and an account of every line.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from fractions import Fraction
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +15,15 @@ from catalog.canonical import canonical, digest, document_digest
 from catalog.declarations import Environment, Programme
 from catalog.ledger import Kind, Record
 from catalog.runs import RunState, next_run_id, test_runs
-from catalog.store import disk
 from expectations.verdicts import CLOSED_LOOP
 from tasks.intake.archives import unpacked
+from tasks.intake.circumstances import appended, circumstances
 from tasks.intake.format import Capability, Finding, Gives, Loop, Source, Start, SubmittedError
 from tasks.intake.manifest import UNSTATED, Manifest, as_json
 from tasks.intake.plausible import implausible
 from tasks.intake.recognise import recognise
 from tasks.intake.staging import Staged, connect, samples_of, stage
+from tasks.intake.submitted import digest_of, state_of
 from tasks.intake.table import Meaning, labels_of, write_infrastructure, write_results
 from tasks.labels import parted
 from tasks.plan import PlannedTest, decimal, offered_us
@@ -97,7 +96,7 @@ def read_files(files: Sequence[Path], manifest: Manifest, folder: Path, *, say: 
 
     Raises SubmittedError for what cannot be read, and where a file changed meanwhile.
     """
-    before = [_state(file) for file in files]
+    before = [state_of(file) for file in files]
     staged: list[Staged] = []
     for number, file in enumerate(files):
         own = folder / str(number)
@@ -109,20 +108,9 @@ def read_files(files: Sequence[Path], manifest: Manifest, folder: Path, *, say: 
             work = own / f"{len(staged)}.staged"
             work.mkdir()
             staged.append(stage(format_, source, work))
-    if before != [_state(file) for file in files]:
+    if before != [state_of(file) for file in files]:
         raise SubmittedError("a file changed while it was read", remedy="Submit it when nothing writes to it any more.")
     return Submission(files=tuple(files), staged=tuple(staged))
-
-
-def _state(file: Path) -> tuple[int, int, int]:
-    if not file.is_file():
-        raise SubmittedError(f"{file}: expected a file, found none")
-    try:
-        found = file.stat()
-        with file.open("rb"):
-            return found.st_size, found.st_mtime_ns, found.st_ino
-    except OSError as error:
-        raise SubmittedError(f"{file}: cannot be read: {error.strerror}") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,7 +207,7 @@ class Intake:
                 "environment": {name: value or UNSTATED for name, value in stated["environment"].items()},
                 "volumes": stated["volumes"] or UNSTATED,
                 "tool": {name: value or UNSTATED for name, value in stated["tool"].items()},
-                "files": [_digest_of(file) for file in submission.files],
+                "files": [digest_of(file) for file in submission.files],
                 "manifest": digest(self.manifest_bytes),
             },
         }
@@ -243,19 +231,6 @@ def _tells(staged: Staged) -> bool:
     return any(each.metric == "requests" or each.metric.startswith(("service-", "latency-")) for each in staged.figures)
 
 
-def _digest_of(file: Path) -> str:
-    return _hashed(file, *_state(file))
-
-
-@lru_cache(maxsize=4096)
-def _hashed(file: Path, *_: int) -> str:
-    """Hashed once, for as long as nothing writes to it."""
-    import hashlib
-
-    with disk(file), file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 @dataclass(slots=True, kw_only=True)
 class _Made:
     """Tables and documents of one intake, before they are recorded."""
@@ -271,11 +246,11 @@ class _Made:
         """The tables, written to the intake's folder, and what they say."""
         made = cls()
         for each in submission.staged:
-            made.findings += [*each.account.findings, *_appended(each)]
+            made.findings += [*each.account.findings, *appended(each)]
         made._write_results(intake, submission, run, connection)
         made._write_infrastructure(intake, submission, run, connection)
         made.run = _document(intake, submission, run, _span(connection, submission), made.samples)
-        made.findings += _findings(intake, submission, made)
+        made.findings += circumstances(intake, submission, made.run, made.samples)
         return made
 
     def _write_results(
@@ -299,7 +274,7 @@ class _Made:
             connection, files, self.results, run=run, component=intake.planned.component.id, labels=labels,
             meanings=meanings, in_order=len(files) == 1,
         )  # fmt: skip
-        self.findings += implausible(connection, [each.samples for each in raw])
+        self.findings += implausible(connection, [each.samples for each in raw], intake.manifest.window_us())
 
     def _write_infrastructure(
         self, intake: Intake, submission: Submission, run: str, connection: "duckdb.DuckDBPyConnection"
@@ -321,14 +296,14 @@ class _Made:
         account = {
             "manifest": as_json(intake.manifest),
             "files": [
-                {"name": file.name, "bytes": file.stat().st_size, "digest": _digest_of(file)}
+                {"name": file.name, "bytes": file.stat().st_size, "digest": digest_of(file)}
                 for file in submission.files
             ],
             "read": [
                 {
                     "name": each.source.name,
                     "format": each.format.name,
-                    "digest": _digest_of(each.source.path),
+                    "digest": digest_of(each.source.path),
                     **each.account.as_json(),
                 }
                 for each in submission.staged
@@ -463,75 +438,3 @@ def _evidence(capability: Capability, tool: str) -> str:
     start = capability.latency_from
     parts.append("latency from an unknown moment" if start is Start.UNKNOWN else f"latency from {start.value} time")
     return ", ".join(parts)
-
-
-def _appended(staged: Staged) -> list[Finding]:
-    """Runs that a tool appended to the same file, each with a header of its own."""
-    headers = staged.account.headers
-    if not staged.samples or headers < 2:
-        return []
-    message = f"{staged.source.name}: {headers} headers: as many runs, one appended to the other"
-    return [Finding(code="appended", message=message)]
-
-
-def _findings(intake: Intake, submission: Submission, made: _Made) -> list[Finding]:
-    """What is odd about the evidence beside its own rows: its size, its age, and where else it was submitted."""
-    found = []
-    target, offered = intake.planned.messages, made.samples if submission.raw else _told_requests(made.run)
-    if offered is not None and offered < target:
-        message = f"{offered:,} messages where {target:,} were planned"
-        found.append(Finding(code="load-below-plan", message=message))
-    found += _older(intake, submission, made)
-    found += _submitted_twice(intake, submission)
-    if any(each.format.name == "mapped" for each in submission.staged):
-        found.append(Finding(code="declared-columns", message="read by columns that its submitter declared"))
-    return found
-
-
-def _told_requests(run: Mapping[str, Any]) -> int | None:
-    """How many requests a summary says that there were."""
-    figures = run["received"]["figures"]
-    told = (each["value"] for each in figures if (each["scope"], each["metric"]) == ("all", "requests"))
-    return next(told, None)
-
-
-def _older(intake: Intake, submission: Submission, made: _Made) -> list[Finding]:
-    """Whether the results were there before the plan was recorded, or anything else of its occasion."""
-    occasion = intake.planned.occasion
-    mine = [each for each in intake.recorder.workspace.ledger.records() if each.parameters.get("occasion") == occasion]
-    first = next((each for each in mine if each.stage == "plan"), mine[0] if mine else None)
-    if first is None or not (submission.raw or intake.manifest.window):
-        when = "when the results were made" if first else f"when {occasion} was planned"
-        message = f"nothing tells {when}: whether the results are older than the plan is not known"
-        return [Finding(code="age-not-known", message=message)]
-    end = made.run["start_us"] + made.run["window_us"]
-    if end >= _us(first.time):
-        return []
-    at = datetime.fromtimestamp(end // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    what = f"{occasion} was planned" if first.stage == "plan" else f"anything of {occasion} was recorded"
-    return [Finding(code="older-than-plan", message=f"the results end at {at}, before {what} ({first.time})")]
-
-
-def _submitted_twice(intake: Intake, submission: Submission) -> list[Finding]:
-    """Files that were received before, by what is in them: packing one anew makes it no other."""
-    workspace = intake.recorder.workspace
-    names = {_digest_of(file): file.name for file in submission.files}
-    names |= {_digest_of(each.source.path): each.source.name for each in submission.staged}
-    found = []
-    for record in workspace.select(Kind.RECEIVED):
-        name = record.output("account") or ""
-        if not workspace.store.intact(name):
-            continue
-        account = workspace.store.document(name)
-        known = {each["digest"] for each in [*account["files"], *account["read"]] if "digest" in each}
-        test = record.parameters["test"]
-        said = "for this test before, with another manifest" if test == intake.planned.test else f"for {test} too"
-        found += [
-            Finding(code="submitted-twice", message=f"{name} was received {said} ({record})")
-            for name in dict.fromkeys(names[each] for each in names if each in known)
-        ]
-    return found
-
-
-def _us(time: str) -> int:
-    return int(datetime.strptime(time, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC).timestamp() * 1_000_000)

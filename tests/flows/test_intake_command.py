@@ -376,3 +376,39 @@ def test_gatlings_statistics_are_compared_with_its_log(bench: Bench) -> None:
     }
     assert found["n", "requests"]["why"] == found["all", "failures"]["why"] == found["n", "service-p50"]["why"] == ""
     assert "Gatling's own" in found["n", "service-max"]["why"]
+
+
+def test_what_is_stated_is_held_against_the_plan_and_what_is_not_is_told(bench: Bench) -> None:
+    other = MANIFEST.replace('version: "1.0"', 'version: "0.9", solution: Order House Classic')
+    other += 'window: {start: "2026-11-24T00:26:40Z", end: "2026-11-24T00:26:41Z"}\n'
+    _, answer = bench.intake(bench.file("results.jtl", jtl(60)), manifest=bench.manifest(other))
+    said = {code: [each["message"] for each in answer["findings"] if each["code"] == code] for code in codes(answer)}
+    assert said["not-as-planned"] == [
+        "environment id: rehearsal was planned, orders-uat is stated",
+        "environment size: One process per component on this machine was planned, two nodes is stated",
+        "component orders version: 1.0 was planned, 0.9 is stated",
+    ]
+    assert said["not-stated"] == ["whether these were as planned is not stated: environment kind"]
+    (outside,) = said["outside-window"]
+    assert outside.startswith("9 of 60 messages were sent outside the window")  # 51 of them in the first second
+
+
+def test_received_evidence_is_never_relied_on_and_the_plan_names_every_input_that_nobody_can_compare(
+    bench: Bench,
+) -> None:
+    """Not even where all that a manifest can state is as planned."""
+    size = "One process per component on this machine"
+    stated = MANIFEST.replace("{id: orders-uat, size: two nodes}", f"{{id: rehearsal, kind: rehearsal, size: {size}}}")
+    stated = stated.replace('version: "1.0"', 'version: "1.0", solution: Order House Classic')
+    stated += "assumptions: {time_unit: us, columns: {sent: sent, done: done, intended: due, label: srv}}\n"
+    due = [START * 1000 + 12_000 * number for number in range(600)]
+    rows = "".join(f"{at},{at + 9_000 + at % 7},{at},place-order\n" for at in due)
+    _, answer = bench.intake(bench.file("own.csv", f"sent,done,due,srv\n{rows}"), manifest=bench.manifest(stated))
+    assert not codes(answer) & {"not-as-planned", "not-stated", "load-below-plan"}
+    _, out, _ = bench.run("plan", "launch", "--json")
+    decided = next(each for each in json.loads(out)["tests"] if each["test"] == "launch.orders.load")
+    assert decided["decision"] == "execute"
+    reasons = {each["input"]: (each["old"], each["new"]) for each in decided["reasons"]}
+    assert reasons["key stage"] == ("intake", "execute")
+    assert {"arrivals", "injector", "factors", "manifest"} <= reasons.keys()
+    assert not {"components.orders.version", "components.orders.solution", "environment.size"} & reasons.keys()
