@@ -47,6 +47,7 @@ _HEADERLESS = {
 _TRANSACTION = "Number of samples in transaction"
 _INTACT = "a transaction controller: its samples are counted"
 _ABSENT = "a transaction controller whose samples are not in the file"
+SEVERAL = "stands for several samples, as a summing sender writes them"
 _MOST_THREADS = 100_000
 _DATES = ("%Y/%m/%d %H:%M:%S.%f", "%Y-%m-%d %H:%M:%S.%f", "%Y/%m/%d %H:%M:%S", "%Y-%m-%d %H:%M:%S")
 
@@ -219,6 +220,9 @@ class _Reader:
         if self._field(fields, "responseMessage").startswith(_TRANSACTION):
             self._transaction(row, told=self._last.get(thread, -1) >= sent)
             return
+        if self._field(fields, "SampleCount") not in ("", "0", "1"):
+            account.skip(row.line, SEVERAL)
+            return
         self._foreign += not row.utf8
         if len(self._last) < _MOST_THREADS or thread in self._last:
             self._last[thread] = max(sent, self._last.get(thread, -1))
@@ -289,6 +293,7 @@ _USED = (
     "success",
     "bytes",
     "allThreads",
+    "SampleCount",
 )
 
 
@@ -324,7 +329,7 @@ def _scan(source: Source, layout: Layout) -> Scan:
             ({sent} + {elapsed}) * 1000 AS done_us, {status_sql(code)} AS status, {outcome_sql(ok, code)} AS outcome,
             {_count(column("bytes"))} AS bytes, {_count(column("allThreads"))} AS threads,
             hash({column("threadName")}) AS origin""",
-        exact=f"coalesce({whole}, false)",
+        exact=f"coalesce({whole} AND {column('SampleCount')} IN ('', '0', '1'), false)",
         headers=f"{column('timeStamp')} = 'timeStamp' AND {column('elapsed')} = 'elapsed'",
         header_lines=int(layout.header),
         beside={_INTACT: f"starts_with({column('responseMessage')}, '{_TRANSACTION}')"},

@@ -8,7 +8,7 @@ from dataclasses import replace
 from xml.parsers import expat
 
 from tasks.intake.format import BATCH, Account, Samples, Source, SubmittedError, Sure
-from tasks.intake.jmeter_csv import CAPABILITY
+from tasks.intake.jmeter_csv import CAPABILITY, SEVERAL
 from tasks.intake.lines import BOM
 from tasks.intake.numbers import count_of
 from tasks.intake.outcomes import outcome_of, status_of
@@ -124,6 +124,9 @@ class _Reader:
         at, elapsed = count_of(get("ts", "")), count_of(get("t", ""))
         if at is None or elapsed is None or at >= 2**43:
             self._account.skip(self._parser.CurrentLineNumber, "expected a whole number in ts and t")
+            return
+        if get("sc", "1") not in ("0", "1"):
+            self._account.skip(self._parser.CurrentLineNumber, SEVERAL)
             return
         sent = (at - elapsed if self._ends else at) * 1000
         code, said = get("rc", ""), get("s", "")

@@ -101,6 +101,8 @@ def seeds(target: str) -> list[bytes]:
         return [gzip.compress(SEEDS["k6-csv"]), gzip.compress(b"") * 3, packed.getvalue(), zstd]
     if target == "bulk":
         return [SEEDS[name] for name, each in KNOWN.items() if isinstance(each, Bulk)]
+    if target == "mapped":
+        return [SEEDS["mapped"], _parquet()]
     if target == "recognise":
         return list(SEEDS.values())
     written = [file.read_bytes() for file in sorted(SAMPLES.iterdir()) if file.stat().st_size < _LARGEST]
@@ -108,3 +110,15 @@ def seeds(target: str) -> list[bytes]:
     own = [KNOWN[name] for name in FAMILIES[target]]
     real = [each for each in unfolded if any(format_.recognises(each) for format_ in own)]
     return [*(SEEDS[name] for name in FAMILIES[target]), *real]
+
+
+def _parquet() -> bytes:
+    """The table of the mapped seed, as Parquet."""
+    import duckdb
+
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "seed.parquet"
+        duckdb.sql(
+            "SELECT 1795480000000 + range AS \"timeStamp\", 12 AS elapsed, 'a' AS label FROM range(5)"
+        ).write_parquet(str(file))
+        return file.read_bytes()

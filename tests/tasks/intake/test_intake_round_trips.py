@@ -167,6 +167,17 @@ def test_a_transaction_in_the_place_of_its_samples_is_skipped_by_either_way_of_r
         assert adds_up(account)
 
 
+def test_a_row_that_stands_for_several_samples_is_none_of_them():
+    head = "timeStamp,elapsed,label,responseCode,threadName,success,SampleCount\n"
+    data = (head + "".join(f"{START},9,a,200,T 1,true,{count}\n" for count in ("1", "4", "0", ""))).encode()
+    xml = "".join(f'<httpSample t="9" ts="{START}" lb="a" s="true" rc="200" sc="{count}"/>' for count in ("1", "4"))
+    for read_as, kept in ((data, 3), (f'<testResults version="1.2">{xml}</testResults>'.encode(), 1)):
+        _, rows, account, _ = taken(read_as)
+        assert len(rows) == kept
+        assert [(each.count, "several samples" in why) for why, each in account.skipped.items()] == [(1, True)]
+        assert adds_up(account)
+
+
 def test_transactions_and_parts_are_not_counted_twice():
     head = "timeStamp,elapsed,label,responseCode,responseMessage,threadName,success,bytes\n"
     rows = [
