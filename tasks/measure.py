@@ -17,7 +17,7 @@ from tasks.measures.messages import LATENESS, answering, offering, service_level
 from tasks.measures.negative_path import negative_path
 from tasks.measures.path_stages import stages
 from tasks.measures.ramp import ramp
-from tasks.measures.received import coarsened, serving, told
+from tasks.measures.received import coarsened, in_time, serving, told
 from tasks.measures.regression import compared
 from tasks.measures.resources import COVERAGE, resources
 from tasks.measures.rows import ALL
@@ -77,7 +77,8 @@ def measure(
             rows = [row for measured in measures for row in measured(connection, subject, tables)]
             if received:
                 resolution_us = received.get("capability", {}).get("resolution_us", 0)
-                rows = [coarsened(row, resolution_us) for row in rows]
+                kept = filter(None, (in_time(row, received) for row in rows))
+                rows = [coarsened(row, resolution_us) for row in kept]
     ordered = sorted(rows, key=lambda row: (row["scope"] != ALL, row["scope"], row["metric"]))
     stated = {"run": run["run"], "component": run["component"]}
     return frame("measurements", {name: [({**stated, **row})[name] for row in ordered] for name in _columns()})

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from catalog.ledger import Kind
+from catalog.shown import shown
 from tasks.intake.format import Finding
 from tasks.intake.manifest import as_json
 from tasks.intake.staging import Staged
@@ -19,11 +20,7 @@ if TYPE_CHECKING:
 
 def circumstances(intake: "Intake", submission: "Submission", run: Mapping[str, Any], samples: int) -> list[Finding]:
     """Every oddity of a submission. `run`: the run document made of it; `samples`: how many messages it holds."""
-    found = []
-    target, offered = intake.planned.messages, samples if submission.raw else _told_requests(run)
-    if offered is not None and offered < target:
-        message = f"{offered:,} messages where {target:,} were planned"
-        found.append(Finding(code="load-below-plan", message=message))
+    found = _below_plan(intake, samples if submission.raw else told_requests(submission), run["received"]["in_time"])
     found += _older(intake, submission, run)
     found += _submitted_twice(intake, submission)
     found += _not_as_planned(intake)
@@ -41,11 +38,23 @@ def appended(staged: Staged) -> list[Finding]:
     return [Finding(code="appended", message=message)]
 
 
-def _told_requests(run: Mapping[str, Any]) -> int | None:
-    """How many requests a summary says that there were."""
-    figures = run["received"]["figures"]
-    told = (each["value"] for each in figures if (each["scope"], each["metric"]) == ("all", "requests"))
-    return next(told, None)
+def told_requests(submission: "Submission") -> int | None:
+    """How many requests summaries say that there were, the first that says so of all together."""
+    figures = (figure for each in submission.summaries for figure in each.figures)
+    return next((each.value for each in figures if (each.scope, each.metric) == ("all", "requests")), None)
+
+
+def _below_plan(intake: "Intake", offered: int | None, in_time: Mapping[str, Any]) -> list[Finding]:
+    target, most, planned = intake.planned.messages, in_time["most"], shown(in_time["planned_us"], "us")
+    if offered is not None and offered < target:
+        message = f"{offered:,} messages where {target:,} were planned"
+    elif most is None:
+        message = f"nothing tells in which time they were sent: whether the load planned for {planned} was is not known"
+    elif most < target:
+        message = f"at most {most:,} messages were sent within {planned}, where {target:,} were planned"
+    else:
+        return []
+    return [Finding(code="load-below-plan", message=message)]
 
 
 def _older(intake: "Intake", submission: "Submission", run: Mapping[str, Any]) -> list[Finding]:

@@ -20,6 +20,7 @@ _GAP_PERCENT, _SHORTEST_GAP = 5, 10
 _JUMP = 60 * _SECOND
 _ALIKE_PERCENT = 99
 _FEWEST = 30
+_PARTS, _STRETCH = 1000, 1010
 
 
 def implausible(
@@ -37,6 +38,20 @@ def implausible(
         for part in each:  # rows that had to be mended stand in a part of their own, in order too
             found += _jumps(connection, samples_of((part,)))
     return [*dict.fromkeys(found), *_duplicates(connection, everything)]
+
+
+def most_within(connection: "duckdb.DuckDBPyConnection", files: Sequence[Path], time_us: int) -> int:
+    """The most messages that were due, or sent where that is not known, within any stretch of `time_us`.
+
+    Counted by thousandths of it, in stretches of one hundredth more, so that none is missed by the width of one.
+    """
+    step, rows = max(1, time_us // _PARTS), samples_of(tuple(files))
+    place = f"coalesce(intended_us, sent_us) // {step} AS place"
+    bins = f"SELECT place, count(*) AS messages FROM (SELECT {place} FROM ({rows})) GROUP BY place"  # noqa: S608
+    stretch = f"ORDER BY place RANGE BETWEEN CURRENT ROW AND {_STRETCH - 1} FOLLOWING"
+    summed = f"SELECT sum(messages) OVER ({stretch}) AS found FROM ({bins}) WHERE place IS NOT NULL"  # noqa: S608
+    (most,) = _row(connection, f"SELECT coalesce(max(found), 0)::BIGINT FROM ({summed})")  # noqa: S608
+    return most
 
 
 def _overlaps(connection: "duckdb.DuckDBPyConnection", files: Sequence[Sequence[Path]]) -> list[Finding]:

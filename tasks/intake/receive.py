@@ -17,10 +17,10 @@ from catalog.ledger import Kind, Record
 from catalog.runs import RunState, next_run_id, test_runs
 from expectations.verdicts import CLOSED_LOOP
 from tasks.intake.archives import unpacked
-from tasks.intake.circumstances import appended, circumstances
+from tasks.intake.circumstances import appended, circumstances, told_requests
 from tasks.intake.format import Capability, Finding, Gives, Loop, Source, Start, SubmittedError
 from tasks.intake.manifest import UNSTATED, Manifest, as_json
-from tasks.intake.plausible import implausible
+from tasks.intake.plausible import implausible, most_within
 from tasks.intake.recognise import recognise
 from tasks.intake.staging import Staged, connect, samples_of, stage
 from tasks.intake.submitted import digest_of, state_of
@@ -249,7 +249,12 @@ class _Made:
             made.findings += [*each.account.findings, *appended(each)]
         made._write_results(intake, submission, run, connection)
         made._write_infrastructure(intake, submission, run, connection)
-        made.run = _document(intake, submission, run, _span(connection, submission), made.samples)
+        span, most = _span(connection, submission), _most_in_time(connection, intake, submission)
+        made.run = _document(intake, submission, run, span, made.samples)
+        made.run["received"]["in_time"] = {
+            "planned_us": offered_us(intake.environment, intake.planned.profile),
+            "most": most,
+        }
         made.findings += circumstances(intake, submission, made.run, made.samples)
         return made
 
@@ -349,6 +354,21 @@ def _span(connection: "duckdb.DuckDBPyConnection", submission: Submission) -> tu
     at = "coalesce(intended_us, sent_us)"
     found = connection.execute(f"SELECT min({at}), max({at}) FROM ({samples_of(files)})").fetchone()  # noqa: S608
     return (int(found[0]), int(found[1])) if found and found[0] is not None else (0, 0)
+
+
+def _most_in_time(connection: "duckdb.DuckDBPyConnection", intake: Intake, submission: Submission) -> int | None:
+    """The most messages that were sent within a stretch as long as the test is planned to be; None where unknown.
+
+    As many over a longer time are a smaller load.
+    """
+    planned_us = offered_us(intake.environment, intake.planned.profile)
+    if submission.raw:
+        files = tuple(path for each in submission.raw for path in each.samples)
+        return most_within(connection, files, planned_us)
+    told, window = told_requests(submission), intake.manifest.window_us()
+    if told is None or window is None:
+        return None
+    return min(told, told * planned_us // (window[1] - window[0]))
 
 
 def _capability(submission: Submission) -> Capability:

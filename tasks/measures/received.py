@@ -4,8 +4,8 @@ Service time counts from sending. It is not the latency that requirements limit,
 due, and never stands in for it.
 """
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from catalog.declarations import Metric
 from catalog.quantities import Unit
@@ -59,6 +59,23 @@ def coarsened(row: Row, resolution_us: int) -> Row:
         return {**row, "lower": None, "upper": None, "method": method}
     upper = upper if upper == LATER else upper + away
     return {**row, "lower": max(0, lower - away), "upper": upper, "method": method}
+
+
+def in_time(row: Row, received: Mapping[str, Any]) -> Row | None:
+    """A measurement of messages offered, held to the time that the test is planned to take.
+
+    As many over a longer time are a smaller load, so what counts is the most within the planned time. None where nobody
+    knows in which time they were sent.
+    """
+    limited = received.get("in_time")
+    if limited is None or (row["scope"], row["metric"]) != (ALL, Metric.OFFERED):
+        return row
+    most = limited["most"]
+    if most is None or most >= row["value"]:
+        return None if most is None else row
+    planned = shown(limited["planned_us"], Unit.MICROSECONDS)
+    method = f"the most messages sent within the planned {planned}, of {row['value']} in all"
+    return {**row, **dict.fromkeys(("value", "lower", "upper"), most), "method": method}
 
 
 def told(_connection: "duckdb.DuckDBPyConnection", run: Run, _tables: Tables) -> Iterator[Row]:

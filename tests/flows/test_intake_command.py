@@ -412,3 +412,37 @@ def test_received_evidence_is_never_relied_on_and_the_plan_names_every_input_tha
     assert reasons["key stage"] == ("intake", "execute")
     assert {"arrivals", "injector", "factors", "manifest"} <= reasons.keys()
     assert not {"components.orders.version", "components.orders.solution", "environment.size"} & reasons.keys()
+
+
+def test_as_many_messages_over_a_longer_time_are_a_smaller_load(bench: Bench) -> None:
+    """Planned are 500 within 6 s; here come 600, ten a second."""
+    from tasks.measure import measure
+
+    _, answer = bench.intake(bench.file("slow.jtl", jtl(600, apart=100)))
+    (said,) = (each["message"] for each in answer["findings"] if each["code"] == "load-below-plan")
+    assert said == "at most 61 messages were sent within 6 s, where 500 were planned"  # in 6.06 s
+    (record,) = bench.workspace.select(Kind.RECEIVED)
+    store = bench.workspace.store
+    files = [store.path(record.output(name) or "") for name in ("results", "infrastructure")]
+    table = measure(store.document(record.output("run") or ""), *files, withins=(), groups={})
+    offered = table.query("scope == 'all' and metric == 'offered'").iloc[0]
+    assert (offered["value"], offered["lower"], offered["upper"]) == (61, 61, 61)
+    assert offered["method"] == "the most messages sent within the planned 6 s, of 600 in all"
+    _, fast = bench.intake(bench.file("fast.jtl", jtl(600, apart=10)))
+    assert "load-below-plan" not in codes(fast)
+
+
+def test_a_summary_has_to_be_told_when_it_was_made_to_show_any_load(bench: Bench) -> None:
+    stats = (Path(__file__).parents[1] / "tasks/intake/samples/wrk-4.1.0.txt").read_bytes()
+    file = bench.file("wrk.txt", stats)  # 1,395 requests
+    known = MANIFEST + 'window: {start: "2026-11-25T09:07:50Z", end: "END"}\n'
+    said = []
+    for end in ("", "2026-11-25T09:07:52Z", "2026-11-25T09:09:50Z"):
+        manifest = known.replace("END", end) if end else MANIFEST
+        _, answer = bench.intake(file, manifest=bench.manifest(manifest))
+        said.append([each["message"] for each in answer["findings"] if each["code"] == "load-below-plan"])
+    assert said == [
+        ["nothing tells in which time they were sent: whether the load planned for 6 s was is not known"],
+        [],
+        ["at most 69 messages were sent within 6 s, where 500 were planned"],  # 1,395 in two minutes
+    ]

@@ -17,6 +17,8 @@ ROOT = HERE.parents[1]
 SECONDS, MEGABYTES, LONGEST = 10, 1024, 65536
 """For one input, and how long it may be in bytes."""
 
+_MEMORY = {"TMPDIR": "/dev/shm"} if Path("/dev/shm").is_dir() else {}  # noqa: S108  # inputs are files, by the thousand
+
 
 def main() -> int:
     """Runs the targets one after the other, each in a process of its own; 1 where anything was found."""
@@ -50,7 +52,7 @@ def _run(target: str, seconds: int) -> bool:
          f"-timeout={SECONDS}", f"-rss_limit_mb={MEGABYTES}", f"-max_len={LONGEST}", f"-artifact_prefix={broken}/",
          "-print_final_stats=1"],
         capture_output=True, text=True, errors="replace", cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{HERE}"}, check=False,
+        env={**os.environ, **_MEMORY, "PYTHONPATH": f"{ROOT}{os.pathsep}{HERE}"}, check=False,
     )  # fmt: skip
     told = done.stdout + done.stderr
     units = re.search(r"number_of_executed_units:\s*(\d+)", told)
@@ -61,7 +63,9 @@ def _run(target: str, seconds: int) -> bool:
     print(f"{target}: {units[1] if units else 'an unknown number of'} inputs, {covered[-1] if covered else 0} places "
           f"covered, {len(new)} broke it", flush=True)  # fmt: skip
     if new or done.returncode:
-        print("\n".join(told.splitlines()[-40:]), *new, sep="\n", flush=True)
+        begins = max(told.rfind("=== Uncaught Python exception"), 0)
+        print("\n".join(told[begins:].splitlines()[:30] if begins else told.splitlines()[-30:]), *new, sep="\n",
+              flush=True)  # fmt: skip
     return bool(new or done.returncode)
 
 

@@ -6,7 +6,7 @@ from evidence import infrastructure, requirement, results, run_document, write
 from expectations.plain import named
 from expectations.verdicts import LATER, Reliance, verdict
 from tasks.measure import measure
-from tasks.measures.received import coarsened
+from tasks.measures.received import coarsened, in_time
 from tasks.observe import Subject, judged_rows
 
 CLOSED = "received, jmeter 5.6, closed loop, latency from sent time"
@@ -135,3 +135,13 @@ def test_a_service_level_of_coarse_times_has_no_interval_and_is_not_provable():
     assert coarsened({**rate, "samples": 100, "method": "share"}, 0) == {**rate, "samples": 100, "method": "share"}
     late = coarsened({**rate, "metric": "latency-p99", "upper": LATER, "method": "m"}, 1000)
     assert (late["lower"], late["upper"]) == (0, LATER)
+
+
+def test_what_was_offered_is_what_was_offered_in_time():
+    row = {"scope": "all", "metric": "offered", "value": 600, "lower": 600, "upper": 600, "method": "counted"}
+    assert in_time(row, {}) == in_time(row, {"in_time": {"planned_us": 10**6, "most": 600}}) == row
+    assert in_time(row, {"in_time": {"planned_us": 10**6, "most": None}}) is None
+    fewer = in_time(row, {"in_time": {"planned_us": 10**6, "most": 60}})
+    assert (fewer["value"], fewer["lower"], fewer["upper"]) == (60, 60, 60)
+    other = {**row, "scope": "group"}
+    assert in_time(other, {"in_time": {"planned_us": 10**6, "most": None}}) == other
