@@ -36,7 +36,7 @@ from catalog.lineage import figures
 from catalog.reach import Reach, reach
 from catalog.store import disk, parse, sync_directory
 from catalog.tree import head_of
-from catalog.workspace import FORMAT_FILE, REPORT_FILES, Workspace, occasion_of
+from catalog.workspace import FORMAT_FILE, REPORT_FILES, REPORT_PART, Workspace, occasion_of, report_files
 
 FORMAT = 1
 BUNDLE_FILE, README, LINEAGE, CATALOGUE = "bundle.json", "README.md", "lineage.json", "catalogue"
@@ -52,7 +52,8 @@ _FILE = "file:"
 _PART = r"\w[^/\\:\x00-\x1f\x7f]*"
 _MEMBER = re.compile(
     rf"{re.escape(FORMAT_FILE)}|{BUNDLE_FILE}|{re.escape(README)}|{LINEAGE}|{re.escape(VERIFIER)}|ledger/[0-9]{{12}}\.jsonl"
-    rf"|objects/[0-9a-f]{{2}}/[0-9a-f]{{62}}|reports/{_PART}/({'|'.join(map(re.escape, (*REPORT_FILES, PAGE)))})"
+    rf"|objects/[0-9a-f]{{2}}/[0-9a-f]{{62}}|reports/{_PART}/({'|'.join(map(re.escape, (*REPORT_FILES, PAGE)))}"
+    rf"|{REPORT_PART.pattern})"
     rf"|{CATALOGUE}(/{_PART})+"
 )
 
@@ -256,7 +257,7 @@ def _described(workspace: Workspace, records: list[Record], reported: Record) ->
         yield _bytes(name, data)
     with disk(workspace.home / FORMAT_FILE):
         yield _bytes(FORMAT_FILE, (workspace.home / FORMAT_FILE).read_bytes())
-    for role in REPORT_FILES:
+    for role in report_files(reported):
         yield _bytes(f"{folder}/{role}", workspace.store.get(reported.output(role) or ""))
 
 

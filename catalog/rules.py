@@ -15,7 +15,7 @@ OBSERVE = 5
 RELY = 2
 COMPOSE = 2
 INTAKE = 3
-REPORT = 4
+REPORT = 5
 
 
 def versions() -> dict[str, int]:

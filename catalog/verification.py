@@ -39,7 +39,16 @@ from catalog.store import INCOMING, ObjectStore, is_digest, parse
 from catalog.tree import Head, head_of, roots
 from catalog.underway import FOLDER, left
 from catalog.vouching import Vouching
-from catalog.workspace import FORMAT_FILE, REPORT_FILES, Workspace, check_format, occasion_of, pair_runs
+from catalog.workspace import (
+    FORMAT_FILE,
+    REPORT_FILES,
+    REPORT_PART,
+    Workspace,
+    check_format,
+    occasion_of,
+    pair_runs,
+    report_files,
+)
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -269,11 +278,11 @@ class _Check:
         if not reported:
             self.fault(f"is of phase {phase!r}, of which the ledger has no report", BUNDLE_FILE)
             return
-        self._check_said(described(Workspace(self.home), self.records, reported[-1]))
+        self._check_said(described(Workspace(self.home), self.records, reported[-1]), report_files(reported[-1]))
 
-    def _check_said(self, said: dict[str, bytes]) -> None:
+    def _check_said(self, said: dict[str, bytes], reports: list[str]) -> None:
         """What the bundle says beside the evidence, against what the evidence says; and no file but what belongs."""
-        expected = {**said, **{f"reports/{self.bundle['phase']}/{role}": b"" for role in REPORT_FILES}}  # type: ignore[index]  # there is one
+        expected = {**said, **{f"reports/{self.bundle['phase']}/{role}": b"" for role in reports}}  # type: ignore[index]  # there is one
         for name, data in said.items():
             file = self.home / name
             if _kind(file) != "file":
@@ -375,7 +384,7 @@ class _Check:
 
     def _check_published(self, occasion: str, record: Record) -> None:
         earlier = [item for item in self.records if occasion_of(item) == occasion and item is not record]
-        for role in REPORT_FILES:
+        for role in report_files(record):
             file = self.home / "reports" / occasion / role
             where = f"reports/{occasion}/{role}"
             if (kind := _kind(file)) not in ("", "file"):
@@ -400,7 +409,7 @@ class _Check:
             where = f"reports/{folder.name}/{path.name}"
             if path.name == PAGE and _kind(path) == "file":
                 self.attempt(partial(self._check_page, path, folder.name, where))
-            elif path.name not in REPORT_FILES:
+            elif path.name not in REPORT_FILES and not REPORT_PART.fullmatch(path.name):
                 self.note(f"{where}: a {_kind(path)} that no record names")
             elif folder.name not in recorded:
                 self.fault("a report that no record names", where)

@@ -10,6 +10,7 @@ run.lock              held while a run goes on
 
 import fcntl
 import os
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -31,6 +32,9 @@ from catalog.tree import head_of
 FORMAT = 1
 FORMAT_FILE = "plimsoll.json"
 REPORT_FILES = ("report.json", "report.html")
+REPORT_PART = re.compile(r"report-[a-z]+(?:-[0-9]+)?\.html")
+"""The names of a report's further pages, where it has so many tests that it comes in parts."""
+
 _FORMAT_TEXT = canonical({"format": FORMAT}) + b"\n"
 _OURS = {FORMAT_FILE, "ledger", "objects", "reports", "incoming", "run.lock", "plimsoll.duckdb"}
 _COPY = "Restore the workspace from a copy."
@@ -73,6 +77,12 @@ def newest_reports(workspace: "Workspace", records: Sequence[Record] | None = No
         for phase, (record, name) in named.items()
         if name and workspace.store.has(name)
     }
+
+
+def report_files(record: Record) -> list[str]:
+    """The files of the report that a `reported` record names: those that every report has, and its parts."""
+    parts = [output.role for output in record.outputs if REPORT_PART.fullmatch(output.role)]
+    return [*REPORT_FILES, *sorted(parts)]
 
 
 def check_format(home: Path) -> None:
@@ -205,7 +215,7 @@ class Workspace:
         files = []
         with disk(folder):
             make_directory(folder)
-            for role in REPORT_FILES:
+            for role in report_files(record):
                 if name := record.output(role):
                     data = self.store.get(name)
                     write_durably(folder / role, data)

@@ -157,8 +157,26 @@ def _running(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         "report how often relying would have been wrong",
     )
     _json(run)
-    report = _command(commands, "report", "flows.run:report", "assemble a phase's completion report again")
-    _phase(report)
+    report = _command(
+        commands,
+        "report",
+        "flows.run:report",
+        "assemble a phase's completion report again, or compare two phases or runs",
+    )
+    report.add_argument("phase", metavar="PHASE", nargs="?", default="", help="a capability phase, such as ioc")
+    report.add_argument(
+        "--format",
+        choices=("html", "json", "pdf", "docx"),
+        default="html",
+        help="a copy in this format, beside the page that is recorded (default: the page itself)",
+    )
+    report.add_argument("--out", metavar="FILE", type=Path, help="where to write it, in place of the reports' folder")
+    report.add_argument(
+        "--compare",
+        metavar=("A", "B"),
+        nargs=2,
+        help="two reported phases or two runs side by side: what changed, and whether it matters",
+    )
     _world(report)
     _json(report)
     intake = _command(

@@ -47,15 +47,57 @@ def run(options: Namespace) -> Status:
 
 
 def report(options: Namespace) -> Status:
-    """Assembles a phase's report again from what is recorded; executes nothing."""
+    """Assembles a phase's report again from what is recorded; executes nothing. Or sets two side by side."""
     refuse_as_home(options.home)
+    if options.compare:
+        return _compared(options)
+    if not options.phase:
+        raise UsageError(
+            "which phase's report?", remedy="Name it: plimsoll report PHASE, or compare two: --compare A B."
+        )
     reported = finished(options.home, options.catalog, options.phase, asked(options.environment, [], []))
     if reported is None:
         reported, _ = _run_flow(options, [], {}, execute=False)
     workspace = Workspace.open(options.home)
     workspace.publish(reported)
     publish_page(workspace, reported)
-    return _answer(options, reported, executed=0)
+    path = None
+    if options.format != "html" or options.out:
+        from flows.report import write_copy
+
+        path = write_copy(workspace, reported, options.format, options.out)
+    return _answer(options, reported, executed=0, path=path)
+
+
+def _compared(options: Namespace) -> Status:
+    """Prints what changed between two phases or runs, and writes the page of it."""
+    from catalog.canonical import canonical
+    from catalog.store import write_durably
+    from flows.report import compare_reports
+    from tasks.report.render import render_comparison
+
+    if options.format not in ("html", "json"):
+        raise UsageError("a comparison is a page or JSON", remedy="Take --format html or --format json.")
+    found = compare_reports(options)
+    name = "-".join(each.replace("/", ".") for each in options.compare)
+    file = options.out or Path(f"compare-{name}.{options.format}")
+    written = canonical(found) + b"\n" if options.format == "json" else render_comparison(found).encode()
+    write_durably(file, written)
+    if options.json:
+        print_json({**found, "page": str(file)})
+        return Status.PROVED
+    out = console()
+    out.print(escape("".join(part if isinstance(part, str) else part["text"] for part in found["outcome"])))
+    rows = [
+        [escape(cell if isinstance(cell, str) else cell.get("text") or cell.get("badge", "")) for cell in row]
+        for row in found["sections"][0]["tables"][0]["rows"]
+    ]
+    matters = [(row[1], row[0], row[2], row[4], row[6], row[8]) for row in rows if not row[8].startswith("cannot be")]
+    if matters:
+        columns = ("test", "requirement", *options.compare, "change", "whether it matters")
+        out.print(table("What changed", columns, matters, right=(*options.compare, "change")))
+    out.print(f"page     {escape(file)}")
+    return Status.PROVED
 
 
 def finished(home: Path, catalog: Path, phase: str, wanted: dict[str, Any]) -> Record | None:
@@ -185,12 +227,12 @@ def _run_flow(
     return next(record for record in reversed(records) if record.digest == done["record"]), done["executed"]
 
 
-def _answer(options: Namespace, reported: Record, *, executed: int) -> Status:
+def _answer(options: Namespace, reported: Record, *, executed: int, path: Path | None = None) -> Status:
     """Prints what was proved, not proved and inconclusive and where to look next; returns the exit status."""
     from tasks.report.sampling import summary
 
     counts, ends = reported.parameters["verdicts"], reported.parameters["ends"]
-    path = options.home / "reports" / options.phase / "report.html"
+    path = path or options.home / "reports" / options.phase / "report.html"
     facts = Workspace.open(options.home).store.document(reported.output("facts") or "")
     sampled = summary(facts["samples"])
     if options.json:

@@ -31,7 +31,7 @@ from tasks.plan import (
     withdrawn_run,
 )
 from tasks.report.assemble import assemble_report
-from tasks.report.render import render_report
+from tasks.report.render import render_pages
 from tasks.sampling import outcomes
 from tasks.stage import Artefact, document
 
@@ -254,7 +254,8 @@ def facts_of(evidence: Evidence, material: Material, workspace: Workspace, *, ph
 def report_outputs(facts: Mapping[str, Any]) -> Outputs:
     """What a report is recorded as: assembled from facts, and rendered."""
     assembled = assemble_report(facts)
-    return {"report.json": document(assembled), "report.html": Artefact(data=render_report(assembled).encode())}
+    pages = {name: Artefact(data=page.encode()) for name, page in render_pages(assembled).items()}
+    return {"report.json": document(assembled), **pages}
 
 
 def tally(evidence: Evidence, known: History) -> dict[str, Any]:

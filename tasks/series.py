@@ -45,15 +45,30 @@ _STEP = f"""
 
 _FLOW = f"""
     WITH offered AS ({_OFFERED}), messages AS (
-        SELECT at_us, answered, CASE WHEN latency_us < {LATER} THEN at_us + latency_us END AS done_us FROM offered
-    ), edges AS (SELECT unnest(range($width, $end + $width, $width)) AS until_us)
-    SELECT until_us - $width AS at_us,
-           (SELECT count(*) FROM messages WHERE at_us < until_us AND (done_us IS NULL OR done_us >= until_us))
-               AS standing,
-           (SELECT count(*) FROM messages WHERE done_us < until_us AND done_us >= until_us - $width) AS answered
-    FROM edges ORDER BY at_us
+        SELECT at_us, CASE WHEN answered AND latency_us < {LATER} THEN at_us + latency_us END AS done_us
+        FROM offered WHERE at_us IS NOT NULL
+    ), due AS (SELECT greatest(at_us, 0) // $width * $width AS at_us, count(*) AS due FROM messages GROUP BY 1),
+    done AS (
+        SELECT greatest(done_us, 0) // $width * $width AS at_us, count(*) AS answered
+        FROM messages WHERE done_us IS NOT NULL GROUP BY 1
+    ), edges AS (SELECT unnest(range(0, $end, $width)) AS at_us)
+    SELECT at_us, sum(coalesce(due, 0) - coalesce(answered, 0)) OVER (ORDER BY at_us)::BIGINT AS standing,
+           coalesce(answered, 0) AS answered
+    FROM edges LEFT JOIN due USING (at_us) LEFT JOIN done USING (at_us) ORDER BY at_us
 """  # noqa: S608 - made of constants only; what varies is bound
 """By stretch: messages due and not answered at its end, and messages answered in it."""
+
+_CURVE = f"""
+    SELECT unnest($ranks::BIGINT[]) AS rank_ppm,
+           unnest((SELECT quantile_disc(latency_us, list_transform($ranks::BIGINT[], x -> x / 1000000.0))
+                   FROM ({_OFFERED}))) AS latency_us
+"""  # noqa: S608 - made of constants only; what varies is bound
+
+_KINDS = """
+    SELECT kind, expect, count(*) AS count, count(*) FILTER (outcome = expect) AS as_expected,
+           count(DISTINCT srv) AS srvs
+    FROM read_parquet($results) WHERE run = $run AND $start >= 0 GROUP BY ALL ORDER BY kind, expect
+"""
 
 _OUTCOMES = """
     SELECT traffic, expect, outcome, status, count(*) AS count FROM read_parquet($results)
@@ -82,10 +97,11 @@ def series(run: dict[str, Any], results: Path, infrastructure: Path) -> dict[str
     count where they were due. `resources`: the largest sample of the component under test in each stretch,
     `cpu_permille` (of one core, its parts together) and `memory_bytes`. `steps`, of a test of several turns: for each
     `part`, `multiple_ppm`, `count`, `failed`, `p50`, `p95`; of a regression over the messages that are compared.
-    `flow`, of a catch-up or scaling test: messages `standing` (due and not answered) at the end of each stretch, and
-    `answered` in it. `outcomes`, of a test of the negative path: messages by `traffic` (an invalid one's is its flaw),
-    `expect`, `outcome` and HTTP `status`. Exact integers throughout, ordered: the same tables give the same
-    series.
+    `flow`: messages `standing` (due and not answered) at the end of each stretch, and `answered` in it. `curve`: the
+    latency of every message offered at each `rank_ppm`. `kinds`: for each message kind and right outcome (`expect`) how
+    many messages, how many `as_expected`, and of how many SRVs. `outcomes`, of a test of the negative path: messages by
+    `traffic` (an invalid one's is its flaw), `expect`, `outcome` and HTTP `status`. Exact integers throughout, ordered:
+    the same tables give the same series.
     """
     import duckdb
 
@@ -95,12 +111,22 @@ def series(run: dict[str, Any], results: Path, infrastructure: Path) -> dict[str
             "latency": _over_time(connection, run, results),
             "resources": _resources(connection, run, infrastructure),
             "steps": _steps(connection, run, results),
-            **({"flow": _flow(connection, run, results)} if kind in _FLOWING else {}),
+            "flow": _flow(connection, run, results),
+            "curve": _curve(connection, run, results),
+            "kinds": _rows(connection, _KINDS, _of(run, results)),
             **({"outcomes": _outcomes(connection, run, results)} if kind is TestType.NEGATIVE_PATH else {}),
         }
 
 
-_FLOWING = (TestType.CATCH_UP, TestType.SCALING)
+_RANKS = (0, 250_000, 500_000, 750_000, 900_000, 950_000, 990_000, 995_000, 999_000, 999_500, 999_900, 999_950, 999_990)
+"""Ranks of the percentile curve in parts per million: closer the nearer to the slowest, as on an HDR plot."""
+
+
+def _curve(connection: "duckdb.DuckDBPyConnection", run: dict[str, Any], results: Path) -> list[Row]:
+    """Latency at each rank that at least one message lies beyond."""
+    count = connection.execute(f"SELECT count(*) FROM ({_OFFERED})", _of(run, results)).fetchall()[0][0]  # noqa: S608 - a constant
+    ranks = [rank for rank in _RANKS if count * (1_000_000 - rank) >= 1_000_000]
+    return _rows(connection, _CURVE, _of(run, results) | {"ranks": ranks}) if ranks else []
 
 
 def _flow(connection: "duckdb.DuckDBPyConnection", run: dict[str, Any], results: Path) -> list[Row]:

@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tasks.report import declared, summary, testing, volumes
-from tasks.report.behaviour import behaviour
+from tasks.report import declared, sections, summary, testing, volumes
+from tasks.report.behaviour import behaviour, by_component
 from tasks.report.context import Context
 from tasks.report.end_to_end import end_to_end
 from tasks.report.reliance import reliance
@@ -28,21 +28,30 @@ def assemble_report(facts: Mapping[str, Any]) -> dict[str, Any]:
         "identity": summary.identity(context),
         "stamp": summary.stamp(context),
         "outcome": summary.outcome(context),
+        "heat_map": summary.heat_map(context),
         "components": summary.components(context),
         "exit_criteria": declared.exit_criteria(context),
+        "plans": sections.plans(context),
         "tests": testing.tests(context),
         "conduct": declared.conduct(context),
         "deviations": testing.deviations(context),
         "observations": testing.observations(context),
+        "traceability": sections.traceability(context),
         "end_to_end": end_to_end(context),
+        "by_component": by_component(context),
         "behaviour": behaviour(context),
+        "infrastructure": sections.infrastructure(context),
+        "environment": sections.environment(context),
         "volumes": volumes.volume_model(context),
+        "volumes_tested": sections.volumes_tested(context),
         "assumptions": declared.assumption_register(context),
         "forecasts": volumes.forecasts(context),
         "migration_plans": volumes.migration_plans(context),
         "requirements": declared.requirements(context),
         "scope": declared.scope(context),
         "reliance": reliance(context),
+        "recorded": sections.recorded(context),
+        "glossary": sections.glossary(context),
     }
     return {**report, "evidence": _evidence(context)}
 

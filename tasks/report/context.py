@@ -25,12 +25,31 @@ class Context:
     programme: Programme
     environment: Environment
     figures: Figures
+    by_name: Mapping[tuple[str, str, str], Row]
+    """Measurements by run, scope and metric: the first, where a component's stages have several."""
+    by_run: Mapping[str, Sequence[Row]]
+    by_test: Mapping[str, Sequence[Row]]
+    """Measurements by run, and observations by test."""
+    runs: Mapping[str, Row]
+    """Runs by id."""
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> "Context":
         """The context of plain facts. Raises pydantic's ValidationError when their programme is no programme."""
+        by_name: dict[tuple[str, str, str], Row] = {}
+        by_run: dict[str, list[Row]] = {}
+        by_test: dict[str, list[Row]] = {}
+        for row in facts["measurements"]:
+            by_name.setdefault((row["run"], row["scope"], row["metric"]), row)
+            by_run.setdefault(row["run"], []).append(row)
+        for row in facts["observations"]["rows"]:
+            by_test.setdefault(row["test"], []).append(row)
         return cls(
             facts=facts,
+            by_name=by_name,
+            by_run=by_run,
+            by_test=by_test,
+            runs={run["run"]: run for test in facts["tests"] for run in test["runs"]},
             programme=Programme.model_validate(facts["programme"]),
             environment=Environment.model_validate(facts["environment"]),
             figures=Figures(),
@@ -51,6 +70,11 @@ class Context:
         """The observations' rows."""
         return self.facts["observations"]["rows"]  # type: ignore[no-any-return]  # plain facts
 
+    @property
+    def series(self) -> Mapping[str, Any]:
+        """How runs went over time, by run."""
+        return self.facts["series"]  # type: ignore[no-any-return]  # plain facts
+
     def profile(self, name: str) -> Profile | None:
         """The declared conduct of that id; None when it is no longer declared."""
         return next((profile for profile in self.programme.tests.profiles if profile.id == name), None)
@@ -61,9 +85,7 @@ class Context:
 
     def measurement(self, run: str, metric: str, scope: str = "all") -> Row | None:
         """The measurement of that run, scope and metric; None when there is none."""
-        wanted = (run, scope, metric)
-        rows = self.facts["measurements"]
-        return next((row for row in rows if (row["run"], row["scope"], row["metric"]) == wanted), None)
+        return self.by_name.get((run, scope, metric))
 
     # --- figures ---
 

@@ -19,7 +19,7 @@ from catalog.declarations import (
 from catalog.quantities import Quantity
 from expectations.exit_criteria import Held, assumptions_in_use, exclusions_in_force, hold_criteria, plans_in_force
 from tasks.report.context import Context, shown
-from tasks.report.figures import Figure, Parts, decimal_text
+from tasks.report.figures import Figure, Parts, decimal_text, signed
 
 _HUNDREDTHS = Decimal("0.01")
 _SECONDS_AN_HOUR = 3_600
@@ -42,6 +42,37 @@ def _assumption(context: Context, assumption: Assumption, used: frozenset[str]) 
             standing=str(assumption.standing),
         ),
         "in_use": assumption.id in used,
+        "sensitivity": _sensitivity(context, assumption.id),
+    }
+
+
+def _sensitivity(context: Context, assumption: str) -> dict[str, Any] | None:
+    """How far this assumption alone moves the peak of the component that it moves most; None where it has no range."""
+    found = [
+        (
+            Decimal(max(abs(swing["at_high"] - each["peak"]), abs(swing["at_low"] - each["peak"]))) / each["peak"],
+            each,
+            swing,
+        )
+        for each in context.facts["volumes"]["model"]["sensitivity"]["components"]
+        for swing in each["swings"]
+        if swing["assumption"] == assumption and each["peak"]
+    ]
+    if not found:
+        return None
+    _, each, swing = max(found, key=lambda one: (one[0], one[1]["component"]))
+    return {
+        "component": each["component"],
+        **{
+            end: context.figures.figure(
+                f"sensitivity/{assumption}/{end}",
+                int((Decimal(swing[end]) / each["peak"] - 1) * 1_000_000),
+                "ppm",
+                [context.facts["volumes"]["model_digest"]],
+                text=f"{signed((Decimal(swing[end]) / each['peak'] - 1) * 100)} %",
+            )
+            for end in ("at_low", "at_high")
+        },
     }
 
 

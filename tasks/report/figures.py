@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
-from catalog.shown import shown
+from catalog.shown import plain, shown
 from expectations.verdicts import LATER
 
 Figure = dict[str, Any]
@@ -42,6 +42,11 @@ class Figures:
 def show(value: int | str | Decimal, unit: str) -> str:
     """A value as a reader sees it; an end that nothing bounds is 'unbounded'."""
     return "unbounded" if value == LATER else shown(value, unit)
+
+
+def signed(number: Decimal) -> str:
+    """A change to three significant digits, with its sign."""
+    return f"{'+' if number > 0 else ''}{plain(number, 3)}"
 
 
 def decimal_text(number: Decimal) -> str:

@@ -17,14 +17,15 @@ def stages(context: Context, test: Row) -> list[dict[str, Any]]:
     run = standing_run(test)
     titles = {path.id: path.title for path in context.programme.system.message_paths}
     found: dict[tuple[str, bool, str], dict[str, Figure]] = {}
-    for row in context.facts["measurements"]:
-        if run and row["run"] == run and row["scope"].startswith(SCOPE):
+    for row in context.by_run.get(run, ()):
+        if row["scope"].startswith(SCOPE):
             path = row["scope"].removeprefix(SCOPE)
             place = path, row["component"] != test["component"], row["component"]
             found.setdefault(place, {})[StageMetric(row["metric"]).name.lower()] = _figure(context, row)
     return [
         {
             "path": path,
+            "figures": f"measurement/{run}/{SCOPE}{path}/{component}/",
             "title": titles.get(path, path),
             "component": component,
             "beyond": "beyond the component under test" if is_beyond else "",

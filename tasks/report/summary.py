@@ -10,7 +10,7 @@ from expectations.exit_criteria import exclusions_in_force, numbers_in_use
 from tasks.report.context import Context, Row, standing_run
 from tasks.report.declared import A_PART
 from tasks.report.figures import Figure, Parts, decimal_text
-from tasks.report.testing import TARGET
+from tasks.report.testing import TARGET, worst
 
 _ISO_DATE = re.compile(r"^\d{4}-\d{2}-\d{2}$")
 _ENDS = {
@@ -167,6 +167,25 @@ def _look_at(context: Context, row: Row) -> dict[str, str]:
     requirement = context.requirement(row["requirement"])
     title = requirement.title if requirement else TARGET
     return {"title": title, **{name: row[name] for name in ("observation", "test", "scope", "verdict", "reason")}}
+
+
+def heat_map(context: Context) -> Figure:
+    """Components by type of test on one page: the worst verdict of each, and how many observations are proved."""
+    types = [kind for kind in TestType if any(test["type"] == kind for test in context.tests)]
+    rows: list[list[str | int]] = []
+    for component in context.phase.components:
+        for kind in types:
+            own = [test for test in context.tests if (test["component"], test["type"]) == (component, kind)]
+            found = [row for test in own for row in context.by_test.get(test["test"], ())]
+            proved = sum(row["verdict"] == "proved" for row in found)
+            ends = ", ".join(dict.fromkeys(test["end"] for test in own))
+            rows.append([component, str(kind), worst(found), proved, len(found), ends])
+    told = [f"{row[0]} {row[1]} {row[2]}" for row in rows if row[2] not in ("", "proved")]
+    alt = "Worst verdict of each component by type of test. "
+    alt += f"Not proved or inconclusive: {', '.join(told)}." if told else "Every cell that was observed is proved."
+    columns = ["component", "type", "verdict", "proved", "observations", "ended"]
+    evidence = [context.facts["observations"]["digest"], context.facts["plan"]["digest"]]
+    return context.figures.figure("outcome/heat-map", len(rows), "rows", evidence, alt=alt, columns=columns, rows=rows)
 
 
 def components(context: Context) -> list[dict[str, Any]]:

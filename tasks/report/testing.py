@@ -1,6 +1,6 @@
 """The report's sections on what was done: tests and their runs, observations, deviations from the plan."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -35,7 +35,7 @@ def tests(context: Context) -> list[dict[str, Any]]:
 def _test(context: Context, test: Row) -> dict[str, Any]:
     plan = next((plan for plan in context.programme.tests.plans if plan.id == test["plan"]), None)
     profile = context.profile(test["name"])
-    rows = [row for row in context.observations if row["test"] == test["test"]]
+    rows = context.by_test.get(test["test"], ())
     return {
         **{name: test[name] for name in ("test", "component", "role", "type", "name", "plan", "end")},
         "why": test["why"],
@@ -49,7 +49,7 @@ def _test(context: Context, test: Row) -> dict[str, Any]:
     }
 
 
-def worst(rows: list[Row]) -> str:
+def worst(rows: Sequence[Row]) -> str:
     """The verdict that a reader must see first; empty when nothing was observed."""
     found = {row["verdict"] for row in rows}
     return next((verdict for verdict in ("not proved", "inconclusive", "proved") if verdict in found), "")
@@ -131,16 +131,18 @@ def _interruption(
 
 def _findings(context: Context, run: Row) -> Iterator[dict[str, Any]]:
     """What this type of test alone measures: each with its interval and how it was computed."""
-    for row in context.facts["measurements"]:
+    for row in context.by_run.get(run["run"], ()):
         metric = row["metric"]
-        if row["run"] == run["run"] and (metric in MEASURED_BY or row["scope"] in _PARTS):
+        if metric in MEASURED_BY or row["scope"] in _PARTS:
             meaning = METRICS[Metric(metric)][2] if metric in METRICS else _MEANINGS[metric]
             yield {
                 "meaning": meaning,
                 "scope": "" if row["scope"] == "all" else _PARTS.get(row["scope"], row["scope"]),
                 "measured": context.measured(row),
             }
-    yield from _horizon(context, run)
+    if left := horizon(context, run):
+        meaning = "time until resident memory would reach its limit at the target's rate, if it went on so"
+        yield {"meaning": meaning, "scope": "", "measured": left}
 
 
 _PARTS = {
@@ -162,31 +164,30 @@ _MEANINGS = {
 }
 
 
-def _horizon(context: Context, run: Row) -> Iterator[dict[str, Any]]:
-    """How long memory that grows would last until its limit, at the target's rate and in uncompressed time."""
+def horizon(context: Context, run: Row) -> Figure | None:
+    """How long memory that grows would last until its limit, at the target's rate and in uncompressed time.
+
+    None where nothing drifts, as far as the run can tell, or something that this is computed from is missing.
+    """
     growth, level = (context.measurement(run["run"], metric) for metric in (Metric.MEMORY_GROWTH, Metric.MEMORY_P95))
     limits = [each.limit.value for each in context.programme.requirements if each.metric is Metric.MEMORY_P95]
     document = run["document"] or {}
     if growth is None or level is None or not limits or not document.get("window_us"):
-        return
-    if growth["lower"] is None or growth["lower"] <= 0:  # nothing drifts, as far as this run can tell
-        return
+        return None
+    if growth["lower"] is None or growth["lower"] <= 0:
+        return None
     left = max(0, min(limits) - level["value"])
     factor = Fraction(document["window_us"]) * Fraction(document["rate"]) / document["target"]["messages"]
     us = {name: int(left * factor / growth[name]) for name in ("value", "lower", "upper")}
-    yield {
-        "meaning": "time until resident memory would reach its limit at the target's rate, if it went on so",
-        "scope": "",
-        "measured": context.figures.figure(
-            f"run/{run['run']}/memory-horizon",
-            us["value"],
-            "us",
-            [growth["digest"], context.facts["programme_digest"]],
-            interval=f"{show(us['upper'], 'us')} to {show(us['lower'], 'us')}",
-            samples=growth["samples"],
-            method="what is left to the limit, over what a message keeps, over the target's messages in that time",
-        ),
-    }
+    return context.figures.figure(
+        f"run/{run['run']}/memory-horizon",
+        us["value"],
+        "us",
+        [growth["digest"], context.facts["programme_digest"]],
+        interval=f"{show(us['upper'], 'us')} to {show(us['lower'], 'us')}",
+        samples=growth["samples"],
+        method="what is left to the limit, over what a message keeps, over the target's messages in that time",
+    )
 
 
 # --- observations -----------------------------------------------------------------------------------------------------

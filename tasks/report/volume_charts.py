@@ -9,7 +9,8 @@ from typing import Any
 
 import altair as alt
 
-from tasks.report.charts import FONT, FONTS, Rows, data, svg
+from tasks.report.charts import FONT, FONTS
+from tasks.report.vega import Rows, data, svg
 from tasks.volumes.figures import TORNADO, FigureTable
 
 _INK, _MUTED = "#1b2733", "#4a5866"

@@ -4,6 +4,7 @@ A sheet's rows are the document's, with nested parts laid out flat. Cells are in
 nothing to say.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -81,8 +82,15 @@ def cell_text(row: Row, column: Column) -> str:
             return value
 
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_NUMBER = re.compile(r"[+-]?[0-9.]+")
+
+
 def _csv(value: Cell) -> str:
+    """A cell; a text that a spreadsheet would take for a formula begins with an apostrophe, which it does not show."""
     text = "" if value is None else str(value)
+    if isinstance(value, str) and text.startswith(_FORMULA) and not _NUMBER.fullmatch(text):
+        text = f"'{text}"
     return '"' + text.replace('"', '""') + '"' if set(text) & set(',"\r\n') else text
 
 

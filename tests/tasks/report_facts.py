@@ -285,6 +285,15 @@ class _Builder:
             "latency": latency,
             "resources": resources,
             "steps": steps if profile.type is TestType.STRESS else [],
+            "flow": [{"at_us": at, "standing": 1, "answered": 25} for at in times],
+            "curve": [
+                {"rank_ppm": rank, "latency_us": 40_000 + rank // 25}
+                for rank in (0, 250_000, 500_000, 750_000, 900_000, 950_000, 990_000, 995_000, 999_000)
+            ],
+            "kinds": [
+                {"kind": kind, "expect": "ok", "count": count, "as_expected": count - 10, "srvs": 4}
+                for kind, count in (("alert", 200), ("request", 1_000), ("response", 990))
+            ],
             "digest": [named(f"results {run}"), named(f"infrastructure {run}")],
         }
 

@@ -141,7 +141,28 @@ def test_a_test_of_the_negative_path_is_told_by_outcome(tmp_path: Path, idle: Pa
         ("ok", "error", 1),
         ("ok", "ok", 2),
     ]
-    assert "flow" not in found
+
+
+def test_the_percentile_curve_goes_as_far_as_messages_lie_beyond(tmp_path: Path, idle: Path) -> None:
+    rows: list[tuple[int, int, int | None, str]] = [(number, 0, 1_000 + number, "ok") for number in range(1, 99)]
+    rows += [(99, 0, None, "timeout"), (100, 0, None, "error")]
+    found = series(RUN, write_results(tmp_path / "results.parquet", rows), idle)["curve"]
+    assert [(row["rank_ppm"], row["latency_us"]) for row in found] == [
+        (0, 1_001),
+        (250_000, 1_025),
+        (500_000, 1_050),
+        (750_000, 1_075),
+        (900_000, 1_090),
+        (950_000, 1_095),
+        (990_000, None),  # it falls among those that were not answered
+    ]
+
+
+def test_messages_are_counted_by_kind_and_right_outcome(tmp_path: Path, idle: Path) -> None:
+    path = write_results(tmp_path / "results.parquet", [(1, 0, 10, "ok"), (2, 0, 10, "error")])
+    assert series(RUN, path, idle)["kinds"] == [
+        {"kind": "request", "expect": "ok", "count": 2, "as_expected": 1, "srvs": 1}
+    ]
 
 
 def test_a_run_of_another_name_in_the_same_table_does_not_count(tmp_path: Path, idle: Path) -> None:

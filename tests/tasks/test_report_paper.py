@@ -1,0 +1,235 @@
+"""The report on paper: a tagged PDF and a Word document that say what the page says; hostile texts stay texts."""
+
+import io
+import json
+import re
+import zipfile
+from typing import Any
+
+import docx
+import pytest
+from jsonschema import Draft202012Validator
+from pypdf import PdfReader
+from report_samples import HOSTILE, hostile_report, usual_report
+
+from catalog.declarations import Programme
+from catalog.reading import Catalogue
+from tasks.report.blocks import read_blocks
+from tasks.report.docx import docx_of
+from tasks.report.model import SCHEMA, Report, schema_text
+from tasks.report.pdf import pdf_of
+from tasks.report.plain_text import LONGEST, harmless_text
+from tasks.report.render import render_report
+from tasks.volumes.sheets import Column, Sheet, csv_text
+
+
+@pytest.fixture(scope="module")
+def programme(template: Catalogue) -> Programme:
+    return template.programme
+
+
+@pytest.fixture(scope="module")
+def report(programme: Programme) -> dict[str, Any]:
+    return usual_report(programme)
+
+
+@pytest.fixture(scope="module")
+def page(report: dict[str, Any]) -> str:
+    return render_report(report)
+
+
+@pytest.fixture(scope="module")
+def pdf(report: dict[str, Any], page: str) -> bytes:
+    return pdf_of(page, report)
+
+
+@pytest.fixture(scope="module")
+def hostile(programme: Programme) -> dict[str, Any]:
+    return hostile_report(programme)
+
+
+@pytest.fixture(scope="module")
+def hostile_page(hostile: dict[str, Any]) -> str:
+    return render_report(hostile)
+
+
+def plain(text: str) -> str:
+    """Words only: a line break or a ligature of a document is not the reader's."""
+    return re.sub(r"\s+", "", text)
+
+
+def told(page: str) -> list[str]:
+    """Every heading, paragraph and cell of a page, as words."""
+    found: list[str] = []
+
+    def walk(blocks: list[dict[str, Any]]) -> None:
+        for block in blocks:
+            walk(block.get("blocks", []))
+            cells = [*block.get("head", ()), *(cell for row in block.get("rows", ()) for cell in row)]
+            if block["kind"] == "table":
+                found.extend("".join(run["text"] for run in cell["runs"]) for cell in cells)
+            elif "runs" in block:
+                found.append("".join(run["text"] for run in block["runs"]))
+
+    walk(read_blocks(page))
+    return [plain(each) for each in found if plain(each)]
+
+
+# --- the twin ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_published_schema_is_the_models() -> None:
+    assert SCHEMA.read_text(encoding="utf-8") == schema_text(), "python -m tasks.report.model writes it anew"
+
+
+def test_the_twin_is_held_to_its_schema(report: dict[str, Any], hostile: dict[str, Any]) -> None:
+    validator = Draft202012Validator(json.loads(schema_text()))
+    for each in (report, hostile):
+        Report.model_validate(each)
+    assert list(validator.iter_errors(report)) == []
+    assert list(validator.iter_errors({**report, "unheard-of": 1}))
+    assert list(validator.iter_errors({**report, "outcome": {**report["outcome"], "headline": 1.5}}))
+
+
+# --- PDF --------------------------------------------------------------------------------------------------------------
+
+
+def test_the_pdf_is_tagged_titled_and_in_a_language(pdf: bytes) -> None:
+    read = PdfReader(io.BytesIO(pdf))
+    root = read.trailer["/Root"]
+    assert root["/MarkInfo"]["/Marked"] is True or root["/MarkInfo"]["/Marked"] == True  # noqa: E712 - pypdf's own boolean
+    assert root["/Lang"] == "en-GB"
+    assert root["/StructTreeRoot"]
+    assert root["/ViewerPreferences"]["/DisplayDocTitle"]
+    assert read.metadata is not None
+    assert str(read.metadata.title).startswith("REHEARSAL · Completion report")
+    assert b"pdfuaid" in read.trailer["/Root"]["/Metadata"].get_data()
+
+
+def test_every_picture_of_the_pdf_says_what_it_shows(pdf: bytes, report: dict[str, Any]) -> None:
+    alts = set()
+
+    def walk(element: Any) -> None:
+        element = element.get_object()
+        if isinstance(element, list):
+            for each in element:
+                walk(each)
+        elif isinstance(element, dict):
+            if "/Alt" in element:
+                alts.add(str(element["/Alt"]))
+            if "/K" in element:
+                walk(element["/K"])
+
+    walk(PdfReader(io.BytesIO(pdf)).trailer["/Root"]["/StructTreeRoot"]["/K"])
+    panels = [*report["by_component"], *report["behaviour"]]
+    assert {panel["series"]["alt"] for panel in panels} | {report["heat_map"]["alt"]} <= alts
+
+
+def test_every_sheet_of_a_rehearsal_says_so(pdf: bytes, report: dict[str, Any]) -> None:
+    pages = [plain(page.extract_text()) for page in PdfReader(io.BytesIO(pdf)).pages]
+    assert len(pages) > 5
+    assert all("REHEARSAL" in page and plain(report["stamp"]["text"]) in page for page in pages)
+    assert f"page{len(pages)}of{len(pages)}" in pages[-1]
+
+
+def test_a_real_environment_is_not_stamped(report: dict[str, Any]) -> None:
+    real = {**report, "stamp": None, "behaviour": [], "by_component": []}
+    text = "".join(page.extract_text() for page in PdfReader(io.BytesIO(pdf_of(render_report(real), real))).pages)
+    assert "REHEARSAL" not in text
+
+
+def test_the_pdf_says_what_the_page_says(pdf: bytes, page: str) -> None:
+    text = plain("".join(page.extract_text() for page in PdfReader(io.BytesIO(pdf)).pages))
+    signs = str.maketrans("", "", "✓✗?")
+    missing = [each for each in told(page) if len(each) <= 60 and each.translate(signs) not in text.translate(signs)]
+    assert len(missing) <= len(told(page)) // 50, missing[:5]  # what a new sheet or a narrow column cuts in two
+
+
+def test_the_same_page_gives_the_same_pdf(pdf: bytes, report: dict[str, Any], page: str) -> None:
+    assert pdf_of(page, json.loads(json.dumps(report))) == pdf
+
+
+def test_paper_knows_every_element_of_the_page() -> None:
+    with pytest.raises(ValueError, match="element video"):
+        read_blocks("<main><video></video></main>")
+    with pytest.raises(ValueError, match="no main part"):
+        read_blocks("<p>nothing</p>")
+
+
+# --- DOCX -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_document_says_what_the_page_says_and_always_the_same(report: dict[str, Any], page: str) -> None:
+    made = docx_of(page, report)
+    assert docx_of(page, report) == made
+    read = docx.Document(io.BytesIO(made))
+    text = plain("".join([*(paragraph.text for paragraph in read.paragraphs), *_cells(read)]))
+    signs = str.maketrans("", "", "✓✗?")
+    assert [each for each in told(page) if each.translate(signs) not in text.translate(signs)] == []
+    assert "REHEARSAL" in read.sections[0].header.paragraphs[0].text
+    described = re.findall(r'descr="([^"]+)"', zipfile.ZipFile(io.BytesIO(made)).read("word/document.xml").decode())
+    drawn = 1 + len(report["behaviour"]) + len(report["by_component"])
+    assert len(described) == drawn + len(report["volumes"]["phases"]) + len(report["volumes"]["model"]["figures"])
+    times = {member.date_time for member in zipfile.ZipFile(io.BytesIO(made)).infolist()}
+    assert times == {(1980, 1, 1, 0, 0, 0)}
+
+
+def _cells(read: Any) -> list[str]:
+    """The text of every cell, read from the rows' own elements: python-docx looks each cell up anew."""
+    return [
+        "".join(text.text or "" for text in cell.iter("{*}t"))
+        for table in read.tables
+        for cell in table._tbl.iter("{*}tc")
+    ]
+
+
+# --- hostile texts ----------------------------------------------------------------------------------------------------
+
+
+def test_hostile_texts_are_texts_on_the_page(hostile_page: str) -> None:
+    assert "<script" not in hostile_page
+    assert "<img" not in hostile_page
+    assert not set(hostile_page) & {"\x00", "\x07", "\x1b", "\u202e", "\u202c"}
+    assert "⟨U+202E⟩001 evil⟨U+202C⟩" in hostile_page
+    assert "{{ 7*7 }}" in hostile_page
+    assert "100,000 characters, SHA-256" in hostile_page
+    assert len(hostile_page) < 2_000_000
+
+
+def test_hostile_texts_are_texts_in_the_pdf(hostile_page: str, hostile: dict[str, Any]) -> None:
+    read = PdfReader(io.BytesIO(pdf_of(hostile_page, hostile)))
+    text = plain("".join(page.extract_text() for page in read.pages))
+    assert plain('#eval("1+1")') in text
+    assert plain("⟨U+202E⟩001") in text
+    assert plain("⟨U+6F22⟩") in text  # no font here has it: its number tells what it was
+    assert "/JavaScript" not in read.trailer["/Root"]
+    uris = [
+        note for page in read.pages for note in page.get("/Annots", ()) if "/URI" in str(note.get_object().get("/A"))
+    ]
+    assert uris == []
+
+
+def test_hostile_texts_are_texts_in_the_document(hostile_page: str, hostile: dict[str, Any]) -> None:
+    made = zipfile.ZipFile(io.BytesIO(docx_of(hostile_page, hostile)))
+    body = made.read("word/document.xml").decode()
+    assert "<w:instrText" not in body
+    assert "<w:fldSimple" not in body
+    assert "=HYPERLINK(" in body
+    assert "example.invalid" not in made.read("word/_rels/document.xml.rels").decode()
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_what_is_shown_is_printable_and_of_bounded_length(text: str) -> None:
+    shown = harmless_text(text)
+    assert shown.isprintable()
+    assert len(shown) < LONGEST + 200
+    assert harmless_text(shown) == shown
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1+2", "-1+2", "@SUM(A1)", "\t=1", "\r=1"])
+def test_a_formula_is_no_formula_in_csv(text: str) -> None:
+    columns = (Column(key="what", heading="what"), Column(key="count", heading="count", unit="count"))
+    sheet = Sheet(name="s", title="s", note="", key=("what",), columns=columns, rows=[{"what": text, "count": -5}])
+    row = csv_text(sheet).split("\r\n", 1)[1]
+    assert row.lstrip('"').startswith("'")
+    assert row.rstrip("\r\n").endswith(",-5")
