@@ -111,14 +111,11 @@ def render_comparison(comparison: Mapping[str, Any]) -> str:
     figure = shown_as["chart"]
     sides = [side["name"] for side in shown_as["sides"]]
     drawn = draw_pairs({**figure, "sides": sides}, "us") if figure else ""
-    return (
-        templates.get_template("compare.html.j2")
-        .render(
-            comparison=shown_as,
-            css=Markup(css),  # noqa: S704 - our own file
-            css_hash=css_hash,
-            drawn=Markup(drawn),  # noqa: S704 - drawn here, texts escaped
-        )
+    return templates.get_template("compare.html.j2").render(
+        comparison=shown_as,
+        css=Markup(css),  # noqa: S704 - our own file
+        css_hash=css_hash,
+        drawn=Markup(drawn),  # noqa: S704 - drawn here, texts escaped
     )
 
 
@@ -219,7 +216,8 @@ def _templates(file: str, place: Mapping[str, str]) -> Environment:
     environment.globals |= {
         "at": at,
         "next_table": lambda: next(tables),
-        "evidence_link": lambda digest: evidence_link(digest, at),
+        "evidence_link": lambda digest: at(f"e-{digest[:_SHORT]}"),
+        "figure_link": figure_link,
     }
     return environment
 
