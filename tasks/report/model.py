@@ -280,6 +280,70 @@ class Artefact(_Model):
     digest: Digest
 
 
+class Told(_Model):
+    """Something that is stated or assumed."""
+
+    what: str
+    value: str
+
+
+class Counted(_Model):
+    """How many units of a submitted file became what; `where`: at which lines."""
+
+    what: str
+    count: Figure
+    where: str
+
+
+class SubmittedFile(_Model):
+    """A file as it was submitted."""
+
+    name: str
+    size: Figure
+    digest: Digest
+
+
+class ReadFile(_Model):
+    """What was read in a submitted file: the counts of its account add up to the total."""
+
+    name: str
+    format: str
+    tool: str
+    unit: str
+    total: Figure
+    account: list[Counted]
+    assumed: list[Told]
+
+
+class Odd(_Model):
+    """What is odd about submitted results."""
+
+    code: str
+    message: str
+
+
+class Received(_Model):
+    """A service provider's submission, as its record and account tell of it."""
+
+    by: str
+    organisation: str
+    at: str
+    tool: str
+    tool_stated: str
+    gives: str
+    loop: str
+    caution: str
+    latency_from: str
+    percentiles: str
+    warm_up: str
+    resolution: Figure | None
+    messages: Figure
+    stated: list[Told]
+    files: list[SubmittedFile]
+    read: list[ReadFile]
+    findings: list[Odd]
+
+
 class Run(_Model):
     """A run of a test; `stands`: the result rests on it."""
 
@@ -290,6 +354,7 @@ class Run(_Model):
     reason: str
     again: str
     stands: bool
+    received: Annotated[Received | None, Field(description="absent for a run of our own")]
     figures: list[Labelled]
     findings: list[Finding]
     artefacts: list[Artefact]
