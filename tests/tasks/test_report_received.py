@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from report_facts import phase_facts
 
+from catalog.canonical import canonical
 from catalog.reading import read_programme
 from catalog.runs import test_runs as runs_of
 from catalog.template import write_template
@@ -18,6 +19,7 @@ from catalog.workspace import Workspace
 from flows.cli import main
 from tasks.gather import _run
 from tasks.report.assemble import assemble_report
+from tasks.report.model import Report
 from tasks.report.received import received
 from tasks.report.render import render_report
 
@@ -159,3 +161,7 @@ def test_a_browser_lays_it_out_within_the_page_wide_and_narrow(facts: dict[str, 
         assert (found["out"], found["fits"]) == (0, True), (width, found)
         assert found["parts"] > 60
         assert found["height"] > 300
+
+
+def test_the_twin_of_a_phase_with_results_received_is_held_to_its_schema(facts: dict[str, Any]) -> None:
+    Report.model_validate_json(canonical(assemble_report(facts)))
