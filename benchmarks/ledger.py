@@ -35,7 +35,7 @@ def drafts(store: ObjectStore) -> list[Draft]:
     outputs = tuple(Reference(role=f"output-{name[:4]}", digest=name) for name in names[3:])
     parameters = {"occasion": "ioc", "phase": "ioc", "run": "2026-11-24T00:00:00Z", "test": "ioc.dsp.load"}
     draft = Draft(
-        kind=Kind.DERIVED, stage="measure", key=names[0], inputs=inputs, outputs=outputs, parameters=parameters
+        kind=Kind.DERIVED, stage="derive", key=names[0], inputs=inputs, outputs=outputs, parameters=parameters
     )
     return [draft] * BATCH
 
