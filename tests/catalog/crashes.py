@@ -86,8 +86,13 @@ class Work:
         """All of it."""
         with self.workspace.lock():
             declared = self.stage(Kind.DECLARED, "declare", {}, {"programme": b"{}"})
-            self.stage(Kind.STARTED, "execute", {}, {}, run="ioc/t/1")
-            executed = self.stage(Kind.EXECUTED, "execute", {}, {"answers": LARGE}, run="ioc/t/1", state="finished")
+            programme = {"programme": declared.output("programme")}
+            volumes = self.stage(Kind.DERIVED, "volumes", programme, {"volumes": b"3"}, table="volumes")
+            self.stage(Kind.DERIVED, "plan", programme, {}, table="plan")
+            offered = {"volumes": volumes.output("volumes")}
+            self.stage(Kind.STARTED, "execute", offered, {}, run="ioc/t/1")
+            results = {"answers": LARGE}
+            executed = self.stage(Kind.EXECUTED, "execute", offered, results, run="ioc/t/1", state="finished")
             self.observe(executed)
             reported = self.report(declared, executed)
             self.workspace.publish(reported)
