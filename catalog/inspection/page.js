@@ -317,7 +317,7 @@
   };
   const leaf = (node, role, way) => {
     const { name, sub, value } = told(node), opens = !isFigure(node) && way(node).length > 0, spoilt = taint(node);
-    const label = isRecord(node) && role && role !== name ? `${role}: ${name}` : isFigure(node) ? `${W(figureAt(node).figure[FIGURE])} = ${value}` : name;
+    const plain = plainRole(role), label = isRecord(node) && role && plain !== "run" ? `${plain}: ${name}` : isFigure(node) ? `${W(figureAt(node).figure[FIGURE])} = ${value}` : name;
     const item = make("li", {}), line = make("div", { class: "node" });
     if (opens) line.append(make("button", { type: "button", "aria-expanded": "false", "aria-label": `${way === up ? "what this rests on" : "what rests on this"}: ${label}`, onclick: (event) => toggle(event.target) }));
     else line.append(make("span", {}));
@@ -327,7 +327,7 @@
       if (wanted) item.append(branch(node, way)); else item.lastElementChild.remove();
     };
     const verdict = isFigure(node) ? W(figureAt(node).figure[VERDICT]) : "", [look, sign] = LOOKS[verdict] || ["", ""];
-    line.append(glyph(node), make("span", {}, link(node, label), look ? make("span", { class: `small ${look}` }, `${sign} ${verdict}`) : null, isFigure(node) ? null : make("span", { class: "small" }, sub),
+    line.append(glyph(node), make("span", {}, link(node, label), look ? make("span", { class: `small ${look}` }, `${sign} ${verdict}`) : null, isFigure(node) ? null : make("span", { class: "small" }, isRecord(node) ? sub.slice(0, -7) : sub),
       spoilt ? make("span", { class: "small bad" }, spoilt.itself ? "⊘ withdrawn" : "⊘ rests on what was withdrawn") : null));
     item.append(line);
     item.opened = toggle;
