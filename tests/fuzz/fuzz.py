@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -31,6 +32,8 @@ def main() -> int:
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=", ".join(TARGETS))
     parser.add_argument("--seconds", type=int, default=60, help="for each target")
     options = parser.parse_args()
+    if find_spec("atheris") is None:
+        parser.error("atheris is not installed: run this with `uv run --group fuzz`")
     if unknown := sorted(set(options.targets) - set(TARGETS)):
         parser.error(f"no such target: {', '.join(unknown)}; there are {', '.join(TARGETS)}")
     found = [_run(target, options.seconds) for target in options.targets or TARGETS]
