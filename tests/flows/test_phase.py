@@ -16,6 +16,7 @@ from catalog.lineage import figures
 from catalog.underway import FOLDER, left
 from catalog.verification import verify
 from tasks.inject.files import ROW
+from tasks.report.model import Report
 
 pytestmark = pytest.mark.end_to_end
 
@@ -57,6 +58,41 @@ def test_running_again_executes_nothing_and_does_not_start_prefect(pilot: Bench)
     assert again.answer["executed"] == 0
     assert again.stderr == ""
     assert {test["decision"] for test in pilot.run("plan", "pilot", "--json").answer["tests"]} == {"complete"}
+
+
+def test_a_report_is_copied_in_every_format_always_the_same(pilot: Bench, tmp_path: Path) -> None:
+    for kind, first in (("pdf", b"%PDF-"), ("docx", b"PK"), ("json", b"{"), ("html", b"<!doctype html>")):
+        written = []
+        for number in (1, 2):
+            out = tmp_path / f"{number}.{kind}"
+            ended = pilot.run("report", "pilot", "--format", kind, "--out", str(out), "--json")
+            assert ended.status == 0, ended.stderr
+            assert ended.answer["report"] == str(out)
+            written.append(out.read_bytes())
+        assert written[0] == written[1]
+        assert written[0].startswith(first)
+    assert (tmp_path / "1.html").read_bytes() == (pilot.home / "reports" / "pilot" / "report.html").read_bytes()
+    Report.model_validate_json((tmp_path / "1.json").read_bytes())
+
+
+def test_two_runs_and_two_phases_are_compared(pilot: Bench, tmp_path: Path) -> None:
+    out = tmp_path / "page.html"
+    ended = pilot.run("report", "--compare", "pilot", "pilot", "--out", str(out), "--json")
+    assert ended.status == 0, ended.stderr
+    told = {part["figure"]: part["value"] for part in ended.answer["outcome"] if not isinstance(part, str)}
+    assert told["compare/none"] == told["compare/all"] > 0
+    assert "REHEARSAL" in out.read_text()
+    runs = sorted(
+        {row["run"] for row in json.loads((pilot.home / "reports/pilot/report.json").read_text())["observations"]}
+    )
+    shown = pilot.run("report", "--compare", *runs[:2], "--out", str(out))
+    assert shown.status == 0, shown.stderr
+    assert "observations that both sides have" in shown.stdout
+    unknown = pilot.run("report", "--compare", "pilot", "pilto")
+    assert unknown.status == 2
+    assert "did you mean 'pilot'?" in unknown.stderr
+    assert pilot.run("report").status == 2
+    assert pilot.run("report", "--compare", "pilot", "pilot", "--format", "pdf").status == 2
 
 
 def test_the_next_phase_relies_on_what_was_proved(pilot: Bench, tmp_path: Path) -> None:

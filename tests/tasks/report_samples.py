@@ -1,11 +1,15 @@
 """Reports that several tests look at: of the template's programme, with verdicts of every kind, and a hostile one."""
 
+from pathlib import Path
 from typing import Any
 
 from report_facts import phase_facts, spoil
 
 from catalog.declarations import Programme
+from catalog.reading import read_catalogue
 from tasks.report.assemble import assemble_report
+from tasks.report.blocks import read_blocks
+from tasks.report.render import render_report
 
 HOSTILE = (
     '"><script>alert(1)</script><img src=x onerror=alert(2)>',
@@ -44,6 +48,45 @@ def hostile_report(programme: Programme) -> dict[str, Any]:
     return assemble_report(facts)
 
 
+WORDS = Path(__file__).with_name("report_words.txt")
+_GOLDEN = ("outcome", "components", "exit-criteria", "plans", "tests", "deviations", "observations", "traceability",
+           "reliance", "glossary")  # fmt: skip
+
+
+def words_of(page: str) -> str:
+    """The words and numbers of the sections that people decide by, a line for each heading, paragraph and row."""
+    lines: list[str] = []
+    is_wanted = False
+    for block in read_blocks(page):
+        if block["kind"] == "heading" and block["level"] == 2:
+            is_wanted = block["id"] in _GOLDEN
+        if is_wanted:
+            lines += _lines(block)
+    return "\n".join(lines) + "\n"
+
+
+def _lines(block: dict[str, Any]) -> list[str]:
+    match block["kind"]:
+        case "heading":
+            return [f"{'#' * block['level']} {_told(block['runs'])}"]
+        case "table":
+            return [" | ".join(_told(cell["runs"]) for cell in row) for row in [block["head"], *block["rows"]]]
+        case "pairs":
+            return [f"{_told(name)}: {_told(value)}" for name, value in block["rows"]]
+        case "list":
+            return [f"- {_told(item)}" for item in block["items"]]
+        case "chart":
+            return [f"[{block['alt']}]"]
+        case "box":
+            return [line for each in block["blocks"] for line in _lines(each)]
+        case _:
+            return [_told(block["runs"])]
+
+
+def _told(runs: list[dict[str, Any]]) -> str:
+    return " ".join("".join(run["text"] for run in runs).split())
+
+
 def _places(declared: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
     return [
         (declared["programme"], "title"),
@@ -56,3 +99,8 @@ def _places(declared: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
         (declared["requirements"][0], "title"),
         (declared["assumptions"][0], "unit"),
     ]
+
+
+if __name__ == "__main__":  # writes the golden words anew: PYTHONPATH=. python tests/tasks/report_samples.py
+    shop = read_catalogue(Path(__file__).parents[2] / "catalog" / "template").programme
+    WORDS.write_text(words_of(render_report(usual_report(shop))), encoding="utf-8")
