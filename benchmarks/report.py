@@ -1,7 +1,7 @@
 """What a completion report costs: `python benchmarks/report.py [TESTS …]` prints seconds and bytes as JSON.
 
-From facts as the stages record them, of the shipped programme with so many tests (60 and 1,000 unless given): tests of the
-shipped plans are repeated under other names, with their runs, measurements, observations and series.
+From facts as the stages record them, of the shipped programme with so many tests (60 and 1,000 unless given): its
+tests are repeated under other names, with their runs, measurements, observations and series.
 """
 
 import copy

@@ -314,7 +314,9 @@ def draw_pairs(figure: Mapping[str, Any], unit: str) -> str:
     canvas = Canvas(left + 420)
     known = [row[name] for row in rows for name in row if name != "what" and row[name]]
     low, high = min(known, default=1), max(known, default=10)
-    x = Scale(low=low / 1.3, high=high * 1.3, start=left, end=left + 400, log=True)
+    is_wide = high > 8 * low
+    around = (low / 1.3, high * 1.3) if is_wide else (low - 0.1 * (high - low), high + 0.1 * (high - low) + 1)
+    x = Scale(low=around[0], high=around[1], start=left, end=left + 400, log=is_wide)
     _marks(canvas, ((figure["sides"][0], "circle", "ps"), (figure["sides"][1], "square", "po")), left, 12)
     for place, row in enumerate(rows):
         middle = 36 + 30 * place
@@ -326,7 +328,7 @@ def draw_pairs(figure: Mapping[str, Any], unit: str) -> str:
                 canvas.rule((ends[0], middle + offset), (ends[1], middle + offset), "ax")
                 canvas.mark(x(row[side]), middle + offset, shape, look)
     bottom = 26 + 30 * len(rows)
-    for tick in x.ticks(7):
+    for tick in x.ticks(5):
         canvas.text(x(tick), bottom + 16, _latency(tick) if unit == "us" else f"{tick:,g}", "t", "middle")
     return canvas.svg(62 + 30 * len(rows))
 

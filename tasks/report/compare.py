@@ -69,7 +69,7 @@ def compare(a: Side, b: Side) -> Document:
     return {
         "report": "Comparison",
         "sides": [_side(side, context) for side, context in zip((a, b), contexts, strict=True)],
-        "stamp": f"Rehearsal: {' and '.join(rehearsals)}; {_NO_EVIDENCE}" if rehearsals else "",
+        "stamp": f"{' and '.join(rehearsals)}: {_NO_EVIDENCE}" if rehearsals else "",
         "outcome": [
             "Of ", told["all"], " observations that both sides have, ", told["verdict"], " have another verdict, ",
             told["worse"], " are worse and ", told["better"], " better by more than their intervals allow for, ",
@@ -152,7 +152,8 @@ def _matters(pair: _Pair) -> tuple[str, str]:
     grew = pair.b["value"] > pair.a["value"]
     worse = grew if pair.direction == "at most" else not grew
     kind = "worse" if worse else "better"
-    return kind, f"{kind}, beyond both intervals; still {pair.verdicts[1]}"
+    exact = all(row["lower"] == row["upper"] for row in (pair.a, pair.b))
+    return kind, f"{kind}, {'as counted' if exact else 'beyond both intervals'}; still {pair.verdicts[1]}"
 
 
 # --- what is shown ----------------------------------------------------------------------------------------------------

@@ -72,7 +72,7 @@ def test_two_phases_are_matched_by_role_and_say_what_differs(programme: Programm
     assert counts(found)["all"] > 0
     inputs = {row[0]: row[1:] for row in found["sections"][1]["tables"][0]["rows"]}
     assert any(name.endswith(".version") and row[1] == "9.9" for name, row in inputs.items())
-    assert found["stamp"].startswith("Rehearsal: pilot and launch")
+    assert found["stamp"].startswith("pilot and launch: not evidence")
     assert found["chart"]["rows"]
 
 
