@@ -6,7 +6,7 @@ person's approval and there is none, nothing is relied on either, and nothing ex
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from fractions import Fraction
 from typing import Any
@@ -187,7 +187,6 @@ def _never(rule: Reliance, key: dict[str, Any]) -> Compared | None:
 
 
 def _compare(rule: Reliance, key: dict[str, Any], candidate: Candidate, day: str) -> tuple[Compared, ...]:
-    old, new = members(candidate.key), members(key)
     found = [
         _needed("evidence", "intact", "intact" if candidate.intact else "damaged or missing"),
         _needed("withdrawn", "no", "yes" if candidate.withdrawn else "no"),
@@ -196,12 +195,26 @@ def _compare(rule: Reliance, key: dict[str, Any], candidate: Candidate, day: str
         *([_needed(RELIANCE, "not withdrawn", candidate.refused)] if candidate.refused else []),
         *([_age(rule.valid_for, candidate, candidate.since or day)] if rule.valid_for is not None else []),
     ]
-    for name in sorted(set(old) | set(new)):
-        if name == VOLUMES:
-            found += _compare_volumes(rule.volumes, old.get(name), new.get(name))
-        else:
-            found += _compare_input(name, *({name: each[name]} if name in each else {} for each in (old, new)))
+    found += compare_keys(candidate.key, key, rule.volumes)
     return tuple(sorted(found, key=lambda each: each.allows))
+
+
+_CELLS = f"{VOLUMES}.messages."
+
+
+def compare_keys(old: dict[str, Any], new: dict[str, Any], volumes: RelianceVolumes | None = None) -> list[Compared]:
+    """Every input of two key documents by name, then and now; target volumes as `volumes` has it, if it does."""
+    was, now = members(old), members(new)
+    found = []
+    for name in sorted(set(was) | set(now)):
+        if name == VOLUMES and volumes is not None:
+            found += _compare_volumes(volumes, was.get(name), now.get(name))
+        else:
+            found += _compare_input(name, *({name: each[name]} if name in each else {} for each in (was, now)))
+    return [
+        replace(each, input=f"{VOLUMES}.{each.input.removeprefix(_CELLS)}") if each.input.startswith(_CELLS) else each
+        for each in found
+    ]
 
 
 def _age(valid_for: int, candidate: Candidate, day: str) -> Compared:

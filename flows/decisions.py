@@ -203,12 +203,13 @@ def _compared_rows(compared: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str,
 
 
 def _is_cell(each: Mapping[str, Any]) -> bool:
-    """Whether it is the target volume of one kind of message."""
-    return each["input"].startswith("volumes.") and "|" in each["input"]
+    """Whether it is the target volume of one kind of message, then and now."""
+    counted = type(each["old"]) is int and type(each["new"]) is int
+    return counted and each["input"].startswith("volumes.") and "|" in each["input"]
 
 
 def _sides(each: Mapping[str, Any], totals: Sequence[int]) -> tuple[str, str]:
-    if _is_cell(each) and all(isinstance(each[side], int) for side in ("old", "new")):
+    if _is_cell(each):
         old, new = (_count(each[side], total) for side, total in zip(("old", "new"), totals, strict=True))
     else:
         old, new = "" if each["input"] == NEVER else _value(each["old"]), _value(each["new"])

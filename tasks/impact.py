@@ -282,15 +282,29 @@ def impact(decided: Decided, programme: Programme, others: Sequence[Decided], tr
                 if each.planned.test != test and any(root.inputs(each.planned.test) for root in roots)
             ],
         },
-        "conclusion": f"{CONCLUSIONS[decided.decision]}: {decided.why}",
+        "conclusion": _conclusion(decided),
         "not_compared": [{"what": what, "why": why} for what, why in not_compared(rule)],
     }
 
 
-CONCLUSIONS = {
+_CONCLUSIONS = {
     Decision.RELY: "relied on",
     Decision.EXECUTE: "to be executed",
     Decision.COMPLETE: "complete",
     Decision.BLOCKED: "blocked",
 }
-"""How a decision is told at the end of its impact analysis report."""
+
+
+def _conclusion(decided: Decided) -> str:
+    """How the decision is told at the end of its report."""
+    told = f"{_CONCLUSIONS[decided.decision]}: {decided.why}"
+    answer = decided.answer
+    if decided.decision is not Decision.EXECUTE or answer is None:
+        return told
+    if answer.candidate is None:
+        (only,) = answer.compared
+        return f"{told}; {only.input}: {only.new if only.old is None else only.old}"
+    if answer.relies:
+        return told
+    count, all_ = len(answer.in_the_way), len(answer.compared)
+    return f"{told}; {count} of {all_} inputs compared are in the way of resting on run {answer.candidate.run}"

@@ -26,12 +26,11 @@ from catalog.declarations import (
     TestPlan,
 )
 from catalog.errors import EvidenceError, UsageError
-from catalog.keys import differences
 from catalog.ledger import Kind, Record
 from catalog.lineage import told
 from catalog.runs import RunState, TestRun
 from catalog.store import ObjectStore
-from expectations.reliance import Answer, Candidate, Compared, answer, approved, members, needs_approval
+from expectations.reliance import Answer, Candidate, Compared, answer, approved, compare_keys, members, needs_approval
 from expectations.verdicts import CLOSED_LOOP, is_closed_loop
 from tasks.arrivals import GENERATOR, offer_of, offered_messages, released_messages, seed_for
 from tasks.course import highest, rising
@@ -613,11 +612,12 @@ def _first_or_changed(planned: PlannedTest, own: list[TestRun], answered: Answer
     if not history.store.intact(last.stands_for or ""):
         gone = Compared(input=f"key of run {last.run}", old="recorded", new="damaged or missing", allows=False)
         return _execute(planned, f"what {last.run} was keyed on cannot be read", gone, against=last)
-    changed = differences(history.store.document(last.stands_for or ""), planned.key)
-    reasons = [Compared(input=_short(each.input), old=each.old, new=each.new, allows=False) for each in changed]
+    compared = compare_keys(history.store.document(last.stands_for or ""), planned.key)
+    reasons = [each for each in compared if not each.allows]
     if not reasons:
         reasons = [Compared(input=f"run {last.run}", old="recorded", new="evidence damaged or missing", allows=False)]
-    return _execute(planned, f"changed since {last.run}", *reasons, against=last)
+    changed = _execute(planned, f"changed since {last.run}", *reasons, against=last)
+    return replace(changed, same=tuple(each for each in compared if each.allows))
 
 
 def withdrawn_reliance(planned: PlannedTest, history: History) -> tuple[TestRun, str] | None:
@@ -636,10 +636,6 @@ def withdrawn_run(planned: PlannedTest, history: History) -> TestRun | None:
     mine = (planned.occasion, planned.test, planned.key_digest, RunState.FINISHED)
     own = [run for run in history.runs if (run.occasion, run.test, run.stands_for, run.state) == mine]
     return next((run for run in reversed(own) if history.withdrawal_of(run)), None)
-
-
-def _short(path: str) -> str:
-    return path.removeprefix("inputs.")
 
 
 def _execute(

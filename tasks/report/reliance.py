@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from catalog.canonical import document_digest
+from catalog.shown import shown
 from expectations.reliance import VOLUMES, in_words, not_compared
 from tasks.report.context import Context, Row, quoted
 from tasks.report.sampling import sampling
@@ -89,21 +90,30 @@ _KINDS = {
 def _rows(compared: Sequence[Row]) -> Iterator[dict[str, Any]]:
     """Inputs compared, those in the way first; target volumes that are equal are told together."""
     equal = [each for each in compared if _is_cell(each) and each["same"] and each["allows"]]
+    cells = [each for each in compared if _is_cell(each)]
+    totals = [sum(each[side] for each in cells) for side in ("old", "new")]
     for each in compared:
         if each not in equal:
-            yield _row(each["input"], each["old"], each["new"], allows=each["allows"])
+            sides = [(each[side], total) for side, total in zip(("old", "new"), totals, strict=True)]
+            texts = [_count(*side) if each in cells else quoted(side[0]) for side in sides]
+            yield _row(each["input"], each["old"], each["new"], texts, allows=each["allows"])
     if equal:
-        cells = {each["input"].removeprefix(f"{VOLUMES}."): each["old"] for each in equal}
-        name = f"{VOLUMES}, {len(cells)} kinds of message, each equal"
-        yield _row(name, cells, cells, allows=True, text=f"{sum(cells.values()):,} messages")
+        counts = {each["input"].removeprefix(f"{VOLUMES}."): each["old"] for each in equal}
+        name = f"{VOLUMES}, {len(counts)} kinds of message, each equal"
+        yield _row(name, counts, counts, [f"{sum(counts.values()):,} messages"] * 2, allows=True)
 
 
-def _row(name: str, old: Any, new: Any, *, allows: bool, text: str = "") -> dict[str, Any]:
+def _count(count: int, total: int) -> str:
+    """Messages of one kind, and which share of all that the test offers they are: the mix."""
+    return f"{count:,} ({shown(count * 1_000_000 // max(total, 1), 'ppm')})"
+
+
+def _row(name: str, old: Any, new: Any, texts: Sequence[str], *, allows: bool) -> dict[str, Any]:
     digests = [None if each is None else document_digest(each) for each in (old, new)]
     return {
         "input": name,
-        "old": text or quoted(old),
-        "new": text or quoted(new),
+        "old": texts[0],
+        "new": texts[1],
         "old_digest": digests[0] or "",
         "new_digest": digests[1] or "",
         "same": digests[0] == digests[1],
@@ -112,8 +122,9 @@ def _row(name: str, old: Any, new: Any, *, allows: bool, text: str = "") -> dict
 
 
 def _is_cell(each: Row) -> bool:
-    """Whether it is the target volume of one kind of message."""
-    return each["input"].startswith(f"{VOLUMES}.") and "|" in each["input"]
+    """Whether it is the target volume of one kind of message, then and now."""
+    counted = type(each["old"]) is int and type(each["new"]) is int
+    return counted and each["input"].startswith(f"{VOLUMES}.") and "|" in each["input"]
 
 
 def _listed(names: Sequence[str]) -> str:

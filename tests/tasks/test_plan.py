@@ -140,7 +140,7 @@ HELD = [
     ("environments.rehearsal.seed", 1, "arrivals.seed"),
     ("environments.rehearsal.estate", 9_000_000, "arrivals.estate"),
     ("tests.profiles.load.arrivals", {"process": "even"}, "arrivals.shape.process"),
-    ("assumptions.ordering-share.value", "0.05", "volumes.messages.purchase|place-order|request"),
+    ("assumptions.ordering-share.value", "0.05", "volumes.purchase|place-order|request"),
     ("volumes.peak_window", {"begins": "18:00", "ends": "24:00"}, "volumes.window_us"),
 ]
 
