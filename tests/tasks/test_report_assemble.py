@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from report_facts import named, phase_facts, spoil
 
-from catalog.canonical import canonical
+from catalog.canonical import canonical, document_digest
 from catalog.declarations import Programme
 from catalog.reading import read_programme
 from catalog.template import write_template
 from expectations.verdicts import LATER
 from tasks.report.assemble import assemble_report
+from tasks.report.render import render_report
 
 FIGURE_TEXTS = {"figure", "value", "unit", "text", "evidence"}
 
@@ -141,6 +142,88 @@ def test_reliance_shows_each_input_old_and_new_and_the_run_it_rests_on(programme
     assert test["relied_on"]["record"] in decision["evidence"]
     assert {row["reliance"] for row in report["observations"] if row["test"] == test["test"]} == {"relied"}
     assert any(panel["test"] == "launch.orders.load" for panel in report["behaviour"])
+
+
+IMPACT = {
+    "evidence": {"run": "pilot/pilot.orders.load/1", "occasion": "pilot", "record": "a" * 64},
+    "roots": [
+        {
+            "declared": "assumptions[ordering-share]",
+            "differences": [
+                {"input": f"assumptions[ordering-share].{place}", "old": "0.04", "new": "0.05"} for place in range(14)
+            ],
+            "old_digest": "b" * 64,
+            "new_digest": None,
+            "propagates": ["volumes.purchase|place-order|request"],
+        }
+    ],
+    "by_themselves": ["key rules"],
+    "apart": ["requirements[latency]"],
+    "untraced": [],
+    "traced": True,
+    "affected": {"component": "orders", "paths": ["purchase"], "requirements": [], "tests": ["launch.orders.soak"]},
+    "conclusion": "to be executed: 2 of 9 inputs compared are in the way",
+}
+
+
+def test_a_decision_is_told_as_an_impact_analysis(programme: Programme) -> None:
+    facts = phase_facts(programme, "launch")
+    test = next(each for each in facts["tests"] if each["test"] == "launch.orders.load")
+    test["impact"] = IMPACT
+    test["compared"] = [
+        {"input": f"volumes.purchase|{name}|request", "old": old, "new": new, "same": old == new, "allows": old == new}
+        for name, old, new in (("place-order", 10_000, 30_000), ("order-status", 30_000, 30_000), ("look", 0, 0))
+    ]
+    report = assemble_report(facts)
+    told = next(each for each in report["reliance"]["decisions"] if each["test"] == "launch.orders.load")
+    assert told["conclusion"] == IMPACT["conclusion"]
+    assert (told["by_themselves"], told["apart"], told["untraced"]) == ("key rules", "requirements[latency]", "")
+    (root,) = told["roots"]
+    assert (len(root["differences"]), root["more"], root["new_digest"]) == (12, "and 2 more", "")
+    assert [each["what"] for each in told["affected"]] == [
+        "component", "message paths", "other tests that the root causes touch",
+    ]  # fmt: skip
+    rose, equal = told["compared"]
+    assert (rose["old"], rose["new"], rose["allows"]) == ("10,000 (25 %)", "30,000 (50 %)", False)
+    assert rose["old_digest"] == document_digest(10_000)
+    assert (equal["input"], equal["old"]) == ("volumes, 2 kinds of message, each equal", "30,000 messages")
+    page = render_report(report)
+    for words in ("Root causes", "Changed by themselves", "in the way", "and 2 more", IMPACT["conclusion"]):
+        assert words in page
+    assert "How often reliance would have been wrong" not in page
+
+
+def sampled(*outcomes: str) -> dict[str, object]:
+    return {
+        "record": named("draw"), "share": "0.5", "seed": 7, "relied": [f"t{n}" for n in range(len(outcomes) * 2)],
+        "tests": [
+            {"test": f"t{n}", "relied_on": f"pilot/t{n}/1", "run": f"launch/t{n}/1", "record": "", "outcome": outcome,
+             "verdict": {"same": "proved", "differs": "not proved"}.get(outcome, "inconclusive")}
+            for n, outcome in enumerate(outcomes)
+        ],
+    }  # fmt: skip
+
+
+def test_a_sample_of_relied_tests_is_told_with_its_interval(programme: Programme) -> None:
+    facts = {**phase_facts(programme, "launch"), "samples": [sampled("same", "differs", "no answer")]}
+    report = assemble_report(facts)
+    figures = report["reliance"]["sampling"]["figures"]
+    assert {name: figure["value"] for name, figure in figures.items()} == {
+        "relied": 6, "drawn": 3, "answered": 2, "wrong": 1, "no_answer": 1, "share": 500_000,
+    }  # fmt: skip
+    assert figures["share"]["interval"] == "1.2579 % to 98.7421 %"
+    assert all(figure["evidence"] == [named("draw")] for figure in figures.values())
+    page = render_report(report)
+    assert "How often reliance would have been wrong" in page
+    assert "share 0.5, seed 7" in page
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "told"), [((), "there was no such test: none was drawn"), (("no answer",), "came to an answer")]
+)
+def test_a_sample_without_an_answer_says_so(programme: Programme, outcomes: tuple[str, ...], told: str) -> None:
+    facts = {**phase_facts(programme, "launch"), "samples": [sampled(*outcomes)]}
+    assert told in render_report(assemble_report(facts))
 
 
 def test_a_long_input_is_cut_and_named_by_its_digest(programme: Programme) -> None:
