@@ -12,9 +12,11 @@ import psutil
 import pytest
 from phases import Bench, Ended
 
+from catalog.ledger import Kind
 from catalog.lineage import figures
 from catalog.underway import FOLDER, left
 from catalog.verification import verify
+from catalog.workspace import Workspace
 from tasks.inject.files import ROW
 from tasks.report.model import Report
 
@@ -106,6 +108,30 @@ def test_the_next_phase_relies_on_what_was_proved(pilot: Bench, tmp_path: Path) 
     explained = bench.run("explain", "launch.orders.load", "--json").answer
     assert all(each["allows"] for each in explained["compared"])
     assert "volumes" in " ".join(each["input"] for each in explained["compared"])
+
+
+def test_a_sample_of_what_may_be_relied_on_is_drawn_before_it_is_executed(pilot: Bench, tmp_path: Path) -> None:
+    bench = copied(pilot, tmp_path)
+    asked = ("run", "launch", "--tests", "*.load", "--sample-reliance", "0.5:7", "--json")
+    ended = bench.run(*asked)
+    assert ended.status in (0, 1), ended.stderr  # what is executed on a busy machine may be inconclusive
+    assert (ended.answer["executed"], ended.answer["relied"]) == (1, 1)
+    told = ended.answer["sampled"]
+    assert (told["relied"], told["drawn"], told["answered"] + told["no_answer"]) == (2, 1, 1)
+    records = Workspace.open(bench.home).ledger.records()
+    (draw,) = (record for record in records if record.kind is Kind.SAMPLED)
+    (test,) = draw.parameters["tests"]
+    assert draw.parameters["relied"] == ["launch.orders.load", "launch.storefront.load"]
+    own = [record for record in records if record.parameters.get("test") == test and record.sequence > draw.sequence]
+    kinds = [record.kind for record in own if record.stage in ("rely", "execute")]
+    assert kinds == [Kind.RELIED, Kind.STARTED, Kind.EXECUTED]
+    figure = bench.run("lineage", "reliance/wrong")
+    assert figure.status == 0, figure.stderr
+    assert verify(bench.home).ok
+    again = bench.run("reperform", "--only", "plan", "--only", "rely", "--only", "report", "--json")
+    assert again.answer["ok"], again.answer
+    refused = bench.run("run", "launch", "--sample-reliance", "2")
+    assert (refused.status, "no share of the relied tests" in refused.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(
