@@ -136,7 +136,8 @@ def _print(out: "Console", decided: "Decided", report: Mapping[str, Any], then: 
         for each in then["reasons"][:_MOST] if then["decision"] == "execute" else ():
             out.print(f"                 {_NO} {escape(_difference(each))}", soft_wrap=True)
     elif decided.stands and decided.decision == "complete":
-        out.print(f"  it had been executed because: {escape(decided.stands.why)}", soft_wrap=True)
+        how = "received" if decided.stands.received else "executed"
+        out.print(f"  it had been {how} because: {escape(decided.stands.why)}", soft_wrap=True)
     for line in _roots(report):
         out.print(line, soft_wrap=True)
     if report["compared"]:

@@ -413,3 +413,55 @@ def test_the_page_of_lineage_lies_beside_the_report_and_its_figures_lead_to_it(b
     assert verify(bench.home).ok
     (folder / "lineage.html").write_text(page.replace('"launch/', '"lunch/', 1))
     assert [fault.where for fault in verify(bench.home).faults] == ["reports/launch/lineage.html"]
+
+
+# --- impact analysis --------------------------------------------------------------------------------------------------
+
+
+def test_a_relied_test_is_explained_with_every_input_and_its_digest(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ("--catalog", bench.catalog, "--home", bench.home)
+    told = answer(capsys, "explain", "launch.orders.load", *where)
+    assert (told["decision"], told["impact"]["roots"], told["decided_then"]) == ("rely", [], None)
+    assert told["rule"]["scope"] == "path"
+    for each in told["compared"]:
+        assert each["allows"]
+        assert each["old_digest"] == (None if each["old"] is None else document_digest(each["old"]))
+    status, out, _ = answered(capsys, "explain", "launch", *where)
+    assert status == 0
+    for words in (
+        "The rule in force",
+        "launch.orders.load  rely",
+        "conclusion     relied on",
+        "Not compared, on purpose",
+    ):
+        assert words in out
+
+
+def test_what_was_executed_is_explained_by_the_plan_before_its_run(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ("--catalog", bench.catalog, "--home", bench.home)
+    told = answer(capsys, "explain", "pilot.orders.load", *where)
+    assert (told["decision"], told["decided_then"]["decision"]) == ("complete", "execute")
+    assert "decided then   execute: never executed in this phase" in answered(
+        capsys, "explain", "pilot.orders.load", *where
+    )[1]  # fmt: skip
+
+
+def test_root_causes_are_told_apart_from_what_they_propagate(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    where = ("--catalog", bench.catalog, "--home", bench.home)
+    bench.edit("assumptions.yaml", "value: 0.04\n", "value: 0.05\n")
+    bench.edit("programme.yaml", 'version: "0.1"', 'version: "0.2"')
+    _, out, _ = answered(capsys, "explain", "launch.orders.load", *where)
+    assert "root cause     · assumptions[ordering-share].value: 0.04 → 0.05" in out
+    assert "propagates to volumes.purchase|order-status|request, volumes.purchase|place-order|request" in out
+    assert "apart          changed in the declarations, and not compared here: programme.approach_document" in out
+    status, _, err = answered(capsys, "report", "launch", *where, "--json")
+    assert status == 1, err
+    facts = bench.facts("launch")
+    mine = next(each for each in facts["tests"] if each["test"] == "launch.orders.load")
+    assert [each["declared"] for each in mine["impact"]["roots"]] == ["assumptions[ordering-share]"]
+    page = (bench.home / "reports" / "launch" / "report.html").read_text()
+    assert "assumptions[ordering-share].value" in page
