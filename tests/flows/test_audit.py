@@ -2,12 +2,15 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from phases import PLIMSOLL, Bench, make_shop
@@ -408,7 +411,11 @@ def test_one_record_is_computed_again_alone(bench: Bench, capsys: pytest.Capture
 def test_the_page_of_lineage_lies_beside_the_report_and_its_figures_lead_to_it(bench: Bench) -> None:
     folder = bench.home / "reports" / "launch"
     report, page = (folder / "report.html").read_text(), (folder / "lineage.html").read_text()
-    assert 'href="lineage.html#figure=outcome/proved"' in report
+    linked = {unescape(unquote(name)) for name in re.findall(r'href="lineage\.html#figure=([^"]+)"', report)}
+    document = json.loads(re.findall(r'id="document">([^<]*)<', page)[0])
+    mine = next(each for each in document["reports"] if each["phase"] == "launch")
+    assert "outcome/proved" in linked
+    assert linked <= {document["words"][figure[0]] for figure in mine["figures"]}
     assert "default-src 'none'" in page
     assert verify(bench.home).ok
     (folder / "lineage.html").write_text(page.replace('"launch/', '"lunch/', 1))
