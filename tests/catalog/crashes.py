@@ -87,9 +87,9 @@ class Work:
         with self.workspace.lock():
             declared = self.stage(Kind.DECLARED, "declare", {}, {"programme": b"{}"})
             programme = {"programme": declared.output("programme")}
-            volumes = self.stage(Kind.DERIVED, "volumes", programme, {"volumes": b"3"}, table="volumes")
+            volumes = self.stage(Kind.DERIVED, "volumes", programme, {"counts": b"3"}, table="volumes")
             self.stage(Kind.DERIVED, "plan", programme, {}, table="plan")
-            offered = {"volumes": volumes.output("volumes")}
+            offered = {"volumes": volumes.output("counts")}
             self.stage(Kind.STARTED, "execute", offered, {}, run="ioc/t/1")
             results = {"answers": LARGE}
             executed = self.stage(Kind.EXECUTED, "execute", offered, results, run="ioc/t/1", state="finished")
