@@ -26,7 +26,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 DIGEST, PART = re.compile("[0-9a-f]{64}"), r"\w[^/\\:\x00-\x1f\x7f]*"
 LEDGER, OBJECT = re.compile(r"ledger/([0-9]{12})\.jsonl"), re.compile(r"objects/([0-9a-f]{2})/([0-9a-f]{62})")
-REPORT, CATALOGUE = re.compile(rf"reports/({PART})/(report\.json|report\.html)"), re.compile(rf"catalogue(/{PART})+")
+REPORT = re.compile(rf"reports/({PART})/(report\.json|report(?:-[a-z]+(?:-[0-9]+)?)?\.html)")
+CATALOGUE = re.compile(rf"catalogue(/{PART})+")
 SAID = rf"plimsoll\.json|bundle\.json|README\.md|lineage\.json|reports/{PART}/lineage\.html|verify\.py"
 BELONGS = re.compile("|".join([SAID, *(each.pattern for each in (LEDGER, OBJECT, REPORT, CATALOGUE))]))
 OWN = re.compile(r"(?!objects/|ledger/).+|ledger/(lock|torn/.+)|objects/incoming/.+", re.DOTALL)
@@ -77,10 +78,9 @@ class Verifier:
     """What was read and found: `files` open each file by its name; `digests` are of their bytes."""
 
     def __init__(self, path: Path, given: set[str]) -> None:
-        self.path, self.given = path, given
+        self.path, self.given, self.announced, self.vouched = path, given, set[str](), dict[str, int]()
         self.faults, self.notes, self.records = list[str](), list[str](), list[Any]()
-        self.files, self.digests, self.ended = dict[str, Callable[[], Any]](), dict[str, str](), dict[str, str]()
-        self.announced, self.vouched, self.before = set[str](), dict[str, int](), dict[str, str]()
+        self.files, self.ended, self.before = dict[str, Callable[[], Any]](), dict[str, str](), dict[str, str]()
 
     def run(self, head: str | None) -> None:
         """Checks everything; a container that is not safe to read is not read."""
@@ -88,7 +88,7 @@ class Verifier:
         if self.faults:
             return
         self.digests = {name: hashlib.file_digest(file(), "sha256").hexdigest() for name, file in self.files.items()}
-        self.bundle: Any = json.loads(self.files["bundle.json"]().read()) if "bundle.json" in self.files else None
+        self.bundle: Any = json.loads(self.files["bundle.json"]().read()) if "bundle.json" in self.files else {}
         self._read_ledger()
         self.heads = heads([r.digest for r in self.records])
         self.place = {name: r.sequence for r in self.records for name in (r.digest, f"{r.sequence}:{r.digest}")}
@@ -260,26 +260,26 @@ class Verifier:
 
     def _check_files(self) -> None:
         """Every file's bytes are what its name or a record says, and no other file is there."""
-        reports, told = [r for r in self.records if r.kind == "reported"], self.bundle or {}
         listed = {name for r in self.records for role, name in r.outs if role.startswith("file:")}
         for name, got in self.digests.items():
             sound: Any = BELONGS.fullmatch(name) or (not self.bundle and OWN.fullmatch(name))
             if OBJECT.fullmatch(name):
                 sound = got == name[8:].replace("/", "")
             elif report := REPORT.fullmatch(name):
-                due = [r.made.get(report[2]) for r in reports if r.at == report[1]]
+                due = [r.made.get(report[2]) for r in self.records if (r.kind, r.at) == ("reported", report[1])]
                 sound = got in (due[-1:] if self.bundle else due)
             elif CATALOGUE.fullmatch(name):
                 sound = got in listed
             self._tell(not sound, f"{name}: altered, or does not belong here: its SHA-256 is {got}")
         form = _sha256(b'{"format":1}\n').hex()
         self._tell(self.digests.get("plimsoll.json") != form, "plimsoll.json: missing, altered, or of a newer version")
-        wrong = self.bundle and (told["head"] != self.heads[-1] or told["phase"] not in {r.at for r in reports})
-        self._tell(wrong, "bundle.json: is of another ledger, or of a phase that has no report")
+        lost = {f"reports/{self.bundle['phase']}/report.{x}" for x in ("html", "json") if self.bundle} - {*self.files}
+        wrong = "bundle.json" in self.files and self.bundle.get("head") != self.heads[-1]
+        self._tell(lost or wrong, f"bundle.json: is of another ledger, or of a phase without its report: {lost}")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Checks what the command line names and prints what was found."""
+    """Checks what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("path", type=Path)
     parser.add_argument("--head")

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from small_evidence import ledger_file, make, page, put, rechain, report
 
 from catalog import second_verifier
-from catalog.bundle import export, unpack
+from catalog.bundle import _MEMBER, export, unpack
 from catalog.canonical import canonical, digest
 from catalog.errors import EvidenceError
 from catalog.ledger import Actor, Draft, Kind, Reference
@@ -510,13 +510,15 @@ def test_a_file_hidden_in_a_bundle_is_found_and_named(
     assert not (case.root / "evil.txt").exists()
 
 
-def rewrite(file: Path, name: str, change: Callable[[bytes], bytes]) -> None:
-    """Changes one member of a bundle."""
+def rewrite(file: Path, name: str, change: Callable[[bytes], bytes | None]) -> None:
+    """Changes one member of a bundle, or leaves it out."""
     with zipfile.ZipFile(file) as archive:
         members = [(member, archive.read(member)) for member in archive.infolist()]
     with zipfile.ZipFile(file, "w") as archive:
         for member, data in members:
-            archive.writestr(member.filename, change(data) if member.filename == name else data)
+            changed = change(data) if member.filename == name else data
+            if changed is not None:
+                archive.writestr(member.filename, changed)
 
 
 @pytest.mark.parametrize(
@@ -524,6 +526,7 @@ def rewrite(file: Path, name: str, change: Callable[[bytes], bytes]) -> None:
     [
         ("bundle.json", lambda data: data.replace(b"moc", b"foc")),
         ("bundle.json", lambda data: data.replace(b'"19:', b'"18:')),
+        ("bundle.json", lambda _: b"{}"),
         ("catalogue/system.yaml", lambda data: data + b"more: 1\n"),
         ("reports/moc/report.html", lambda data: data.replace(b"41", b"14")),
         ("plimsoll.json", lambda data: data + b"\n"),
@@ -536,6 +539,35 @@ def test_what_a_bundle_says_beside_its_evidence_is_held_against_it(
     rewrite(file, name, change)
     accepted, told = check(file, case.head, case.key)
     assert (accepted, name in told) == (False, True), told
+
+
+@pytest.mark.parametrize("name", ["reports/moc/report.html", "reports/moc/report.json"])
+def test_a_bundle_without_its_report_is_at_fault(case: Case, check: Check, name: str) -> None:
+    file = case.bundle()
+    rewrite(file, name, lambda _: None)
+    accepted, told = check(file, case.head, case.key)
+    assert (accepted, name in told) == (False, True), told
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"),
+    [
+        ("reports/moc/report-tests-2.html", True),
+        ("reports/moc/report-tests.html", True),
+        ("reports/moc/lineage.html", True),
+        ("reports/moc/report-2.html", False),
+        ("reports/moc/notes.html", False),
+        ("lineage.json", True),
+        ("lineage.html", False),
+        ("ledger/000000000001.jsonl", True),
+        ("ledger/lock", False),
+        ("catalogue/data/forecasts é.csv", True),
+        ("catalogue/.hidden", False),
+    ],
+)
+def test_both_verifiers_know_the_same_names(name: str, is_one: bool) -> None:
+    assert bool(_MEMBER.fullmatch(name)) is is_one
+    assert bool(second_verifier.BELONGS.fullmatch(name)) is is_one
 
 
 def test_a_verifier_that_was_changed_in_the_bundle_is_found_by_ours(case: Case) -> None:
