@@ -19,6 +19,7 @@ from catalog.workspace import Workspace
 from flows.cli import main
 from tasks.gather import _run
 from tasks.report.assemble import assemble_report
+from tasks.report.blocks import read_blocks
 from tasks.report.model import Report
 from tasks.report.received import received
 from tasks.report.render import render_report
@@ -167,3 +168,9 @@ def test_a_browser_lays_it_out_within_the_page_wide_and_narrow(
 
 def test_the_twin_of_a_phase_with_results_received_is_held_to_its_schema(facts: dict[str, Any]) -> None:
     Report.model_validate_json(canonical(assemble_report(facts)))
+
+
+def test_paper_knows_what_was_received(facts: dict[str, Any]) -> None:
+    blocks = read_blocks(render_report(assemble_report(facts)))
+    box = next(block for block in blocks if block.get("id") == f"t-{TEST}")
+    assert '"text": "Received from Orders <Ltd>"' in json.dumps(box)
