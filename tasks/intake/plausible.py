@@ -3,12 +3,13 @@
 Each is a finding on the record, and nothing is mended.
 """
 
+from collections import deque
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.intake.format import Finding
+from tasks.intake.format import BATCH, Finding
 from tasks.intake.staging import samples_of
 
 if TYPE_CHECKING:
@@ -48,9 +49,16 @@ def most_within(connection: "duckdb.DuckDBPyConnection", files: Sequence[Path], 
     step, rows = max(1, time_us // _PARTS), samples_of(tuple(files))
     place = f"coalesce(intended_us, sent_us) // {step} AS place"
     bins = f"SELECT place, count(*) AS messages FROM (SELECT {place} FROM ({rows})) GROUP BY place"  # noqa: S608
-    stretch = f"ORDER BY place RANGE BETWEEN CURRENT ROW AND {_STRETCH - 1} FOLLOWING"
-    summed = f"SELECT sum(messages) OVER ({stretch}) AS found FROM ({bins}) WHERE place IS NOT NULL"  # noqa: S608
-    (most,) = _row(connection, f"SELECT coalesce(max(found), 0)::BIGINT FROM ({summed})")  # noqa: S608
+    found = connection.execute(f"SELECT * FROM ({bins}) WHERE place IS NOT NULL ORDER BY place")  # noqa: S608
+    within: deque[tuple[int, int]] = deque()
+    held = most = 0
+    while batch := found.fetchmany(BATCH):
+        for each in batch:
+            within.append(each)
+            held += each[1]
+            while within[0][0] <= each[0] - _STRETCH:
+                held -= within.popleft()[1]
+            most = max(most, held)
     return most
 
 
