@@ -150,7 +150,7 @@ def _parquet(source: Source, account: Account, declared: Mapping[str, str]) -> I
                     account.total += 1
                     pairs = zip(declared, values, strict=True)
                     yield account.total, {ours: "" if value is None else str(value) for ours, value in pairs}
-        except duckdb.Error as error:
+        except (duckdb.Error, UnicodeDecodeError) as error:  # what it says of damage may hold the damaged bytes
             raise SubmittedError(f"{source.name}: cannot be read as Parquet with the declared columns: "
                                  f"{str(error).splitlines()[0]}") from None  # fmt: skip
 
