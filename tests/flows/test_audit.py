@@ -418,7 +418,7 @@ def test_the_page_of_lineage_lies_beside_the_report_and_its_figures_lead_to_it(b
     assert linked <= {document["words"][figure[0]] for figure in mine["figures"]}
     assert "default-src 'none'" in page
     assert verify(bench.home).ok
-    (folder / "lineage.html").write_text(page.replace('"launch/', '"lunch/', 1))
+    (folder / "lineage.html").write_text(page.replace('"outcome/proved"', '"outcome/proven"', 1))
     assert [fault.where for fault in verify(bench.home).faults] == ["reports/launch/lineage.html"]
 
 
