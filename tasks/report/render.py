@@ -59,7 +59,14 @@ CONTENTS = (
 """Sections by id, in the report's order; those of what people record only where something was."""
 
 _OF_TESTS = ("tests", "observations", "behaviour", "reliance")
-_TABLES = ("volumes-tested", "traceability", "infrastructure")
+_APART = {
+    "volumes-tested": "report-tested.html",
+    "traceability": "report-traceability.html",
+    "infrastructure": "report-infrastructure.html",
+    "volumes": "report-volumes.html",
+    "evidence": "report-evidence.html",
+}
+"""Sections that have a file of their own where a report comes in parts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,16 +155,12 @@ def _pages(report: Mapping[str, Any]) -> Iterator[_Page]:
         return
     chunks = [report["tests"][start : start + _PART] for start in range(0, len(report["tests"]), _PART)]
     files = [(f"report-tests-{number}.html", _chunk_title(chunk)) for number, chunk in enumerate(chunks, 1)]
-    apart = ((_TABLES, "report-tables.html", "Tables over all tests"),
-             (("volumes",), "report-volumes.html", "Volume model"),
-             (("evidence",), "report-evidence.html", "Evidence index"))  # fmt: skip
-    parts = [(PAGE, "Summary"), *((file, title) for _, file, title in apart), *files]
-    elsewhere = {*_OF_TESTS, *(name for sections, _, _ in apart for name in sections)}
+    parts = [(PAGE, "Summary"), *((file, dict(CONTENTS)[name]) for name, file in _APART.items()), *files]
     common: dict[str, Any] = {"contents": contents, "parts": parts}
-    summary = tuple(name for name in names if name not in elsewhere)
+    summary = tuple(name for name in names if name not in (*_OF_TESTS, *_APART))
     yield _Page(file=PAGE, title="Summary", sections=summary, report=report, **common)
-    for sections, file, title in apart:
-        yield _Page(file=file, title=title, sections=sections, report=report, **common)
+    for name, file in _APART.items():
+        yield _Page(file=file, title=dict(CONTENTS)[name], sections=(name,), report=report, **common)
     for chunk, (file, title) in zip(chunks, files, strict=True):
         yield _Page(file=file, title=title, sections=_OF_TESTS, report=_only(report, chunk), **common)
 
