@@ -172,3 +172,19 @@ def test_what_was_withdrawn_shows_in_every_view_that_rests_on_it(workspace, repo
     assert ask(path, question.query)[0][-1] == "a wrong clock"
     spoilt = "SELECT role FROM evidence WHERE withdrawn_by IS NOT NULL ORDER BY role"
     assert ask(path, spoilt) == [("infrastructure",), ("numbers",), ("results",)]
+
+
+def test_an_unfinished_last_line_is_left_out_and_any_other_damage_is_named(workspace):
+    execute(workspace, "a")
+    execute(workspace, "b")
+    [file] = workspace.ledger.root.glob("*.jsonl")
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1])
+    assert ask(rebuild_index(workspace.home), "SELECT count(*) FROM records") == [(1,)]
+    first, second = whole.splitlines(keepends=True)
+    for damaged in (first.replace(b"somebody", b"somebodx") + second, second, b"nonsense\n" + second):
+        file.write_bytes(damaged)
+        with pytest.raises(EvidenceError, match=r"ledger/000000000001.jsonl:[12]: "):
+            rebuild_index(workspace.home)
+    file.write_bytes(whole)
+    assert ask(rebuild_index(workspace.home), "SELECT count(*) FROM records") == [(2,)]
