@@ -12,6 +12,7 @@ import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -80,6 +81,20 @@ def write_durably(path: Path, data: bytes) -> None:
     sync_directory(path.parent)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copied:
+    """A durable copy of a file on the store's own disk, and the digest of its bytes as they were copied."""
+
+    path: Path
+    digest: str
+
+
+def copied(source: Path, target: Path) -> Copied:
+    """Copies a file of any size to `target`, a new file in a folder of `ObjectStore.incoming`. Raises WorldError."""
+    with disk(source), source.open("rb") as stream, disk(target), target.open("xb") as file:
+        return Copied(path=target, digest=_copy(stream, file))
+
+
 class ObjectStore:
     """Artefacts under `root`, each in the file `ab/cdef…` that its SHA-256 names.
 
@@ -123,6 +138,20 @@ class ObjectStore:
         """Stores a copy of the file `source`, of any size, and returns its digest."""
         with disk(source), source.open("rb") as stream:
             return self._write(stream)
+
+    def adopt(self, copy: Copied) -> str:
+        """Stores a copy by its name alone, which reads nothing again, and returns its digest; the copy is gone then.
+
+        Raises EvidenceError where the object is there already and was altered.
+        """
+        target = self.path(copy.digest)
+        if self.has(copy.digest) and not self.intact(copy.digest):
+            remedy = "Run `plimsoll verify`, and restore the workspace from a copy."
+            raise EvidenceError(f"object {copy.digest} is altered ({target})", remedy=remedy)
+        with disk(target):
+            self._adopt(copy.path, target)
+            copy.path.unlink(missing_ok=True)
+        return copy.digest
 
     def get(self, name: str) -> bytes:
         """The bytes of the object, hashed again. Raises EvidenceError when it is missing or altered."""

@@ -1,5 +1,6 @@
 """`plimsoll intake`: takes in a service provider's own results for a planned test."""
 
+import sys
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -8,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from catalog.errors import Status, UsageError
+from flows.progress import Progress
 from flows.show import console, escape, print_json, table
 
 if TYPE_CHECKING:
@@ -22,7 +24,6 @@ def intake(options: Namespace) -> Status:
     Without --test nothing is recorded: that is for a look at a report.
     """
     from tasks.intake.manifest import read_manifest, refuse_other_test
-    from tasks.intake.receive import read_files
 
     if options.test and not options.manifest:
         raise UsageError(
@@ -32,13 +33,14 @@ def intake(options: Namespace) -> Status:
         raise UsageError(
             "nothing was asked for", remedy="Name the planned test, --test TEST, or a report to --compare."
         )
+    progress = Progress(quiet=options.json or not sys.stderr.isatty())
     manifest, stated = read_manifest(options.manifest) if options.manifest else (_no_manifest(), b"")
     if options.test:
         refuse_other_test(manifest, options.test)
-        return _receive(options, manifest, stated)
+        return _receive(options, manifest, stated, progress)
     with TemporaryDirectory() as folder:
-        submission = read_files(options.files, manifest, Path(folder), say=_say)
-        compared = _compared(options.compare, submission, manifest, Path(folder))
+        submission = _read(options.files, manifest, Path(folder), progress)
+        compared = _compared(options.compare, submission, manifest, Path(folder), progress)
     if options.json:
         print_json({"compared": [each.as_json() for each in compared]})
     else:
@@ -46,17 +48,19 @@ def intake(options: Namespace) -> Status:
     return Status.PROVED
 
 
-def _receive(options: Namespace, manifest: "Manifest", stated: bytes) -> Status:
+def _receive(options: Namespace, manifest: "Manifest", stated: bytes, progress: Progress) -> Status:
     from flows.desk import find_test, open_desk, planned_tests
-    from tasks.intake.receive import Intake, read_files
+    from tasks.intake.receive import Intake
 
     phase = options.test.split(".")[0]
     with open_desk(phase, catalog=options.catalog, home=options.home, environment=options.environment) as desk:
         tests = planned_tests(desk.programme, phase, options.environment)
         planned = find_test(tests, phase, options.test)
         with desk.workspace.store.incoming() as folder:
-            submission = read_files(options.files, manifest, folder / "read", say=_say)
-            compared = _compared(options.compare, submission, manifest, folder)
+            (folder / "originals").mkdir()
+            submission = _read(options.files, manifest, folder / "read", progress, copies=folder / "originals")
+            compared = _compared(options.compare, submission, manifest, folder, progress)
+            progress.say("writing       the tables, and what is odd about them")
             received = Intake(
                 recorder=desk.recorder,
                 programme=desk.programme,
@@ -82,15 +86,14 @@ def _no_manifest() -> "Manifest":
 
 
 def _compared(
-    reports: Sequence[Path], submission: "Submission", manifest: "Manifest", folder: Path
+    reports: Sequence[Path], submission: "Submission", manifest: "Manifest", folder: Path, progress: Progress
 ) -> "list[Compared]":
     from tasks.intake.compare import compare
-    from tasks.intake.receive import read_files
 
     if not reports:
         return []
     with _within(folder, "report") as read, _within(folder, "compared") as work:
-        found = read_files(reports, manifest, read, say=_say)
+        found = _read(reports, manifest, read, progress)
         return compare(submission.staged, found.staged, work)
 
 
@@ -100,10 +103,13 @@ def _within(folder: Path, name: str) -> Iterator[Path]:
     yield folder / name
 
 
-def _say(text: str) -> None:
-    from flows.progress import current
+def _read(
+    files: Sequence[Path], manifest: "Manifest", folder: Path, progress: Progress, *, copies: Path | None = None
+) -> "Submission":
+    from tasks.intake.receive import read_files
 
-    current().say(text)
+    with progress.reading("reading") as told:
+        return read_files(files, manifest, folder, copies=copies, say=progress.say, progress=told)
 
 
 def _show(received: "Received", submission: "Submission") -> None:

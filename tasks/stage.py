@@ -13,6 +13,7 @@ from catalog.canonical import canonical, document_digest
 from catalog.errors import EvidenceError
 from catalog.keys import stage_key
 from catalog.ledger import Actor, Draft, Kind, Record, Reference
+from catalog.store import Copied
 from catalog.workspace import Workspace
 
 
@@ -20,11 +21,13 @@ from catalog.workspace import Workspace
 class Artefact:
     """Bytes that a stage puts out, or a file of them; `rows` is the digest of a table's canonical rows.
 
-    A file is copied when it is recorded, and may be gone thereafter.
+    A file is copied when it is recorded, and may be gone thereafter. `copy`: the durable copy that was made of it on
+    the store's disk already, which is taken as it is.
     """
 
     data: bytes | Path
     rows: str | None = None
+    copy: Copied | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +54,13 @@ class Recorder:
 
         Raises EvidenceError when one of them stands in the store already and was altered there.
         """
+        store = self.workspace.store
         references = tuple(
-            Reference(role=role, digest=self._stored(artefact.data), rows=artefact.rows)
+            Reference(
+                role=role,
+                digest=store.adopt(artefact.copy) if artefact.copy else self._stored(artefact.data),
+                rows=artefact.rows,
+            )
             for role, artefact in (outputs or {}).items()
         )
         draft = Draft(

@@ -18,6 +18,7 @@ RATIO = 200
 MOST_FILES = 1000
 _FREE = 64 << 20
 _CHUNK = 1 << 20
+_ZSTD_CHUNK = 1 << 10
 _GZIP, _ZIP, _ZSTD = b"\x1f\x8b", b"PK\x03\x04", b"\x28\xb5\x2f\xfd"
 
 
@@ -52,18 +53,22 @@ def _chunks(stream: BinaryIO | gzip.GzipFile) -> Iterator[bytes]:
 
 
 def _zstd(file: Path) -> Iterator[bytes]:
-    """A frame of any size a stretch at a time; a small input that unfolds into much is seen by what comes out."""
-    from cramjam import zstd
+    """Frame after frame, so little at once that what it unfolds into is small: 128 KiB for each 4 bytes at the most."""
+    import zstandard
 
-    unpacker = zstd.Decompressor()
+    unpacker = zstandard.ZstdDecompressor()
+    frame = unpacker.decompressobj()
     with file.open("rb") as stream:
-        while chunk := stream.read(1 << 14):
-            try:
-                unpacker.decompress(chunk)
-                yield bytes(unpacker.flush())
-            except Exception as error:  # noqa: BLE001  # cramjam raises its own, which is exported nowhere
-                raise ValueError(str(error)) from None
-    yield bytes(unpacker.finish())
+        while chunk := stream.read(_ZSTD_CHUNK):
+            while chunk:
+                frame = unpacker.decompressobj() if frame.eof else frame
+                try:
+                    yield frame.decompress(chunk)
+                except zstandard.ZstdError as error:
+                    raise ValueError(str(error)) from None
+                chunk = frame.unused_data if frame.eof else b""
+    if not frame.eof:
+        raise EOFError("it ends within a frame")
 
 
 def _zip(file: Path, folder: Path) -> Iterator[tuple[str, Path]]:

@@ -365,6 +365,17 @@ class Bulk(Protocol):
         ...
 
 
+@runtime_checkable
+class Staging(Protocol):
+    """A format that knows by itself how to have a file read by DuckDB as a whole."""
+
+    def stage(
+        self, source: Source, account: Account, folder: Path, connection: "duckdb.DuckDBPyConnection"
+    ) -> Path | None:
+        """A Parquet file in `folder` of the staged rows, and the account of them; None where only `read` can."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scan:
     """A file as DuckDB reads it: `select` gives the columns of `staged` (all but `class`) from rows of `source`.

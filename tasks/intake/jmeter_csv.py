@@ -26,8 +26,9 @@ from tasks.intake.format import (
     Sure,
 )
 from tasks.intake.lines import BOM, text_of
-from tasks.intake.numbers import count_of, instant_us, zone_of
+from tasks.intake.numbers import count_of, count_sql, instant_us, whole_sql, zone_of
 from tasks.intake.outcomes import outcome_of, outcome_sql, status_of, status_sql
+from tasks.intake.sql import text_literal
 
 if TYPE_CHECKING:
     import duckdb
@@ -43,6 +44,9 @@ _HEADERLESS = {
     17: f"{_BASE},failureMessage,bytes,sentBytes,grpThreads,allThreads,URL,Latency,IdleTime,Connect",
 }
 """What JMeter wrote by default, by the number of columns, where the names are left out (print_field_names=false)."""
+
+LATEST_MS = 2**43
+"""A time in ms from which on it is none: the year 2248."""
 
 _TRANSACTION = "Number of samples in transaction"
 _INTACT = "a transaction controller: its samples are counted"
@@ -271,7 +275,7 @@ class _Reader:
     def _time(self, text: str) -> int | None:
         """Microseconds since the epoch, from milliseconds or one of the date formats that JMeter is given."""
         if (whole := count_of(text)) is not None:
-            return whole * 1000 if whole < 2**43 else None
+            return whole * 1000 if whole < LATEST_MS else None
         if (found := instant_us(text, self._zone)) is not None:
             return found
         for form in _DATES:
@@ -301,15 +305,11 @@ def _zone(assumptions: Assumptions) -> tzinfo:
     return zone_of(assumptions.timezone)
 
 
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
 def _scan(source: Source, layout: Layout) -> Scan:
-    columns = ", ".join(f"{_quoted(f'c{place}')}: 'VARCHAR'" for place in range(len(layout.names)))
+    columns = ", ".join(f"{text_literal(f'c{place}')}: 'VARCHAR'" for place in range(len(layout.names)))
     options = (
-        f"header = {str(layout.header).lower()}, delim = {_quoted(layout.delimiter)}, quote = '\"', escape = '\"', "
-        f"auto_detect = false, columns = {{{columns}}}, store_rejects = true, rejects_limit = 20000, "
+        f"header = {str(layout.header).lower()}, delim = {text_literal(layout.delimiter)}, quote = '\"', "
+        f"escape = '\"', auto_detect = false, columns = {{{columns}}}, store_rejects = true, rejects_limit = 20000, "
         f"max_line_size = 1048576, nullstr = '\\N'"
     )
 
@@ -318,24 +318,21 @@ def _scan(source: Source, layout: Layout) -> Scan:
         return f"c{place}" if place >= 0 else "''"
 
     at, elapsed = f"try_cast({column('timeStamp')} AS BIGINT)", f"try_cast({column('elapsed')} AS BIGINT)"
-    whole = " AND ".join(f"regexp_full_match({column(name)}, '[0-9]{{1,13}}')" for name in ("timeStamp", "elapsed"))
+    whole = " AND ".join(whole_sql(column(name), 13) for name in ("timeStamp", "elapsed"))
+    exact = f"coalesce({whole} AND {at} < {LATEST_MS} AND {column('SampleCount')} IN ('', '0', '1'), false)"
+    names = " AND ".join(f"{column(name)} = {text_literal(name)}" for name in layout.names)
     sent = f"({at} - {elapsed})" if source.assumptions.timestamp == "end" else at
     code = column("responseCode")
     ok = f"{column('success')} = 'true'" if layout.place("success") >= 0 else f"{status_sql(code)} BETWEEN 200 AND 399"
     return Scan(
-        source=f"read_csv({_quoted(str(source.path))}, {options})",
+        source=f"read_csv({text_literal(str(source.path))}, {options})",
         select=f"""
-            {column("label")} AS label, NULL::BIGINT AS intended_us, {sent} * 1000 AS sent_us,
+            coalesce({column("label")}, '\\N') AS label, NULL::BIGINT AS intended_us, {sent} * 1000 AS sent_us,
             ({sent} + {elapsed}) * 1000 AS done_us, {status_sql(code)} AS status, {outcome_sql(ok, code)} AS outcome,
-            {_count(column("bytes"))} AS bytes, {_count(column("allThreads"))} AS threads,
+            {count_sql(column("bytes"))} AS bytes, {count_sql(column("allThreads"))} AS threads,
             hash({column("threadName")}) AS origin""",
-        exact=f"coalesce({whole} AND {column('SampleCount')} IN ('', '0', '1'), false)",
-        headers=f"{column('timeStamp')} = 'timeStamp' AND {column('elapsed')} = 'elapsed'",
+        exact=exact,
+        headers=f"{column('timeStamp')} = 'timeStamp' AND {names}",
         header_lines=int(layout.header),
-        beside={_INTACT: f"starts_with({column('responseMessage')}, '{_TRANSACTION}')"},
+        beside={_INTACT: f"starts_with({column('responseMessage')}, '{_TRANSACTION}') AND {exact}"},
     )
-
-
-def _count(column: str) -> str:
-    """A whole number, 0 where the text is none, and never the 13 that DuckDB makes of 12.7."""
-    return f"CASE WHEN regexp_full_match({column}, '[0-9]{{1,15}}') THEN {column}::BIGINT ELSE 0 END"

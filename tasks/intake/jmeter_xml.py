@@ -5,21 +5,27 @@ A sample within a sample is a part of it; one within a transaction controller is
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 from xml.parsers import expat
 
 from tasks.intake.format import BATCH, Account, Samples, Source, SubmittedError, Sure
-from tasks.intake.jmeter_csv import CAPABILITY, SEVERAL
+from tasks.intake.jmeter_csv import CAPABILITY, LATEST_MS, SEVERAL
+from tasks.intake.jmeter_xml_bulk import DEEPEST, TRANSACTION, read_tags, without
 from tasks.intake.lines import BOM
 from tasks.intake.numbers import count_of
 from tasks.intake.outcomes import outcome_of, status_of
 
+if TYPE_CHECKING:
+    import duckdb
+
 _CHUNK = 1 << 18
-_DEEPEST = 256
 _LONGEST = 8 << 20
 """So many bytes may a single tag or text take up; expat holds it in memory."""
 
 _MOST_CODES = 10_000
-_TRANSACTION = "Number of samples in transaction"
+_CONTROLLER = "a transaction controller: its samples are counted"
+_PART = "a sub-result: part of a sample that is counted"
 _SAMPLES = frozenset({"httpSample", "sample"})
 
 
@@ -37,8 +43,7 @@ class JMeterXml:
 
     def read(self, source: Source, account: Account) -> Iterator[Samples]:
         """Every sample that is no part of another."""
-        account.unit, account.tool, account.capability = "elements", "jmeter", replace(CAPABILITY)
-        account.noted["timestamp"] = source.assumptions.timestamp or "start (not stated: JMeter's shipped setting)"
+        _begin(source, account)
         reader = _Reader(source, account)
         with source.path.open("rb") as file:
             fed = 0
@@ -51,6 +56,26 @@ class JMeterXml:
                 if not chunk:
                     break
         yield reader.take()
+
+    def stage(
+        self, source: Source, account: Account, folder: Path, connection: "duckdb.DuckDBPyConnection"
+    ) -> Path | None:
+        """The same by DuckDB, where the file is as JMeter writes it."""
+        file = folder / "tags.parquet"
+        tags = read_tags(source, file, connection)
+        if tags is None:
+            return None
+        _begin(source, account)
+        account.total, account.taken = tags.samples, tags.samples - tags.controllers - len(tags.parts)
+        for reason, count in ((_CONTROLLER, tags.controllers), (_PART, len(tags.parts))):
+            if count:
+                account.beside[reason] = count
+        return without(file, tags.parts, folder / "messages.parquet", connection) if len(tags.parts) else file
+
+
+def _begin(source: Source, account: Account) -> None:
+    account.unit, account.tool, account.capability = "elements", "jmeter", replace(CAPABILITY)
+    account.noted["timestamp"] = source.assumptions.timestamp or "start (not stated: JMeter's shipped setting)"
 
 
 class _Reader:
@@ -97,18 +122,18 @@ class _Reader:
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         self._depth += 1
-        if self._depth > _DEEPEST:
-            self._fail(f"elements nested more than {_DEEPEST} deep")
+        if self._depth > DEEPEST:
+            self._fail(f"elements nested more than {DEEPEST} deep")
         if name not in _SAMPLES:
             return
         account = self._account
         account.total += 1
-        if "rm" in attributes and attributes["rm"].startswith(_TRANSACTION):
+        if "rm" in attributes and attributes["rm"].startswith(TRANSACTION):
             self._within.append(False)
-            account.beside["a transaction controller: its samples are counted"] += 1
+            account.beside[_CONTROLLER] += 1
         elif self._within and any(self._within):
             self._within.append(True)
-            account.beside["a sub-result: part of a sample that is counted"] += 1
+            account.beside[_PART] += 1
         else:
             self._within.append(True)
             self._add(attributes)
@@ -122,7 +147,7 @@ class _Reader:
         """A message; of every element here, so that calls are few and nothing is told twice."""
         get = attributes.get
         at, elapsed = count_of(get("ts", "")), count_of(get("t", ""))
-        if at is None or elapsed is None or at >= 2**43:
+        if at is None or elapsed is None or at >= LATEST_MS:
             self._account.skip(self._parser.CurrentLineNumber, "expected a whole number in ts and t")
             return
         if get("sc", "1") not in ("0", "1"):

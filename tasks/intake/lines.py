@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 LONGEST = 1 << 20
 """Bytes of a line, or of a record over several lines, that a reader will take; a longer one is skipped."""
@@ -69,23 +69,32 @@ class LineCount:
         """The next bytes of the file."""
         if not chunk:
             return
-        self.bytes += len(chunk)
-        if not self._inside and bytes([self._quote]) not in chunk and not self._has_blank(chunk):
-            self._newlines += chunk.count(b"\n")
-            self._line_length = len(chunk) - 1 - chunk.rfind(b"\n") + (0 if b"\n" in chunk else self._line_length)
-            self._line_length -= chunk.endswith(b"\r")
-            return
-        self._add_exactly(chunk)
-
-    def _has_blank(self, chunk: bytes) -> bool:
-        begins = self._line_length <= 0 and chunk[:2].lstrip(b"\r").startswith(b"\n")
-        return begins or b"\n\n" in chunk or b"\n\r\n" in chunk or (self._line_length <= 0 and chunk[:1] == b"\r")
-
-    def _add_exactly(self, chunk: bytes) -> None:
         import numpy as np
 
+        self.bytes += len(chunk)
         data = np.frombuffer(chunk, dtype=np.uint8)
-        ends = np.flatnonzero(data == 10)
+        ends = data == 10
+        if self._inside or bytes([self._quote]) in chunk or self._has_blank(chunk, ends):
+            self._add_exactly(chunk, data, ends)
+            return
+        self._newlines += int(np.count_nonzero(ends))
+        self._ended(chunk, chunk.rfind(b"\n"))
+
+    def _has_blank(self, chunk: bytes, ends: Any) -> bool:
+        """Whether a line that ends here has nothing on it; `ends`: which bytes are newlines."""
+        if self._line_length <= 0 and chunk[:2].lstrip(b"\r").startswith((b"\n", b"\r")):
+            return True
+        return bool((ends[1:] & ends[:-1]).any()) or (b"\r" in chunk and b"\n\r\n" in chunk)
+
+    def _ended(self, chunk: bytes, last: int) -> None:
+        """What is left behind the last newline, which stands at `last`, or nowhere (-1)."""
+        self._line_length = len(chunk) - 1 - last + (self._line_length if last < 0 else 0)
+        self._line_length -= chunk.endswith(b"\r")
+
+    def _add_exactly(self, chunk: bytes, data: Any, is_end: Any) -> None:
+        import numpy as np
+
+        ends = np.flatnonzero(is_end)
         quotes = np.flatnonzero(data == self._quote)
         inside = (np.searchsorted(quotes, ends) + self._inside) % 2 == 1
         before = np.concatenate([[-1], ends[:-1]]) if len(ends) else ends
@@ -99,9 +108,7 @@ class LineCount:
         self._continued += int(inside.sum())
         self._newlines += len(ends)
         self._inside = bool((len(quotes) + self._inside) % 2)
-        last = int(ends[-1]) if len(ends) else -1
-        self._line_length = len(chunk) - 1 - last + (0 if len(ends) else self._line_length)
-        self._line_length -= chunk.endswith(b"\r")
+        self._ended(chunk, int(ends[-1]) if len(ends) else -1)
 
     @property
     def lines(self) -> int:

@@ -2,6 +2,10 @@
 
 import re
 
+from tasks.intake.numbers import digits_sql, whole_sql
+from tasks.intake.sql import chosen
+
+_OUTCOMES = ("ok", "timeout", "refused", "error")
 _TIMEOUT = r"(?i)time[d]?[ -]?out|deadline exceeded"
 _REFUSED = (
     r"(?i)refused|ConnectException|NoRouteToHost|UnknownHost|no such host|HttpHostConnect|unreachable|reset by peer"
@@ -20,9 +24,11 @@ def outcome_of(*, ok: bool, text: str) -> str:
 
 def outcome_sql(ok: str, text: str) -> str:
     """The same as SQL, of an expression that is true for ok and one for the words."""
+    words = f"coalesce({text}, '')"
+    timeout, refused, error = (chosen(each, _OUTCOMES) for each in _OUTCOMES[1:])
     return (
-        f"CASE WHEN {ok} THEN 'ok' WHEN regexp_matches(coalesce({text}, ''), '{_TIMEOUT}') THEN 'timeout' "
-        f"WHEN regexp_matches(coalesce({text}, ''), '{_REFUSED}') THEN 'refused' ELSE 'error' END"
+        f"CASE WHEN {ok} THEN {chosen('ok', _OUTCOMES)} WHEN regexp_matches({words}, '{_TIMEOUT}') THEN {timeout} "
+        f"WHEN regexp_matches({words}, '{_REFUSED}') THEN {refused} ELSE {error} END"
     )
 
 
@@ -34,4 +40,8 @@ def status_of(text: str) -> int:
 
 def status_sql(text: str) -> str:
     """The same as SQL."""
-    return f"CASE WHEN regexp_full_match(trim(coalesce({text}, '')), '[0-9]{{3}}') THEN trim({text})::BIGINT ELSE 0 END"
+    digits = digits_sql(text, "3")
+    return (
+        f"CASE WHEN {whole_sql(text, 3)} AND strlen({text}) = 3 THEN try_cast({text} AS BIGINT) "
+        f"ELSE coalesce(try_cast({digits} AS BIGINT), 0) END"
+    )

@@ -4,9 +4,11 @@ The record holds the files as they were submitted, the manifest, the tables deri
 measuring and observing take, and an account of every line.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from fractions import Fraction
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ from catalog.canonical import canonical, digest, document_digest
 from catalog.declarations import Environment, Programme
 from catalog.ledger import Kind, Record
 from catalog.runs import RunState, next_run_id, test_runs
+from catalog.store import Copied, copied
 from expectations.verdicts import CLOSED_LOOP
 from tasks.intake.archives import unpacked
 from tasks.intake.circumstances import appended, circumstances, told_requests
@@ -22,8 +25,8 @@ from tasks.intake.format import Capability, Finding, Gives, Loop, Source, Start,
 from tasks.intake.manifest import UNSTATED, Manifest, as_json
 from tasks.intake.plausible import implausible, most_within
 from tasks.intake.recognise import recognise
-from tasks.intake.staging import Staged, connect, samples_of, stage
-from tasks.intake.submitted import digest_of, state_of
+from tasks.intake.staging import Progress, Staged, connect, samples_of, stage, untold
+from tasks.intake.submitted import digest_of, remember, state_of
 from tasks.intake.table import Meaning, labels_of, write_infrastructure, write_results
 from tasks.labels import parted
 from tasks.plan import PlannedTest, decimal, offered_us
@@ -41,10 +44,14 @@ Say = Callable[[str], object]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """Files as they were submitted, each with what it held; one archive may hold several."""
+    """Files as they were submitted, each with what it held; one archive may hold several.
+
+    `originals`: a durable copy of each file, none where they are not to be recorded.
+    """
 
     files: tuple[Path, ...]
     staged: tuple[Staged, ...]
+    originals: tuple[Copied, ...] = ()
 
     @property
     def raw(self) -> list[Staged]:
@@ -91,26 +98,61 @@ class Received:
         }
 
 
-def read_files(files: Sequence[Path], manifest: Manifest, folder: Path, *, say: Say = lambda _: None) -> Submission:
+def read_files(
+    files: Sequence[Path],
+    manifest: Manifest,
+    folder: Path,
+    *,
+    copies: Path | None = None,
+    say: Say = lambda _: None,
+    progress: Progress = untold,
+) -> Submission:
     """Every file, unpacked where it is an archive, recognised and read. `folder`: an empty one for what is written.
 
-    Raises SubmittedError for what cannot be read, and where a file changed meanwhile.
+    `copies`: an empty folder on the store's disk, where the originals are copied to and hashed meanwhile. Raises
+    SubmittedError for what cannot be read, and where a file changed meanwhile.
     """
     before = [state_of(file) for file in files]
+    size, past = sum(found[0] for found in before), 0
     staged: list[Staged] = []
-    for number, file in enumerate(files):
-        own = folder / str(number)
-        own.mkdir(parents=True)
-        for name, path in unpacked(file, own):
-            source = Source(path=path, name=name, assumptions=manifest.file_assumptions())
-            format_ = recognise(source)
-            say(f"reading       {name}: {format_.name}, {path.stat().st_size:,} bytes")
-            work = own / f"{len(staged)}.staged"
-            work.mkdir()
-            staged.append(stage(format_, source, work))
+    with ThreadPoolExecutor(2) as beside:
+        copying = []
+        if copies is not None:  # the contract's libraries take two seconds to load, while DuckDB reads by itself
+            beside.submit(import_module, "tasks.parquet")
+        for number, file in enumerate(files):
+            own = folder / str(number)
+            own.mkdir(parents=True)
+            if copies is not None:
+                copying.append(beside.submit(copied, file, copies / str(number)))
+            staged += _read(file, manifest, own, say, _part(progress, past, before[number][0], size))
+            past += before[number][0]
+        originals = tuple(each.result() for each in copying)
     if before != [state_of(file) for file in files]:
         raise SubmittedError("a file changed while it was read", remedy="Submit it when nothing writes to it any more.")
-    return Submission(files=tuple(files), staged=tuple(staged))
+    for file, state, copy in zip(files, before, originals, strict=False):
+        remember(file, state, copy.digest)
+    return Submission(files=tuple(files), staged=tuple(staged), originals=originals)
+
+
+def _read(file: Path, manifest: Manifest, folder: Path, say: Say, progress: Progress) -> Iterator[Staged]:
+    """What is in one file as it was submitted; `folder`: an empty one."""
+    parts = unpacked(file, folder)
+    sizes, past = [path.stat().st_size for _, path in parts], 0
+    for number, ((name, path), size) in enumerate(zip(parts, sizes, strict=True)):
+        source = Source(path=path, name=name, assumptions=manifest.file_assumptions())
+        format_ = recognise(source)
+        say(f"reading       {name}: {format_.name}, {size:,} bytes")
+        work = folder / f"{number}.staged"
+        work.mkdir()
+        yield stage(format_, source, work, progress=_part(progress, past, size, sum(sizes)))
+        past += size
+
+
+def _part(progress: Progress, past: int, part: int, size: int) -> Progress:
+    """The progress of a part, told as that of the whole: `past` comes before it, and it takes up `part` of `size`."""
+    if progress is untold:
+        return untold
+    return lambda read, of: progress(past + part * read // max(1, of), size)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -316,12 +358,13 @@ class _Made:
             "findings": [each.as_json() for each in self.findings],
         }
         tables = {"results": self.results, "infrastructure": self.infrastructure}
-        originals = {f"original {number}": file for number, file in enumerate(submission.files, 1)}
+        originals = enumerate(submission.originals, 1)
         return {
             "run": document(self.run),
             "account": document(account),
             "manifest": Artefact(data=intake.manifest_bytes),
-            **{name: Artefact(data=file) for name, file in (tables | originals).items() if file is not None},
+            **{name: Artefact(data=file) for name, file in tables.items() if file is not None},
+            **{f"original {number}": Artefact(data=copy.path, copy=copy) for number, copy in originals},
         }
 
 

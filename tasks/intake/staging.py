@@ -4,9 +4,13 @@ An independent count of the file's lines stands against whatever was read. Where
 believed, and the file is read line by line. What does not add up after that is a fault of this program, and an error.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from tasks.intake.format import (
@@ -21,8 +25,10 @@ from tasks.intake.format import (
     Samples,
     Scan,
     Source,
+    Staging,
 )
 from tasks.intake.lines import BOM, LONGEST, LineCount
+from tasks.intake.sql import STAGED, literal
 
 if TYPE_CHECKING:
     import duckdb
@@ -40,10 +46,15 @@ _SAMPLES = (
 )
 _READINGS = "at_us BIGINT, host VARCHAR, sub_component VARCHAR, metric VARCHAR, value BIGINT, unit VARCHAR"
 _ROW, _HEADER, _INEXACT, _BESIDE = 0, 1, 2, 3
-_PARQUET = "(FORMAT parquet, PARQUET_VERSION v2, COMPRESSION snappy, ROW_GROUP_SIZE 60000)"
 
 Progress = Callable[[int, int], object]
 """Told (bytes read, bytes in all)."""
+
+_TOLD_EVERY_S = 0.2
+
+
+def untold(_read: int, _size: int) -> None:
+    """Progress that nobody wants to know of."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -75,10 +86,12 @@ def connect(folder: Path) -> "duckdb.DuckDBPyConnection":
     )
     connection.execute("SET preserve_insertion_order = true")
     connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET enable_progress_bar = true")
+    connection.execute("SET enable_progress_bar_print = false")
     return connection
 
 
-def stage(format_: Format, source: Source, folder: Path, *, progress: Progress = lambda *_: None) -> Staged:
+def stage(format_: Format, source: Source, folder: Path, *, progress: Progress = untold) -> Staged:
     """Reads `source` as `format_`. `folder`: an empty one, for what is written on the way.
 
     Raises SubmittedError where nothing can be made of the file, and UnaccountedError where lines are lost.
@@ -87,10 +100,12 @@ def stage(format_: Format, source: Source, folder: Path, *, progress: Progress =
     try:
         staged = None
         if isinstance(format_, Bulk):
-            staged = _in_bulk(format_, source, folder, connection)
+            staged = _in_bulk(format_, source, folder, connection, progress)
             if staged is None:  # what DuckDB fell over must not harm what follows
                 connection.close()
                 connection = connect(_fresh(folder))
+        elif isinstance(format_, Staging):
+            staged = _by_itself(format_, source, folder, connection, progress)
         if staged is None:
             staged = _line_by_line(format_, source, folder, connection, progress)
         if isinstance(format_, Nested) and staged.samples:
@@ -124,8 +139,10 @@ def count_lines(path: Path, *, quoted: bool = True) -> LineCount:
 # --- by DuckDB --------------------------------------------------------------------------------------------------------
 
 
-def _in_bulk(format_: Any, source: Source, folder: Path, connection: "duckdb.DuckDBPyConnection") -> Staged | None:
-    """The file as DuckDB reads it; None where it cannot, or not in all its lines."""
+def _in_bulk(
+    format_: Any, source: Source, folder: Path, connection: "duckdb.DuckDBPyConnection", progress: Progress
+) -> Staged | None:
+    """The file as DuckDB reads it; None where it cannot, or not in all its lines, which are counted meanwhile."""
     import duckdb
 
     account = Account()
@@ -135,7 +152,9 @@ def _in_bulk(format_: Any, source: Source, folder: Path, connection: "duckdb.Duc
     file, mended = folder / "bulk.parquet", folder / "mended.parquet"
     try:
         rows = f"SELECT {_class(scan)} AS class, {scan.select} FROM {scan.source}"  # noqa: S608  # of our own making
-        connection.execute(f"COPY ({rows}) TO {literal(file)} {_PARQUET}")
+        with ThreadPoolExecutor(1) as beside, _telling(connection, source.path.stat().st_size, progress):
+            counting = beside.submit(count_lines, source.path, quoted=scan.quoted)
+            connection.execute(f"COPY ({rows}) TO {literal(file)} {STAGED}")
         counted = f"SELECT class, count(*) FROM read_parquet({literal(file)}) GROUP BY class"  # noqa: S608
         classes = dict(connection.execute(counted).fetchall())
         refused = _refused_at(connection) if "store_rejects" in scan.source else []
@@ -143,7 +162,7 @@ def _in_bulk(format_: Any, source: Source, folder: Path, connection: "duckdb.Duc
             return None
     except duckdb.Error:
         return None
-    counts = count_lines(source.path, quoted=scan.quoted)
+    counts = counting.result()
     _count(account, scan, classes, counts)
     if not counts.sound or classes.get(_INEXACT) or account.accounted + len(refused) != account.total:
         return None
@@ -161,6 +180,35 @@ def _is_doubtful(format_: Doubtful, file: Path, connection: "duckdb.DuckDBPyConn
     connection.execute(f"CREATE OR REPLACE VIEW bulk AS FROM read_parquet({literal(file)})")
     (found,) = connection.execute(format_.doubtful(_BESIDE)).fetchone() or (0,)
     return bool(found)
+
+
+def _by_itself(
+    format_: Any, source: Source, folder: Path, connection: "duckdb.DuckDBPyConnection", progress: Progress
+) -> Staged | None:
+    account = Account()
+    with _telling(connection, source.path.stat().st_size, progress):
+        file = format_.stage(source, account, folder, connection)
+    return file and Staged(source=source, format=format_, account=account, samples=(file,) if account.taken else ())
+
+
+@contextmanager
+def _telling(connection: "duckdb.DuckDBPyConnection", size: int, progress: Progress) -> Iterator[None]:
+    """While DuckDB reads a file, `progress` is told how far it is; it tells nobody by itself."""
+    if progress is untold:
+        yield
+        return
+    done = Event()
+
+    def tell() -> None:
+        while not done.wait(_TOLD_EVERY_S):
+            progress(int(size * max(0.0, connection.query_progress()) // 100), size)
+
+    with ThreadPoolExecutor(1) as beside:
+        beside.submit(tell)
+        try:
+            yield
+        finally:
+            done.set()
 
 
 def _count(account: Account, scan: Scan, classes: dict[int, int], counted: LineCount) -> None:
@@ -237,30 +285,6 @@ def _line_by_line(
 _MESSAGES = f"SELECT {_ROW} AS class, * EXCLUDE (line) FROM samples ORDER BY rowid"  # noqa: S608  # a constant
 
 
-def literal(path: Path) -> str:
-    """A path as an SQL literal."""
-    return text_literal(str(path))
-
-
-def text_literal(text: str) -> str:
-    """A text as an SQL literal."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def chosen(text: str, among: Iterable[str] = ()) -> str:
-    """A text as one of a few that its column may hold, as SQL: written by its number, not looked up for each row."""
-    return f"{text_literal(text)}::{_few([text, *among])}"
-
-
-def listed(texts: Sequence[str]) -> str:
-    """A list of texts that are few, as SQL (see `chosen`)."""
-    return f"[{', '.join(map(text_literal, texts))}]::{_few(texts)}[]"
-
-
-def _few(texts: Iterable[str]) -> str:
-    return f"ENUM({', '.join(map(text_literal, dict.fromkeys(texts)))})"
-
-
 def samples_of(files: tuple[Path, ...]) -> str:
     """SQL for the messages in files of staged samples."""
     listed = ", ".join(map(literal, files))
@@ -275,7 +299,7 @@ def _write_rows(batches: Iterator[Samples], file: Path, connection: "duckdb.Duck
 
 
 def _copy(connection: "duckdb.DuckDBPyConnection", select: str, file: Path) -> None:
-    connection.execute(f"COPY ({select}) TO {literal(file)} {_PARQUET}")
+    connection.execute(f"COPY ({select}) TO {literal(file)} {STAGED}")
 
 
 def _insert_samples(connection: "duckdb.DuckDBPyConnection", batch: Samples) -> int:
@@ -344,13 +368,15 @@ def _storable(text: str) -> str:
 # --- parts of messages ------------------------------------------------------------------------------------------------
 
 
+_NUMBERED = re.compile(r".-[0-9]+$", re.DOTALL)
+
+
 def _leave_out_parts(format_: Nested, staged: Staged, folder: Path, connection: "duckdb.DuckDBPyConnection") -> None:
     """Takes out the rows that are parts of other rows, which a tool wrote beside them."""
     table = "CREATE OR REPLACE TABLE samples_read AS SELECT *, row_number() OVER () AS place FROM ({})"
     rows = samples_of(staged.samples)
-    numbered = "SELECT count(*) FROM (SELECT DISTINCT label FROM ({})) WHERE regexp_matches(label, '.-[0-9]+$')"
-    (candidates,) = connection.execute(numbered.format(rows)).fetchone() or (0,)
-    if not candidates:
+    labels = connection.execute(f"SELECT DISTINCT label FROM ({rows})").fetchall()  # noqa: S608  # of our own making
+    if not any(_NUMBERED.search(label) for (label,) in labels):
         return
     connection.execute(table.format(rows))
     connection.execute(f"CREATE OR REPLACE TABLE parts AS {format_.parts()}")

@@ -1,6 +1,5 @@
 """A submitted file as it lies there: whether anything wrote to it meanwhile, and the digest of its bytes."""
 
-from functools import lru_cache
 from pathlib import Path
 
 from catalog.store import disk
@@ -21,11 +20,24 @@ def state_of(file: Path) -> tuple[int, int, int]:
 
 def digest_of(file: Path) -> str:
     """SHA-256 of its bytes, computed once for as long as nothing writes to it."""
-    return _hashed(file, *state_of(file))
+    state = state_of(file)
+    if (file, state) not in _known:
+        remember(file, state, _hashed(file))
+    return _known[file, state]
 
 
-@lru_cache(maxsize=4096)
-def _hashed(file: Path, *_: int) -> str:
+def remember(file: Path, state: tuple[int, int, int], digest: str) -> None:
+    """Keeps a digest that is known of a file in this state, so that nobody computes it again."""
+    if len(_known) >= _MOST_KNOWN:
+        _known.clear()
+    _known[file, state] = digest
+
+
+_MOST_KNOWN = 4096
+_known: dict[tuple[Path, tuple[int, int, int]], str] = {}
+
+
+def _hashed(file: Path) -> str:
     import hashlib
 
     with disk(file), file.open("rb") as stream:

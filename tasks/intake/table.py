@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.intake.format import SubmittedError
-from tasks.intake.staging import chosen, listed, literal, samples_of, text_literal
-from tasks.parquet import hold
+from tasks.intake.sql import chosen, listed, literal, text_literal
+from tasks.intake.staging import samples_of
 
 if TYPE_CHECKING:
     import duckdb
@@ -159,6 +159,8 @@ _NO_READINGS = (
 
 def _held(connection: "duckdb.DuckDBPyConnection", name: str, file: Path) -> int:
     """How many rows a table has. Raises EvidenceError where it breaks its contract."""
+    from tasks.parquet import hold
+
     hold(name, file)
     (count,) = connection.execute(f"SELECT count(*) FROM read_parquet({literal(file)})").fetchone() or (0,)  # noqa: S608  # a literal
     return int(count)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 
 from catalog.ledger import Kind
 from catalog.template import write_template
@@ -188,10 +189,12 @@ def test_constant_latencies_and_impossible_rates_and_clocks_are_told(bench: Benc
     assert "clock-jump" in {each["code"] for each in answer["findings"]}
 
 
-@pytest.mark.parametrize("kind", ["gz", "zip"])
+@pytest.mark.parametrize("kind", ["gz", "zip", "zst"])
 def test_archives_are_read_in_place_and_kept_as_they_were_submitted(bench: Bench, kind: str) -> None:
     if kind == "gz":
         file = bench.file("results.jtl.gz", gzip.compress(jtl().encode()))
+    elif kind == "zst":
+        file = bench.file("results.jtl.zst", zstandard.ZstdCompressor().compress(jtl().encode()))
     else:
         file = bench.folder / "results.zip"
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -1,0 +1,218 @@
+"""What DuckDB reads and what is read one by one are the same: rows, account and refusals, whatever the file."""
+
+import random
+from pathlib import Path
+
+import pytest
+from files import adds_up, read, taken
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from tasks.intake import jmeter_xml_bulk
+from tasks.intake.format import Account, Source, SubmittedError
+from tasks.intake.jmeter_csv import JMeterCsv
+from tasks.intake.jmeter_xml import JMeterXml
+from tasks.intake.staging import connect, stage
+
+START = 1_795_480_000_000
+FEW = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+
+HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n<testResults version="1.2">\n'
+CONTROLLER = "Number of samples in transaction : 2, number of failing samples : 0"
+values = st.sampled_from(
+    ["200", "500", "", "Non HTTP response code: java.net.SocketTimeoutException", "&quot;20", " 404"]
+)
+labels = st.sampled_from(
+    ["a", "a b", "a &amp; b", "&lt;x&gt;", "&amp;lt;", "&#65;", "tab\there", "ünï", "x/>y", "a'b", "<", "&", 'a" rc="1']
+)
+numbers = st.sampled_from(
+    ["0", "5", "007", "1e2", "12.7", " 5", "-3", "", "+5", "0x10", "\u00a05\t", "9" * 13, str(2**43)]
+)
+
+
+@st.composite
+def tags(draw, depth=0):
+    """One sample as JMeter, or somebody else, might write it."""
+    said = {"t": draw(st.just("12") | numbers), "ts": str(START + draw(st.integers(0, 9)))}
+    said |= {"s": draw(st.sampled_from(["true", "false", ""])), "lb": draw(st.just("Read inventory") | labels)}
+    said |= {"rc": draw(values), "rm": draw(st.sampled_from(["OK", "OK", CONTROLLER, "No&#10;way", "N&amp;o"]))}
+    said |= {"tn": "T 1-1", "by": draw(st.sampled_from(["900", "x", "007"])), "na": "5"}
+    if draw(st.integers(0, 9)) == 0:
+        said.pop(draw(st.sampled_from(sorted(said))))
+    told = draw(st.sampled_from([" ", " ", " ", "\n", "  "])).join(f'{name}="{value}"' for name, value in said.items())
+    element, pad = draw(st.sampled_from(["httpSample", "sample"])), "  " * depth
+    if draw(st.booleans()):
+        return f"{pad}<{element} {told}{draw(st.sampled_from(['/>', '/>', ' />']))}\n"
+    inner = draw(
+        st.sampled_from(["", '  <java.net.URL>http://x/"y"</java.net.URL>\n', "<b>1 > 0</b>\n", "<!-- <sample -->"])
+    )
+    if depth < 3:
+        inner += "".join(draw(st.lists(tags(depth=depth + 1), max_size=2)))
+    return f"{pad}<{element} {told}>\n{inner}{pad}</{element}>{draw(st.sampled_from([chr(10), chr(10), '']))}"
+
+
+def outcome(reading):
+    """What a way of reading comes to: rows and account, or the words of its refusal."""
+    try:
+        rows, account = reading()
+    except SubmittedError as error:
+        return str(error)
+    assert adds_up(account)
+    return rows, account.as_json(), [each.as_json() for each in account.findings]
+
+
+def either_way(data, format_, **assumptions):
+    """What the product makes of these bytes, which is what comes of them one by one."""
+
+    def by_duckdb():
+        _, rows, account, _ = taken(data, format_, **assumptions)
+        return rows, account
+
+    def one_by_one():
+        rows, _, _, account = read(data, format_, **assumptions)
+        return rows, account
+
+    assert outcome(by_duckdb) == outcome(one_by_one)
+
+
+def is_fast(folder, data):
+    """Whether DuckDB reads this XML."""
+    file = folder / "results.xml"
+    file.write_bytes(data)
+    work = folder / "work"
+    work.mkdir(exist_ok=True)
+    connection = connect(work)
+    found = JMeterXml().stage(Source(path=file, name="results.xml"), Account(), work, connection)
+    connection.close()
+    return found is not None
+
+
+def plain(rows):
+    return "".join(
+        f'<httpSample t="{number}" ts="{START + number}" s="true" lb="a &amp; b" rc="200" rm="OK" tn="T 1" by="9" '
+        f'na="5">\n'
+        f"  <java.net.URL>http://x</java.net.URL>\n</httpSample>\n"
+        for number in range(rows)
+    )
+
+
+@FEW
+@given(samples=st.lists(tags(), max_size=6), times=st.sampled_from(["", "end"]), end=st.sampled_from(["\n", "\r\n"]))
+@example(
+    samples=['<sample t="1" ts="1" lb="a"/>\n', '<sample ts="1" lb="b" t="1"/>\n', "<sample/>\n"], times="", end="\n"
+)
+def test_xml_is_read_by_duckdb_as_it_is_element_by_element(samples, times, end):
+    document = HEAD + "".join(samples) + "</testResults>\n"
+    either_way(document.replace("\n", end).encode(), JMeterXml(), timestamp=times)
+
+
+def test_damaged_xml_is_read_by_duckdb_as_it_is_element_by_element():
+    rng = random.Random(5)  # noqa: S311  # the same damage every time
+    whole = (HEAD + plain(4) + "</testResults>\n").encode()
+    for _ in range(60):
+        data = bytearray(whole)
+        at = rng.randrange(len(HEAD), len(data))
+        data[at : at + rng.randrange(3)] = bytes(rng.choices(b'\n"\r<>/& \xe9x', k=rng.randrange(1, 4)))
+        either_way(bytes(data), JMeterXml())
+        either_way(whole[: rng.randrange(len(HEAD), len(whole))], JMeterXml())
+
+
+def test_xml_as_jmeter_writes_it_needs_no_reader_of_elements(tmp_path):
+    nested = (
+        f'<sample t="9" ts="{START}" s="true" lb="J" rc="" rm="{CONTROLLER}" tn="T 1" by="9" na="5">\n'
+        f"{plain(2)}</sample>\n" + plain(1).replace("</httpSample>", f"{plain(2)}</httpSample>")
+    )
+    for inner in (
+        plain(5),
+        nested,
+        plain(3).replace(">\n  <java.net.URL>http://x</java.net.URL>\n</httpSample>", "/>"),
+    ):
+        data = (HEAD + inner + "</testResults>\n").encode()
+        assert is_fast(tmp_path, data)
+        either_way(data, JMeterXml())
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        "<!-- <sample -->\n",
+        "<b><![CDATA[<sample ]]></b>\n",
+        "<?x <sample ?>\n",
+        "<sampleResult/>\n",
+        '<sample ts="1" t="1"\n lb="a"/>\n',
+        f'<b>text <httpSample t="1" ts="{START}" lb="b"/></b>\n',
+        f'<httpSample t="1e2" ts="{START}" s="true" lb="a" rc="200" rm="OK" tn="T 1" by="9" na="5"/>\n',
+        "<b>" * 300 + "</b>" * 300 + "\n",
+        "<b>\n" * 300 + "</b>\n" * 300,
+    ],
+)
+def test_xml_that_is_out_of_the_ordinary_is_read_element_by_element(tmp_path, strange):
+    data = (HEAD + plain(2) + strange + plain(2) + "</testResults>\n").encode()
+    assert not is_fast(tmp_path, data)
+    either_way(data, JMeterXml())
+
+
+def test_xml_in_another_encoding_is_read_element_by_element(tmp_path):
+    data = (HEAD.replace("UTF-8", "ISO-8859-1") + plain(2) + "</testResults>\n").encode("latin-1")
+    assert not is_fast(tmp_path, data)
+    either_way(data, JMeterXml())
+
+
+def test_depth_is_told_alike_however_the_bytes_come():
+    rng = random.Random(3)  # noqa: S311  # the same documents every time
+    for _ in range(200):
+        data = b"".join(rng.choices([b"<a>", b"</a>", b"<b/>", b"text ", b"\n", b"<?x ?>"], k=rng.randrange(30)))
+        expected = data.count(b"<a>") - data.count(b"</a>")
+        depth = 0
+        for line in data.splitlines(keepends=True):
+            depth = jmeter_xml_bulk._depth(line, depth)
+        assert depth == jmeter_xml_bulk._depth(data, 0) == expected
+
+
+JTL = "timeStamp,elapsed,label,responseCode,responseMessage,threadName,success,bytes,allThreads\n"
+
+
+@FEW
+@given(
+    rows=st.lists(
+        st.tuples(
+            st.just(str(START)) | numbers,
+            st.just("12") | numbers,
+            st.sampled_from(["a", r"\N", "", "a-0", '"a, b"']),
+            st.sampled_from(["200", " 200", "20", "500", "٢٠٠", r"\N", "connect timed out", "Connection refused"]),
+            st.sampled_from(["OK", CONTROLLER.split(",")[0]]),
+            st.sampled_from(["true", "false", ""]),
+            numbers,
+        ),
+        max_size=6,
+    )
+)
+def test_jmeter_csv_is_read_by_duckdb_as_it_is_line_by_line(rows):
+    lines = [f"{at},{took},{label},{code},{said},T 1,{ok},{size},5\n" for at, took, label, code, said, ok, size in rows]
+    data = (JTL + "".join(lines)).encode()
+    _, found, account, _ = taken(data, JMeterCsv())
+    slow, _, _, slowly = read(data, JMeterCsv())
+    if not any(row[0].endswith("-0") for row in slow):  # parts are left out by the product only, once all is read
+        assert (sorted(found, key=str), account.as_json()) == (sorted(slow, key=str), slowly.as_json())
+
+
+def test_a_file_is_told_of_while_it_is_read(tmp_path):
+    file = tmp_path / "results.jtl"
+    with file.open("w") as out:
+        out.write(JTL)
+        out.writelines(f"{START + number},12,a,200,OK,T 1,true,900,5\n" for number in range(400_000))
+    told = []
+    staged = stage(
+        JMeterCsv(), Source(path=file, name=file.name), folder(tmp_path), progress=lambda *how: told.append(how)
+    )
+    size = file.stat().st_size
+    assert told[-1] == (size, size)
+    assert all(0 <= read <= of == size for read, of in told)
+    assert [read for read, _ in told] == sorted(read for read, _ in told)
+    assert staged.account.taken == 400_000
+
+
+def folder(tmp_path) -> Path:
+    found = tmp_path / "staged"
+    found.mkdir()
+    return found
