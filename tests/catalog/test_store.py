@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.errors import EvidenceError, WorldError
-from catalog.store import ObjectStore, parse, write_durably
+from catalog.store import ObjectStore, copied, parse, write_durably
 
 
 @pytest.fixture
@@ -140,3 +140,18 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
     write_durably(target, b"new")
     assert target.read_bytes() == b"new"
     assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
+
+
+def test_a_copy_is_taken_as_it_is_and_an_altered_object_is_not_named_anew(tmp_path: Path) -> None:
+    store, source = ObjectStore(tmp_path / "objects"), tmp_path / "source"
+    source.write_bytes(b"results")
+    for _ in range(2):  # the second time the object is there already
+        with store.incoming() as folder:
+            copy = copied(source, folder / "copy")
+            assert store.adopt(copy) == copy.digest == hashlib.sha256(b"results").hexdigest()
+            assert not copy.path.exists()
+        assert store.get(copy.digest) == b"results"
+    store.path(copy.digest).chmod(0o644)
+    store.path(copy.digest).write_bytes(b"other results")
+    with store.incoming() as folder, pytest.raises(EvidenceError, match="is altered"):
+        store.adopt(copied(source, folder / "copy"))

@@ -13,6 +13,8 @@ from tasks.intake.format import Account, Source, SubmittedError
 from tasks.intake.jmeter_csv import JMeterCsv
 from tasks.intake.jmeter_xml import JMeterXml
 from tasks.intake.staging import connect, stage
+from tasks.intake.table import Meaning, labels_of, write_results
+from tasks.parquet import read_table
 
 START = 1_795_480_000_000
 FEW = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
@@ -216,3 +218,29 @@ def folder(tmp_path) -> Path:
     found = tmp_path / "staged"
     found.mkdir()
     return found
+
+
+@pytest.mark.parametrize("kinds", [1, 3, 1200])
+def test_what_labels_stand_for_is_written_alike_however_many_there_are(tmp_path, kinds):
+    meanings = {
+        f"l{number}": Meaning(srv=f"s{number}", path="p'", kind="alert", traffic="BAU") for number in range(kinds)
+    }
+    meanings.pop("l1", None)
+    data = JTL + "".join(f"{START + number},12,l{number % kinds},200,OK,T 1,true,900,5\n" for number in range(1500))
+    file = tmp_path / "results.jtl"
+    file.write_text(data)
+    staged = stage(JMeterCsv(), Source(path=file, name=file.name), folder(tmp_path))
+    connection = connect(tmp_path)
+    known = labels_of(connection, staged.samples)
+    target = tmp_path / "results.parquet"
+    count = write_results(connection, staged.samples, target, run="r", component="c'", labels=known, meanings=meanings,
+                          in_order=True)  # fmt: skip
+    connection.close()
+    rows = read_table("results", target)
+    assert count == len(rows) == 1500
+    assert list(rows["sequence"]) == list(range(1500))
+    unknown = Meaning(srv="l1", path="", kind="request", traffic="")
+    expected = [meanings.get(f"l{number % kinds}", unknown) for number in range(1500)]
+    for part in ("srv", "path", "kind", "traffic"):
+        assert list(rows[part]) == [getattr(each, part) for each in expected]
+    assert set(rows["component"]) == {"c'"}
