@@ -16,6 +16,7 @@ RELY = 2
 COMPOSE = 2
 INTAKE = 4
 REPORT = 5
+TREND = 1
 
 
 def versions() -> dict[str, int]:

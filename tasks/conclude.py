@@ -5,7 +5,6 @@ give it the workspace as it was (`Workspace.until`).
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from catalog import rules
@@ -166,6 +165,8 @@ def gather(
     occasion: str,
 ) -> Evidence:
     """All that a phase came to, read back from what is recorded under the `inputs` of its report."""
+    from tasks.parquet import table_rows
+
     records, store = workspace.ledger.records(), workspace.store
 
     def made(role: str, output: str) -> Record:
@@ -195,11 +196,11 @@ def gather(
         measurements=[
             {**row, "digest": record.output("measurements")}
             for record in measured.values()
-            for row in _rows("measurements", store.path(record.output("measurements") or ""))
+            for row in table_rows("measurements", store.path(record.output("measurements") or ""))
         ],
         observed=observed,
         composed=made("end to end", "end to end"),
-        observations=_rows("observations", store.path(observed.output("observations") or "")),
+        observations=table_rows("observations", store.path(observed.output("observations") or "")),
         verdicts={
             run.run: known.verdict(run)[0] for each in ended for run in each.runs if run.state is RunState.FINISHED
         },
@@ -272,12 +273,3 @@ def tally(evidence: Evidence, known: History) -> dict[str, Any]:
             if not run.received
         ),
     }
-
-
-def _rows(name: str, file: Path) -> list[dict[str, Any]]:
-    """The rows of a table as plain values, None where one is null."""
-    from tasks.parquet import read_table
-
-    read = read_table(name, file)
-    columns = read.astype(object).where(read.notna(), None)
-    return [dict(zip(columns.columns, row, strict=True)) for row in columns.itertuples(index=False, name=None)]

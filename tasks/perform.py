@@ -201,6 +201,20 @@ def _compose(inputs: Inputs, material: Material, _: Path) -> Outputs:
     return {"end to end": document(compose_paths(routes, legs))}
 
 
+def _trend(inputs: Inputs, material: Material, _: Path) -> Outputs:
+    from tasks.report.trend import junit, render_trend
+    from tasks.trend import OBSERVATIONS, observations_of, trend
+
+    days = inputs["days"]
+    observed = observations_of([material.path(inputs[f"{OBSERVATIONS}{day['occasion']}"]["digest"]) for day in days])
+    found = trend(days, observed, inputs["about"])
+    return {
+        "history.json": document(found),
+        "history.html": Artefact(data=render_trend(found).encode()),
+        "junit.xml": Artefact(data=junit(observed[-1], found)),
+    }
+
+
 _STAGES: dict[str, Callable[[Inputs, Material, Path], Outputs]] = {
     "volumes": _volumes,
     "volume-model": _volume_model,
@@ -208,4 +222,5 @@ _STAGES: dict[str, Callable[[Inputs, Material, Path], Outputs]] = {
     "measure": _measure,
     "observe": _observe,
     "compose": _compose,
+    "trend": _trend,
 }

@@ -126,6 +126,13 @@ def render_comparison(comparison: Mapping[str, Any]) -> str:
     )
 
 
+def render_page(template: str, **shown: Any) -> str:
+    """A page beside the reports, from its template and what it shows, in the style of all pages."""
+    css, css_hash = _css()
+    parts = {"css": Markup(css), "css_hash": css_hash, **shown}  # noqa: S704 - our own file
+    return _templates(PAGE, {}).get_template(template).render(**parts)
+
+
 def draw(report: Mapping[str, Any]) -> dict[str, str]:
     """Every chart of a report as SVG, by its figure's id."""
     from tasks.report.charts import draw_heat_map, draw_panels
