@@ -41,6 +41,8 @@ from catalog.underway import FOLDER, left
 from catalog.vouching import Vouching
 from catalog.workspace import (
     FORMAT_FILE,
+    HISTORY,
+    HISTORY_FILES,
     REPORT_FILES,
     REPORT_PART,
     Workspace,
@@ -360,6 +362,9 @@ class _Check:
         for occasion, record in newest.items():
             if self.bundle is None or occasion == self.bundle["phase"]:
                 self._check_published(occasion, record)
+        for occasion, record in {occasion_of(item): item for item in self.records if item.stage == HISTORY}.items():
+            if self.bundle is None and occasion in newest:
+                self._check_published(occasion, record)
         for folder in _entries(self.home / "reports"):
             self._check_unrecorded(folder, newest)
 
@@ -395,7 +400,7 @@ class _Check:
                 self.fault(told, where) if self.bundle else self.note(f"{where} is {told}")
                 continue
             found = hashlib.sha256(file.read_bytes()).hexdigest()
-            if any(item.kind is Kind.REPORTED and item.output(role) == found for item in earlier):
+            if any(item.output(role) == found for item in earlier):
                 self.note(f"{where} is an earlier report than the newest, {record}")
             elif found != record.output(role):
                 self.fault(f"altered: it is not the {role} that {record} recorded", where)
@@ -409,7 +414,7 @@ class _Check:
             where = f"reports/{folder.name}/{path.name}"
             if path.name == PAGE and _kind(path) == "file":
                 self.attempt(partial(self._check_page, path, folder.name, where))
-            elif path.name not in REPORT_FILES and not REPORT_PART.fullmatch(path.name):
+            elif path.name not in (*REPORT_FILES, *HISTORY_FILES) and not REPORT_PART.fullmatch(path.name):
                 self.note(f"{where}: a {_kind(path)} that no record names")
             elif folder.name not in recorded:
                 self.fault("a report that no record names", where)

@@ -34,6 +34,8 @@ FORMAT_FILE = "plimsoll.json"
 REPORT_FILES = ("report.json", "report.html")
 REPORT_PART = re.compile(r"report-[a-z]+(?:-[0-9]+)?\.html")
 """The names of a report's further pages, where it has so many tests that it comes in parts."""
+HISTORY, HISTORY_FILES = "trend", ("history.json", "history.html", "junit.xml")
+"""The stage that records the history of regressions, and what it puts out beside the report of the newest."""
 
 _FORMAT_TEXT = canonical({"format": FORMAT}) + b"\n"
 _OURS = {FORMAT_FILE, "ledger", "objects", "reports", "incoming", "run.lock", "plimsoll.duckdb"}
@@ -80,7 +82,9 @@ def newest_reports(workspace: "Workspace", records: Sequence[Record] | None = No
 
 
 def report_files(record: Record) -> list[str]:
-    """The files of the report that a `reported` record names: those that every report has, and its parts."""
+    """The files for people that a record names: of a report those that every report has and its parts, of a history."""
+    if record.stage == HISTORY:
+        return list(HISTORY_FILES)
     parts = [output.role for output in record.outputs if REPORT_PART.fullmatch(output.role)]
     return [*REPORT_FILES, *sorted(parts)]
 
@@ -207,7 +211,7 @@ class Workspace:
         return pair_runs(self.ledger.records())
 
     def publish(self, record: Record) -> list[Path]:
-        """Writes the reports that a `reported` record names to `reports/<occasion>/`, for people; returns the files.
+        """Writes the reports, or the history, that a record names to `reports/<occasion>/`, for people: the files.
 
         After the record and not before it: a report that no record names is a fault to `verify`.
         """

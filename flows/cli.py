@@ -157,6 +157,14 @@ def _running(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         "report how often relying would have been wrong",
     )
     _json(run)
+    regression = _command(
+        commands, "regression", "flows.run:regress", "execute the declared regression, and hold it against those before"
+    )
+    _world(regression)
+    regression.add_argument(
+        "--occasion", metavar="NAME", default="", help="what it is counted within; regression-<today, UTC> unless given"
+    )
+    _json(regression)
     report = _command(
         commands,
         "report",

@@ -8,6 +8,7 @@ import os
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -190,28 +191,15 @@ def _run_flow(
     Returns the record of the report and how many tests were executed.
     """
     from catalog.reading import read_catalogue
-    from catalog.workspace import refuse_as_home
-    from flows.desk import open_desk, refuse_missing_injectors, refuse_unplanned, warm_judge
-    from flows.prefect_api import start_api, use_api
+    from flows.desk import refuse_missing_injectors, refuse_unplanned
 
     programme = read_catalogue(options.catalog).programme
     refuse_unplanned(programme, options.phase, options.environment, again, tests)
     if execute:
         refuse_missing_injectors(programme, options.phase, options.environment)
-    refuse_as_home(options.home)
-    for name, value in _QUIET.items():
-        os.environ.setdefault(name, value)
-    api = start_api()  # loads on one core, the judge on the other
-    atexit.register(api.stop)  # after Prefect's own clients have drained, which is before any exit handler runs
-    warm_judge()
-    where = {"catalog": options.catalog, "home": options.home, "environment": options.environment}
-    with open_desk(options.phase, **where, again=again):
-        pass  # the catalogue holds, and nobody else works in this workspace
-    use(Progress(quiet=False))
-    current().say("starting      Prefect's API and the judge")
-    from flows.capability_phase import capability_phase
+    with _prefect(options, options.phase, again=again):
+        from flows.capability_phase import capability_phase
 
-    with use_api(api):
         done = capability_phase(
             phase=options.phase,
             catalog=str(options.catalog),
@@ -223,12 +211,71 @@ def _run_flow(
             execute=execute,
             sample_reliance=sample,
         )
-    records = Workspace.open(options.home).ledger.records()
-    return next(record for record in reversed(records) if record.digest == done["record"]), done["executed"]
+    return _record(options.home, done["record"]), done["executed"]
 
 
-def _answer(options: Namespace, reported: Record, *, executed: int, path: Path | None = None) -> Status:
-    """Prints what was proved, not proved and inconclusive and where to look next; returns the exit status."""
+def regress(options: Namespace) -> Status:
+    """Executes the declared regression, and holds it against those before it; worse than before is not proved."""
+    from catalog.reading import read_catalogue
+    from flows.desk import refuse_missing_injectors
+
+    programme = read_catalogue(options.catalog).programme
+    phase = programme.programme.regression.phase
+    refuse_missing_injectors(programme, phase, options.environment)
+    with _prefect(options, phase):
+        from flows.regression import regression
+
+        done = regression(
+            catalog=str(options.catalog),
+            home=str(options.home),
+            environment=options.environment,
+            occasion=options.occasion,
+        )
+    reported, traced = _record(options.home, done["record"]), _record(options.home, done["history"])
+    folder = options.home / "reports" / done["occasion"]
+    history = Workspace.open(options.home).store.document(traced.output("history.json") or "")
+    options.phase = phase
+    status = _answer(options, reported, executed=done["executed"], path=folder / "report.html", history=history)
+    return max(status, Status.NOT_PROVED) if history["worse"] else status
+
+
+def _record(home: Path, digest: str) -> Record:
+    return next(record for record in reversed(Workspace.open(home).ledger.records()) if record.digest == digest)
+
+
+@contextmanager
+def _prefect(options: Namespace, phase: str, again: Mapping[str, str] | None = None) -> Iterator[None]:
+    """Prefect's own API for as long as a flow runs in this process, once the workspace is known to be free."""
+    from flows.desk import open_desk, warm_judge
+    from flows.prefect_api import start_api, use_api
+
+    refuse_as_home(options.home)
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    api = start_api()  # loads on one core, the judge on the other
+    atexit.register(api.stop)  # after Prefect's own clients have drained, which is before any exit handler runs
+    warm_judge()
+    where = {"catalog": options.catalog, "home": options.home, "environment": options.environment}
+    with open_desk(phase, **where, again=again or {}):
+        pass  # the catalogue holds, and nobody else works in this workspace
+    use(Progress(quiet=False))
+    current().say("starting      Prefect's API and the judge")
+    with use_api(api):
+        yield
+
+
+def _answer(
+    options: Namespace,
+    reported: Record,
+    *,
+    executed: int,
+    path: Path | None = None,
+    history: Mapping[str, Any] | None = None,
+) -> Status:
+    """Prints what was proved, not proved and inconclusive and where to look next; returns the exit status.
+
+    `history`: that of the regressions, where the report is of one.
+    """
     from tasks.report.sampling import summary
 
     counts, ends = reported.parameters["verdicts"], reported.parameters["ends"]
@@ -244,6 +291,7 @@ def _answer(options: Namespace, reported: Record, *, executed: int, path: Path |
                 "relied": ends.get("relied", 0),
                 "ends": ends,
                 **({"sampled": sampled} if sampled else {}),
+                **({"history": _told(history)} if history else {}),
                 "report": str(path),
                 "status": int(_status(reported)),
             }
@@ -256,6 +304,8 @@ def _answer(options: Namespace, reported: Record, *, executed: int, path: Path |
         out.print(line)
     if sampled:
         out.print(escape(sampled["text"]), soft_wrap=True)
+    for line in _told(history)["worse"] if history else ():
+        out.print(f"{MARKS['not proved']}  {escape(line)}", soft_wrap=True)
     out.print(
         f"{MARKS['proved']} {counts['proved']}   {MARKS['not proved']} {counts['not proved']}   "
         f"{MARKS['inconclusive']} {counts['inconclusive']}   "
@@ -263,6 +313,19 @@ def _answer(options: Namespace, reported: Record, *, executed: int, path: Path |
         f"report   {escape(path)}\nnext     {_next(options, reported)}"
     )
     return _status(reported)
+
+
+def _told(history: Mapping[str, Any]) -> dict[str, Any]:
+    """How many regressions the history has, and each figure that is worse than before."""
+    from tasks.trend import told
+
+    worse = [each for each in history["series"] if each["worse"]]
+    return {
+        "regressions": len(history["days"]),
+        "worse": [
+            f"{each['test']}  {each['requirement']} ({each['scope']}): {'; '.join(told(each))}" for each in worse
+        ],
+    }
 
 
 def _title(facts: Mapping[str, Any]) -> str:

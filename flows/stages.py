@@ -20,6 +20,7 @@ from catalog.errors import EvidenceError, WorldError
 from catalog.inspection.page import publish_page, shell_digest
 from catalog.ledger import Kind, Record
 from catalog.runs import RunState, TestEnd, TestRun, next_run_id, test_runs
+from catalog.workspace import HISTORY
 from expectations.verdicts import is_closed_loop
 from flows.desk import Desk, is_asked_for, today
 from flows.progress import current
@@ -446,6 +447,20 @@ def report(
     desk.workspace.sign(desk.signer, phase=desk.occasion, name=desk.recorder.actor.name, code=desk.recorder.code)
     publish_page(desk.workspace, record)
     current().say("reported      and the ledger's head signed")
+    return record
+
+
+@task(name="trend", cache_policy=NO_CACHE, persist_result=False)
+def trace_history(desk: Desk) -> Record:
+    """Holds the newest regression against those before it, publishes the history and signs the ledger's head."""
+    from tasks.trend import days_of, inputs_of
+
+    inputs, about = inputs_of(days_of(desk.workspace, desk.programme), desk.programme, desk.environment)
+    record = derive(desk.recorder, desk.material, HISTORY, inputs=inputs, settings=about)
+    desk.workspace.publish(record)
+    desk.workspace.sign(desk.signer, phase=desk.occasion, name=desk.recorder.actor.name, code=desk.recorder.code)
+    found = desk.workspace.store.document(record.output("history.json") or "")
+    current().say(f"history       {len(found['days'])} regressions; {found['worse']} figures are worse than before")
     return record
 
 

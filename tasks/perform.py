@@ -15,7 +15,7 @@ from catalog.canonical import canonical
 from catalog.declarations import ArrivalsShape, MessagePath, Programme, Requirement
 from catalog.ledger import Kind, Record
 from catalog.store import disk, parse
-from catalog.workspace import Workspace
+from catalog.workspace import HISTORY, Workspace
 from expectations.verdicts import Reliance
 from tasks.arrivals import Offer, seed_for, stream_arrivals
 from tasks.compose import Leg, Route, compose_paths
@@ -222,5 +222,5 @@ _STAGES: dict[str, Callable[[Inputs, Material, Path], Outputs]] = {
     "measure": _measure,
     "observe": _observe,
     "compose": _compose,
-    "trend": _trend,
+    HISTORY: _trend,
 }

@@ -20,7 +20,7 @@ from catalog.ledger import Kind, Record
 from catalog.reach import reach
 from catalog.reading import read_catalogue
 from catalog.store import disk
-from catalog.workspace import Workspace
+from catalog.workspace import HISTORY, Workspace
 from tasks.compare_outputs import OutputDiffers, compare_output
 from tasks.conclude import (
     comparison,
@@ -44,10 +44,22 @@ from tasks.stage import document
 if TYPE_CHECKING:
     from tasks.judge import Judge
 
-STAGES = ("declare", "volumes", "volume-model", "plan", "arrivals", "rely", "measure", "observe", "compose", "report")
+STAGES = (
+    "declare",
+    "volumes",
+    "volume-model",
+    "plan",
+    "arrivals",
+    "rely",
+    "measure",
+    "observe",
+    "compose",
+    "report",
+    HISTORY,
+)
 """The pure stages, in the order of the pipeline."""
 
-_PERFORMED = frozenset({"volumes", "volume-model", "arrivals", "measure", "observe", "compose"})
+_PERFORMED = frozenset({"volumes", "volume-model", "arrivals", "measure", "observe", "compose", HISTORY})
 _KINDS = frozenset({Kind.DECLARED, Kind.DERIVED, Kind.RELIED, Kind.OBSERVED, Kind.REPORTED})
 _COUNTS = ("verdicts", "ends", "repeatable")
 _FILE = "file:"

@@ -34,7 +34,9 @@ def draw_series(series: Mapping[str, Any]) -> str:
         canvas.text(_LEFT + 4, y(limit) - 4, f"limit {shown(series['limit'], series['unit'])}", "x")
     canvas.rule((_LEFT, _BOTTOM), (_WIDTH - 6, _BOTTOM), "ax")
     for place in _labelled(len(points)):
-        canvas.text(x(place), _BOTTOM + 15, points[place]["occasion"].removeprefix("regression-"), "t", "middle")
+        anchor = "middle" if place < len(points) - 1 else "end"
+        at = x(place) if place < len(points) - 1 else _WIDTH - 6
+        canvas.text(at, _BOTTOM + 15, points[place]["occasion"].removeprefix("regression-"), "t", anchor)
     return canvas.svg(_HEIGHT)
 
 

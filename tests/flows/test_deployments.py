@@ -22,6 +22,7 @@ from phases import Bench
 from catalog.errors import UsageError
 from catalog.reading import Catalogue
 from catalog.verification import verify
+from catalog.workspace import HISTORY_FILES
 
 ROOT = Path(__file__).parents[2]
 PREFECT = str(Path(sys.executable).with_name("prefect"))
@@ -194,7 +195,15 @@ def test_a_worker_runs_a_phase_and_then_the_regression_which_relies_on_nothing(
     assert set(ends.values()) == {"executed", "not run"}
     (folder,) = (each for each in (shop.home / "reports").iterdir() if each.name != "pilot")
     assert re.fullmatch(r"regression-\d{4}-\d{2}-\d{2}", folder.name)
-    assert {each.name for each in folder.iterdir()} == {file.name for file in reports}
+    assert {each.name for each in folder.iterdir()} == {file.name for file in reports} | set(HISTORY_FILES)
+    (artifact,) = server.ask("/artifacts/filter", artifacts={"key": {"any_": ["plimsoll-regression"]}})
+    assert folder.name in artifact["data"]
+    again = shop.run("regression", "--occasion", folder.name, "--json")  # the same day again: nothing is executed
+    assert again.status in (0, 1), again.stderr
+    assert (again.answer["executed"], again.answer["history"]) == (0, {"regressions": 1, "worse": []})
+    computed = shop.run("reperform", "--only", "trend", "--json").answer
+    assert [each["result"] for each in computed["stages"]] == ["the same"] * len(computed["stages"])
+    assert computed["stages"]
     assert all(file.read_bytes() == before for file, before in reports.items())
     held = verify(shop.home)
     assert held.ok, held.faults
