@@ -157,11 +157,24 @@ class CriterionKind(StrEnum):
     TESTS_ENDED = "tests-ended"
     EXCLUSIONS_STATED = "exclusions-stated"
     NUMBERS_AGREED = "numbers-agreed"
+    ISSUES_WITHIN_THRESHOLDS = "issues-within-thresholds"
+    PLANS_SIGNED_OFF = "plans-signed-off"
+    PLANS_DISCHARGED = "plans-discharged"
+    REQUIREMENTS_SUITABLE = "requirements-suitable"
+    TESTS_WITNESSED = "tests-witnessed"
+    ASSURANCES_GIVEN = "assurances-given"
+    AUDIT_REPORTED = "audit-reported"
+    APPROACH_APPROVED = "approach-approved"
+    BOARD_DECIDED = "board-decided"
     PEOPLE = "people"
 
 
 class ExitCriterion(Declared):
-    """One criterion that the board considers. `people`: told by a signed record, never by a computation."""
+    """One criterion that the board considers.
+
+    From `plans-signed-off` on, a criterion is told by signed records, never by a computation; `people`: by the board's
+    own decision on this criterion.
+    """
 
     id: Identifier
     text: Text
@@ -1361,6 +1374,185 @@ class EnvironmentsFile(Declared):
     environments: tuple[Environment, ...] = Field(min_length=1)
 
 
+# --- governance.yaml --------------------------------------------------------------------------------------------------
+
+
+class Matter(StrEnum):
+    """What people decide on, as the first word of what `plimsoll sign` is given."""
+
+    PLAN = "plan"
+    DISCHARGE = "discharge"
+    WITNESS = "witness"
+    REQUIREMENTS = "requirements"
+    APPROACH = "approach"
+    ASSURANCE = "assurance"
+    EXCLUSION = "exclusion"
+    AUDIT = "audit"
+    CLAUSE = "clause"
+    CRITERION = "criterion"
+    PHASE = "phase"
+    RECORD = "record"
+    ISSUE = "issue"
+
+
+DECISIONS: dict[Matter, dict[str, bool]] = {
+    Matter.PLAN: {"submitted": True, "reviewed": True, "signed-off": True, "rejected": False},
+    Matter.DISCHARGE: {"discharged": True, "not-discharged": False},
+    Matter.WITNESS: {"witnessed": True, "witnessed-with-findings": False},
+    Matter.REQUIREMENTS: {"suitable": True, "not-suitable": False},
+    Matter.APPROACH: {"approved": True, "not-approved": False},
+    Matter.ASSURANCE: {"given": True, "refused": False},
+    Matter.EXCLUSION: {"risk-accepted": True, "risk-not-accepted": False},
+    Matter.AUDIT: {
+        "appointed": True,
+        "scope-agreed": True,
+        "conducted-in-line": True,
+        "conducted-in-line-but-for-findings": False,
+        "not-conducted-in-line": False,
+    },
+    Matter.CLAUSE: {"conforms": True, "does-not-conform": False, "cannot-be-told": False},
+    Matter.CRITERION: {"met": True, "not-met": False, "cannot-be-told": False},
+    Matter.PHASE: {"complete": True, "not-complete": False},
+    Matter.RECORD: {"approved": True, "refused": False},
+    Matter.ISSUE: {"raised": True, "changed": True, "closed": True, "reopened": True},
+}
+"""The decisions on each matter, and whether each may do without a reason."""
+
+AUDIT_REPORTED = frozenset({"conducted-in-line", "conducted-in-line-but-for-findings", "not-conducted-in-line"})
+"""The decisions on an audit by which its report is delivered."""
+
+
+class Act(Declared):
+    """What a role may decide: a matter, and which decisions on it (absent: all)."""
+
+    matter: Matter
+    decisions: tuple[Text, ...] = ()
+
+
+class Holder(Declared):
+    """A person who holds a role. `key`: the fingerprint of the key that this person signs with, 64 hexadecimal digits.
+
+    Without a key, whoever gives the name signs as that person.
+    """
+
+    name: Text
+    key: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+
+
+class Role(Declared):
+    """A role in which people decide. `holders`: who may act in it (absent: anybody).
+
+    `provider`: a service provider's role decides on that provider's plans and requirements only.
+    """
+
+    id: Identifier
+    title: Text
+    decides: tuple[Act, ...] = Field(min_length=1)
+    provider: Identifier | None = None
+    holders: tuple[Holder, ...] = ()
+    standing: Standing
+    source: Text
+
+
+class SeverityThreshold(Declared):
+    """How many testing issues of a severity may be open when a phase ends. Severity 1 is the gravest, 5 the least."""
+
+    severity: Annotated[int, Field(ge=1, le=5)]
+    most_open: Annotated[int, Field(ge=0, le=1_000_000)]
+    phases: tuple[Identifier, ...] = Field(default=(), description="absent: every phase")
+    standing: Standing
+    source: Text
+
+
+class Assurance(Declared):
+    """A statement that somebody outside the tests is obliged to give: by whom, of what, and since which obligation."""
+
+    id: Identifier
+    title: Text
+    given_by: Text
+    obligation: Text
+    phases: tuple[Identifier, ...] = Field(default=(), description="absent: every phase")
+    components: tuple[Identifier, ...] = Field(default=(), description="components that it is about")
+    owner: Text
+    standing: Standing
+    source: Text
+
+
+class AuditDue(StrEnum):
+    """When a phase's audit report is due: in its completion report, or as soon as practicable after it."""
+
+    IN_REPORT = "in-report"
+    TO_FOLLOW = "to-follow"
+
+
+class Audit(Declared):
+    """The independent audit of one phase's conduct of testing: what it covers, what not, and when its report is due."""
+
+    phase: Identifier
+    covers: Text
+    leaves_out: Text
+    report: AuditDue
+    standing: Standing
+    source: Text
+
+
+class Shown(StrEnum):
+    """What of a phase's evidence bears on a clause of the approach document."""
+
+    RELIANCE = "reliance"
+    SCOPE = "scope"
+    TESTS = "tests"
+    ASSURANCE = "assurance"
+    AUDIT = "audit"
+    INFRASTRUCTURE = "infrastructure"
+    VOLUMES = "volumes"
+    ASSUMPTIONS = "assumptions"
+
+
+class Bearing(Declared):
+    """Evidence that bears on a clause. `name`: an entry of the scope, a test type, or an assurance."""
+
+    shown: Shown
+    name: Identifier | None = None
+
+
+class Clause(Declared):
+    """A clause of the approach document, in the programme's own words, which the auditor holds the conduct against."""
+
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.()-]*$", max_length=64)]
+    title: Text
+    obligation: Text
+    evidence: tuple[Bearing, ...] = Field(min_length=1)
+    standing: Standing
+    source: Text
+
+
+class Submission(Declared):
+    """What the results of all phases are submitted as, and to whom."""
+
+    title: Text
+    to: tuple[Text, ...] = Field(min_length=1)
+    source: Text
+
+
+class GovernanceFile(Declared):
+    """governance.yaml: who decides on what, what must be assured and audited, and how many issues may stay open.
+
+    A programme without this file has nobody who may sign: tests are executed in rehearsals only.
+    """
+
+    roles: tuple[Role, ...] = ()
+    thresholds: tuple[SeverityThreshold, ...] = ()
+    assurances: tuple[Assurance, ...] = ()
+    audits: tuple[Audit, ...] = ()
+    clauses: tuple[Clause, ...] = ()
+    submission: Submission | None = None
+
+    def role(self, role_id: str) -> Role | None:
+        """The role of that id; None when there is none."""
+        return next((role for role in self.roles if role.id == role_id), None)
+
+
 # --- all together -----------------------------------------------------------------------------------------------------
 
 FILES: dict[str, type[Declared]] = {
@@ -1372,8 +1564,12 @@ FILES: dict[str, type[Declared]] = {
     "requirements.yaml": RequirementsFile,
     "tests.yaml": TestsFile,
     "environments.yaml": EnvironmentsFile,
+    "governance.yaml": GovernanceFile,
 }
 """The files of a catalogue folder, in reading order, and what each must hold."""
+
+OPTIONAL_FILES = frozenset({"governance.yaml"})
+"""Those that a catalogue may do without; it is then as if they were there and empty."""
 
 
 class Programme(Declared):
@@ -1393,11 +1589,12 @@ class Programme(Declared):
     environments: tuple[Environment, ...]
     scripts: dict[str, Annotated[str, StringConstraints(strip_whitespace=False)]] = {}
     """The text of every file that environments name as a script or for one, by its name in the catalogue."""
+    governance: GovernanceFile = GovernanceFile()
 
     @model_serializer(mode="wrap", when_used="json")
     def _recorded(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """What a record holds: a programme without scripts does not say so."""
-        return _declared(self, whole(self), ("scripts",))
+        """What a record holds: a programme without scripts or governance does not say so."""
+        return _declared(self, whole(self), ("scripts", "governance"))
 
     def phase(self, phase_id: str) -> Phase:
         """The phase of that id. Raises KeyError when there is none."""

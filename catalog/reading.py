@@ -10,6 +10,7 @@ from catalog.agreement import Declarations, disagreements
 from catalog.csv_files import parse_csv
 from catalog.declarations import (
     FILES,
+    OPTIONAL_FILES,
     Declared,
     Forecast,
     MigrationPlan,
@@ -88,6 +89,7 @@ def _programme(declared: Declarations) -> Programme:
         requirements=declared.requirements.requirements,
         tests=declared.tests,
         environments=tuple(full[environment.id] for environment in declared.environments.environments),
+        governance=declared.governance,
     )
 
 
@@ -107,6 +109,8 @@ class _Reader:
         """The YAML file of that name as a model; None when it has faults."""
         path = self._folder / name
         if not _holds(path.exists):
+            if name in OPTIONAL_FILES:
+                return shape()
             self._fault(path, "missing-file", "expected this file, found none", self._similar(name))
             return None
         text = self._text(name)

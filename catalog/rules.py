@@ -7,7 +7,7 @@ key, so the stage is then done again. A golden test per stage fails when output 
 DECLARE = 2
 VOLUMES = 2
 VOLUME_MODEL = 2
-PLAN = 2
+PLAN = 3
 ARRIVALS = 2
 EXECUTE = 3
 MEASURE = 3

@@ -6,6 +6,7 @@
 3. Completeness: whatever a record names exists; every execution was started; every figure of every report leads to
    measurements, results, runs and their plans (`catalog.completeness`).
 4. Signatures, keys, time anchors (`catalog.vouching`); where a reader gives keys, every report is signed by one.
+   Every decision of a person is signed, and about what its record names (`catalog.decisions`).
 5. The reports that people open are the recorded ones, and the page of lineage beside each says what the evidence says.
 6. Freshness: a head that an auditor saved (`catalog.tree`, or a record's digest) is one of this chain, so that what the
    auditor saw then is a prefix of it and nothing up to it was replaced. Without one, a ledger that was cut short or
@@ -29,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 from catalog.bundle import BUNDLE_FILE, described, said_in
 from catalog.canonical import canonical
 from catalog.completeness import Grounds
+from catalog.decisions import decision_faults, fingerprint_of
 from catalog.errors import PlimsollError
 from catalog.hashing import Hashed, Progress, hash_files
 from catalog.inspection.page import PAGE, page_fault
@@ -311,6 +313,12 @@ class _Check:
             self.fault(what, where)
         for note in vouching.notes:
             self.note(note)
+        announced: dict[str, str] = {}
+        for record in self.records:
+            if record.kind is Kind.KEY:
+                announced[str(record.parameters.get("public_key"))] = fingerprint_of(record)
+            for what in decision_faults(record, announced):
+                self.fault(what, str(record))
 
     def _is_chain(self) -> bool:
         return not any(fault.where.startswith("ledger") for fault in self.faults)

@@ -233,6 +233,16 @@ class Workspace:
 
         Raises WorldError where the ledger says that the key was replaced or revoked.
         """
+        self.announce(signer, name=name, code=code)
+        records = self.ledger.records()
+        draft = signer.sign_head(records[-1], head_of(records).root, phase=phase)
+        return self.record(draft, actor=signer.actor(name), code=code)[0]
+
+    def announce(self, signer: Signer, *, name: str, code: str) -> None:
+        """Records the public key of `signer`, acting as `name`, unless it stands in the ledger already.
+
+        Raises WorldError where the ledger says that the key was replaced or revoked.
+        """
         refuse_ended(signer, self.ledger.records())
         announced = any(
             record.kind is Kind.KEY and record.parameters.get("public_key") == signer.public_key
@@ -240,9 +250,6 @@ class Workspace:
         )
         if not announced:
             self.record(signer.announcement(), actor=signer.actor(name), code=code)
-        records = self.ledger.records()
-        draft = signer.sign_head(records[-1], head_of(records).root, phase=phase)
-        return self.record(draft, actor=signer.actor(name), code=code)[0]
 
     @contextmanager
     def lock(self) -> Iterator[None]:

@@ -4,9 +4,7 @@ An answer is a fact. Whether the phase is complete is decided by people, elsewhe
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import assert_never
+from dataclasses import dataclass
 
 from catalog.declarations import (
     ComponentScope,
@@ -18,6 +16,9 @@ from catalog.declarations import (
     TestPlan,
 )
 from catalog.routes import assumptions_used
+from expectations.governance import People
+from expectations.held import Held, State
+from expectations.people_criteria import hold_people_criterion
 from expectations.verdicts import Verdict
 
 ENDED_WITH_RESULT = frozenset({"executed", "relied", "received"})
@@ -25,14 +26,6 @@ ENDED_WITH_RESULT = frozenset({"executed", "relied", "received"})
 
 ENDED_WITHOUT_RESULT = ("waived", "blocked", "failed", "not run")
 """The other ends, in the order in which a report names them."""
-
-
-class State(StrEnum):
-    """Whether a criterion holds, as far as it can be told."""
-
-    MET = "met"
-    NOT_MET = "not met"
-    CANNOT_BE_TOLD = "cannot be told"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,30 +38,15 @@ class NumberInUse:
     standing: Standing
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
-    """A criterion held against the facts. `reason` names each of `counts` in braces: `{proved} of {observations} …`."""
-
-    criterion: ExitCriterion
-    state: State
-    reason: str
-    counts: dict[str, int] = field(default_factory=dict)
-
-    def told(self) -> str:
-        """The reason as one sentence."""
-        text = self.reason
-        for name, value in self.counts.items():
-            text = text.replace(f"{{{name}}}", str(value))
-        return text
-
-
-def hold_criteria(programme: Programme, phase: str, *, verdicts: Sequence[str], ends: Sequence[str]) -> list[Held]:
+def hold_criteria(
+    programme: Programme, phase: str, *, verdicts: Sequence[str], ends: Sequence[str], people: People | None = None
+) -> list[Held]:
     """Every criterion in force in `phase`, in the order declared.
 
-    `verdicts`: that of each observation (`Verdict`); `ends`: how each planned test ended.
+    `verdicts`: that of each observation (`Verdict`); `ends`: how each planned test ended; `people`: what was decided.
     """
     return [
-        _hold(criterion, programme, phase, verdicts, ends)
+        _hold(criterion, programme, phase, verdicts, ends, people or People())
         for criterion in programme.programme.exit_criteria
         if not criterion.phases or phase in criterion.phases
     ]
@@ -129,7 +107,12 @@ def _test_numbers(programme: Programme, phase: str) -> Iterator[NumberInUse]:
 
 
 def _hold(
-    criterion: ExitCriterion, programme: Programme, phase: str, verdicts: Sequence[str], ends: Sequence[str]
+    criterion: ExitCriterion,
+    programme: Programme,
+    phase: str,
+    verdicts: Sequence[str],
+    ends: Sequence[str],
+    people: People,
 ) -> Held:
     match criterion.kind:
         case CriterionKind.OBSERVATIONS_PROVED:
@@ -140,14 +123,8 @@ def _hold(
             return _exclusions_stated(criterion, programme, phase)
         case CriterionKind.NUMBERS_AGREED:
             return _numbers_agreed(criterion, numbers_in_use(programme, phase))
-        case CriterionKind.PEOPLE:
-            return Held(
-                criterion=criterion,
-                state=State.CANNOT_BE_TOLD,
-                reason="Told by people in a signed record, never by a computation; no such record exists yet.",
-            )
         case _:
-            assert_never(criterion.kind)
+            return hold_people_criterion(criterion, programme, plans_in_force(programme, phase), phase, people)
 
 
 def _observations_proved(criterion: ExitCriterion, verdicts: Sequence[str]) -> Held:

@@ -93,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _declaring(commands)
     _running(commands)
+    _deciding(commands)
     _auditing(commands)
     _vouching(commands)
     return parser
@@ -217,6 +218,37 @@ def _running(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         "--receive", metavar="URL", default="", help="where responses to acknowledged requests go: http://host:port"
     )
     _json(emulate)
+
+
+def _deciding(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    sign = _command(
+        commands,
+        "sign",
+        "flows.governance:sign",
+        "sign a decision: on a plan, a discharged test, a witnessed run, requirements, an assurance, an audit, a phase",
+    )
+    sign.add_argument(
+        "what", metavar="MATTER:SUBJECT", help="such as plan:plan-dsp, discharge:ioc.dsp.load or phase:ioc"
+    )
+    sign.add_argument(
+        "--decision", metavar="D", default="", help="such as signed-off; without it, those that there are"
+    )
+    _signing(sign)
+    sign.add_argument("--file", metavar="FILE", type=Path, help="a document to attach: a report, a statement, minutes")
+    sign.add_argument("--dated", metavar="DATE", default="", help="the day it was decided on, where that is not today")
+    sign.add_argument("--until", metavar="DATE", default="", help="the last day that it holds")
+    _json(sign)
+
+
+def _signing(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--as", dest="role", metavar="ROLE", required=True, help="a role in governance.yaml")
+    parser.add_argument("--by", metavar="NAME", required=True, help="who decides")
+    parser.add_argument("--reason", default="", help="why; recorded and reported")
+    parser.add_argument(
+        "--key", metavar="FILE", type=Path, help="the private key to sign with (default: $PLIMSOLL_KEY, else one's own)"
+    )
+    _catalog(parser)
+    _home(parser)
 
 
 def _auditing(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

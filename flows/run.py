@@ -135,14 +135,17 @@ def _undisturbed(workspace: Workspace, reported: Record) -> bool:
     """Whether nothing was recorded for the phase since, nothing is withdrawn, and every artefact of it is intact."""
     records = workspace.ledger.records()
     later = [record for record in records[reported.sequence :] if record.kind not in (Kind.KEY, Kind.SIGNED)]
-    if workspace.withdrawn() or any(
-        record.parameters.get("occasion") == reported.parameters["occasion"] for record in later
-    ):
+    if workspace.withdrawn() or any(_bears_on(record, reported.parameters["occasion"]) for record in later):
         return False
     named = {item.digest for item in reported.inputs + reported.outputs}
     named |= {output.digest for record in records if record.digest in named for output in record.outputs}
     digests = {record.digest for record in records}
     return all(workspace.store.intact(name) for name in named - digests)
+
+
+def _bears_on(record: Record, occasion: str) -> bool:
+    """Whether a record is of an occasion, or a decision of people that is of none in particular."""
+    return occasion == record.parameters.get("occasion", occasion if record.kind is Kind.APPROVED else None)  # type: ignore[no-any-return]  # two texts
 
 
 def _types(listed: str) -> list[str]:

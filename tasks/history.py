@@ -20,12 +20,14 @@ from catalog.runs import RunState, TestRun, test_runs
 from catalog.shown import shown
 from catalog.store import ObjectStore
 from catalog.workspace import Workspace
+from expectations.governance import signed_plans
 from expectations.plain import lacks_from_outside, named
 from expectations.reliance import Compared
 from expectations.verdicts import TARGET_VOLUME, Judged, Verdict, verdict
 from tasks.measure import ALL, measure
 from tasks.measuring import Settings, measurement_key, settings
 from tasks.observe import Subject, judged_rows
+from tasks.people import people_of
 from tasks.plan import History
 from tasks.remembered import remembered_of
 from tasks.scratch import scratch
@@ -95,6 +97,7 @@ def history(workspace: Workspace, programme: Programme, *, day: str = "") -> His
         refused=_refused(reliances, records),
         approvals=approvals(records),
         day=day,
+        signed=signed_plans(programme, people_of(workspace)),
     )
 
 

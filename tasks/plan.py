@@ -18,6 +18,7 @@ from catalog.declarations import (
     Component,
     ComponentScope,
     Environment,
+    EnvironmentKind,
     InjectorKind,
     Profile,
     Programme,
@@ -142,6 +143,7 @@ class History:
     `withdrawals`: of what is in `withdrawn`, the withdrawal that it is so by. `relied`: the record of the run that a
     test was last let rest on, by occasion and test; `since`: the day (ISO, UTC) when it first was, by occasion, test
     and that record; `refused`: by the same, who withdrew that decision, when and why. `day`: on which it is decided.
+    `signed`: the ids of the plans that are signed off as they are declared now.
     """
 
     runs: tuple[TestRun, ...]
@@ -155,6 +157,7 @@ class History:
     refused: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
     approvals: tuple[Approval, ...] = ()
     day: str = ""
+    signed: frozenset[str] = frozenset()
     by_test: dict[tuple[str, str], list[TestRun]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def of(self, test: str, occasion: str) -> list[TestRun]:
@@ -248,7 +251,24 @@ def _load(planned: PlannedTest) -> str:
 
 
 def decide(programme: Programme, planned: PlannedTest, history: History, *, again: str = "") -> Decided:
-    """What will become of one planned test. `again`: the reason for executing it anew, when somebody asked for that."""
+    """What will become of one planned test. `again`: the reason for executing it anew, when somebody asked for that.
+
+    Whatever would be executed is blocked while its plan is not signed off, but in a rehearsal.
+    """
+    decided = _decide(programme, planned, history, again)
+    kind = planned.key["inputs"]["environment"]["kind"]
+    if decided.decision is not Decision.EXECUTE or kind == EnvironmentKind.REHEARSAL:
+        return decided
+    return decided if planned.plan.id in history.signed else _unsigned(planned)
+
+
+def _unsigned(planned: PlannedTest) -> Decided:
+    why = f"its test plan {planned.plan.id} is not signed off as it is declared now"
+    reason = Compared(input=f"test plan {planned.plan.id}", old="signed-off", new="not signed off", allows=False)
+    return Decided(planned=planned, decision=Decision.BLOCKED, why=why, reasons=(reason,))
+
+
+def _decide(programme: Programme, planned: PlannedTest, history: History, again: str) -> Decided:
     if not planned.messages:
         why = "the volume model gives it no message to offer"
         return Decided(planned=planned, decision=Decision.BLOCKED, why=why, reasons=())

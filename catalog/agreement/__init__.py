@@ -10,6 +10,7 @@ from catalog.agreement.conduct import conduct_disagreements
 from catalog.agreement.days import day_disagreements
 from catalog.agreement.environments import environment_disagreements
 from catalog.agreement.forecasts import forecast_disagreements
+from catalog.agreement.governance import governance_disagreements
 from catalog.agreement.injectors import injector_disagreements
 from catalog.agreement.links import link_disagreements
 from catalog.agreement.material import Declarations, Disagreement
@@ -36,3 +37,4 @@ def disagreements(declared: Declarations) -> Iterator[Disagreement]:
     yield from environment_disagreements(declared)
     yield from injector_disagreements(declared)
     yield from bound_disagreements(declared)
+    yield from governance_disagreements(declared)

@@ -7,6 +7,7 @@ from catalog.declarations import (
     AssumptionsFile,
     EnvironmentsFile,
     Forecast,
+    GovernanceFile,
     MigrationPlan,
     ObservedVolume,
     ProgrammeFile,
@@ -39,6 +40,7 @@ class Declarations:
     requirements: RequirementsFile
     tests: TestsFile
     environments: EnvironmentsFile
+    governance: GovernanceFile
     forecasts: tuple[Forecast, ...]
     srv_register: tuple[ServiceReferenceVariant, ...]
     migration_plans: tuple[MigrationPlan, ...] | None

@@ -17,7 +17,8 @@ from catalog.declarations import (
     TestType,
 )
 from catalog.quantities import Quantity
-from expectations.exit_criteria import Held, assumptions_in_use, exclusions_in_force, hold_criteria, plans_in_force
+from expectations.exit_criteria import assumptions_in_use, exclusions_in_force, hold_criteria, plans_in_force
+from expectations.held import Held
 from tasks.report.context import Context, shown
 from tasks.report.figures import Figure, Parts, decimal_text, signed
 

@@ -85,6 +85,22 @@ def emulated(behaviour: str) -> Edit:
     return ("environments.yaml", f"{stands}}}", f"{stands}, {behaviour}}}")
 
 
+def threshold(severity: int, more: str = "") -> str:
+    """A threshold of testing issues, as the first of the list."""
+    return f"thresholds:\n  - {{{more}severity: {severity}, most_open: 0, standing: proposed, source: x}}"
+
+
+def audit(phase: str) -> str:
+    """The audit of a phase."""
+    return f"{{phase: {phase}, covers: x, leaves_out: x, report: to-follow, standing: proposed, source: x}}"
+
+
+def clause(bearing: str) -> Edit:
+    """One clause of the approach document, and the evidence that bears on it."""
+    one = f"{{id: '1', title: x, obligation: x, evidence: [{bearing}], standing: proposed, source: x}}"
+    return ("governance.yaml", "# clauses: ", f"clauses: [{one}]\n#")
+
+
 RAMP = "    ramp: {growth: 2, most: 4, width: 25 %, agreeing: 1, latency: 150 ms, answered: 99 %}\n"
 NEVER = "    types: [regression]\n"
 PHASE = "title: Pilot with invited customers\n    components: [storefront, orders"
@@ -891,6 +907,27 @@ CASES: list[tuple[str, list[Edit]]] = [
                 "orders: {workers: 1, service: 32 ms",
                 "▶orders: {workers: 1, service: 32 ms, overload: queue",
             ),
+        ],
+    ),
+    # who decides, what is assured and audited
+    ("unknown-decision-on-a-plan", [("governance.yaml", "decisions: [reviewed", "decisions: [▶reviwed")]),
+    ("unknown-service-provider", [("governance.yaml", "provider: order-house", "provider: ▶order-hose")]),
+    ("unknown-phase", [("governance.yaml", "thresholds: []", threshold(1, "phases: [▶lunch], "))]),
+    ("threshold-twice", [("governance.yaml", "thresholds: []", threshold(1) + "\n  - ▶" + threshold(1)[16:])]),
+    ("unknown-component", [("governance.yaml", "components: [payments]", "components: [▶paymints]")]),
+    ("unknown-phase", [("governance.yaml", "# audits: ", f"audits: [{audit('▶lunch')}]\n#")]),
+    ("audit-twice", [("governance.yaml", "# audits: ", f"audits: [{audit('launch')}, {audit('▶launch')}]\n#")]),
+    ("bearing-named", [clause("{shown: reliance, name: ▶load}")]),
+    ("bearing-unnamed", [clause("▶{shown: tests}")]),
+    ("unknown-test-type", [clause("{shown: tests, name: ▶sock}")]),
+    ("unknown-entry-of-the-scope", [clause("{shown: scope, name: ▶sock}")]),
+    ("unknown-assurance", [clause("{shown: assurance, name: ▶sock}")]),
+    ("criterion-open", [("programme.yaml", "kind: board-decided", "kind: ▶audit-reported")]),
+    (
+        "criterion-open",
+        [
+            ("programme.yaml", "kind: board-decided", "kind: ▶assurances-given"),
+            ("governance.yaml", "components: [payments]", "phases: [launch]"),
         ],
     ),
 ]

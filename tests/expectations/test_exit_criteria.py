@@ -10,13 +10,12 @@ from catalog.declarations import CriterionKind, Programme, Standing
 from catalog.reading import Catalogue, read_programme
 from catalog.template import write_template
 from expectations.exit_criteria import (
-    Held,
-    State,
     assumptions_in_use,
     exclusions_in_force,
     hold_criteria,
     numbers_in_use,
 )
+from expectations.held import Held, State
 from expectations.verdicts import Verdict
 
 ENDS = ("executed", "relied", "received", "waived", "blocked", "failed", "not run")
@@ -127,7 +126,7 @@ def test_only_the_plans_of_the_phases_in_use_count(smets1: Catalogue) -> None:
 
 
 def test_people_alone_tell_what_is_theirs(programme: Programme) -> None:
-    held = hold(programme, CriterionKind.PEOPLE, verdicts=("proved",), ends=("executed",))
+    held = hold(programme, CriterionKind.BOARD_DECIDED, verdicts=("proved",), ends=("executed",))
     assert held.state is State.CANNOT_BE_TOLD
     assert held.reason
 

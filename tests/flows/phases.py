@@ -84,6 +84,23 @@ class Bench:
                 os.killpg(process.pid, signal.SIGKILL)
         return Ended(status=process.returncode, stdout=stdout, stderr=stderr)
 
+    def sign_off(self, *plans: str) -> None:
+        """Has plans of the template submitted, reviewed and signed off, by two people with a key each."""
+        lead = {"storefront-plan": "storefront-lead", "orders-plan": "orders-lead"}
+        for plan in plans:
+            for role, by, decision in (
+                (lead[plan], "Lee", "submitted"),
+                ("test-assurance", "Ann", "reviewed"),
+                ("test-assurance", "Ann", "signed-off"),
+            ):
+                ended = self.sign(f"plan:{plan}", role, by, decision)
+                assert ended.status == 0, ended.stderr
+
+    def sign(self, what: str, role: str, by: str, decision: str, *more: str) -> Ended:
+        """Signs a decision as somebody, with a key of their own."""
+        key = str(self.home.with_name(f"{by}.pem"))
+        return self.run("sign", what, "--as", role, "--by", by, "--decision", decision, "--key", key, "--json", *more)
+
     def observations(self, phase: str) -> list[dict[str, Any]]:
         """The observations that the phase's newest report was assembled from."""
         return self.facts(phase)["observations"]["rows"]

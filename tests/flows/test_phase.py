@@ -233,6 +233,7 @@ def starve(process: psutil.Process) -> None:
 
 
 def test_a_system_that_does_not_answer_is_inconclusive_and_ends_with_status_3(shop: Bench) -> None:
+    shop.sign_off("storefront-plan", "orders-plan")
     ended = shop.run("run", "pilot", "--json", "--environment", "nobody-there")
     assert ended.status == 3, ended.stderr
     rows = shop.observations("pilot")

@@ -1,8 +1,10 @@
 """Fixtures that several rooms of this ring share."""
 
 import os
+from pathlib import Path
 
 import pytest
+from deciders import Deciders
 
 BLOCKING = """
 import sys
@@ -32,3 +34,15 @@ def judge(tmp_path_factory):
     with started:
         started.home, started.temporary = home, temporary
         yield started
+
+
+@pytest.fixture
+def deciders(runbook, template, tmp_path):
+    """People who decide on the template's programme, in an empty workspace."""
+    return Deciders(
+        runbook.workspace,
+        runbook.recorder,
+        template,
+        Path(__file__).parents[2] / "catalog" / "template",
+        tmp_path / "keys",
+    )

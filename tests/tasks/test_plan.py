@@ -50,7 +50,8 @@ def known(runbook, **verdicts):
         return told.get(run.run, ("proved", ""))
 
     withdrawn = frozenset(runbook.workspace.withdrawn())
-    return History(runs=tuple(runs), withdrawn=withdrawn, store=runbook.workspace.store, verdict=verdict)
+    signed = frozenset({"storefront-plan", "orders-plan"})
+    return History(runs=tuple(runs), withdrawn=withdrawn, store=runbook.workspace.store, verdict=verdict, signed=signed)
 
 
 def execute(runbook, test, **how):

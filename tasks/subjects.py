@@ -1,0 +1,187 @@
+"""What `MATTER:SUBJECT` means: what is decided on, and the digest or document by which a statement names it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from catalog.declarations import Matter, Programme
+from catalog.errors import UsageError
+from catalog.hints import did_you_mean
+from catalog.ledger import Kind, Record
+from catalog.runs import test_runs
+from catalog.store import is_digest
+from catalog.workspace import Workspace, occasion_of
+from expectations.governance import (
+    approach_document,
+    audit_of,
+    declared_document,
+    discharge_document,
+    plan_document,
+    providers_planned,
+    requirements_document,
+)
+from tasks.people import test_facts
+from tasks.withdraw import find
+
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What is decided on: its name, the phase that it is of (empty: none), and the digest or document of it.
+
+    `provider`: the service provider that it is of, empty where it is of none. `made_by`: who recorded it.
+    """
+
+    matter: Matter
+    name: str
+    phase: str = ""
+    digest: str = ""
+    document: Any = None
+    provider: str = ""
+    made_by: Record | None = None
+
+
+def find_subject(what: str, programme: Programme, workspace: Workspace) -> Subject:
+    """What `MATTER:SUBJECT` means. Raises UsageError for a matter or subject that there is not, with the nearest."""
+    word, _, name = what.partition(":")
+    matters = [matter for matter in Matter if matter is not Matter.ISSUE]
+    if word not in matters:
+        hint = did_you_mean(word, matters)
+        remedy = f"{hint[:1].upper()}{hint[1:]} Give MATTER:SUBJECT, such as plan:{programme.tests.plans[0].id}."
+        raise UsageError(f"{what!r} is nothing to be signed", remedy=remedy)
+    return _FINDERS[Matter(word)](name, programme, workspace)
+
+
+def _plan(name: str, programme: Programme, _: Workspace) -> Subject:
+    plan = _known(name, {each.id: each for each in programme.tests.plans}, "test plan")
+    document = plan_document(programme, plan)
+    return Subject(matter=Matter.PLAN, name=name, document=document, provider=plan.provider)
+
+
+def _discharge(name: str, programme: Programme, workspace: Workspace) -> Subject:
+    facts: dict[str, tuple[str, Any]] = {}
+    for phase in programme.programme.phases:
+        reported = _newest_report(workspace, phase.id)
+        if reported is not None:
+            document = workspace.store.document(reported.output("facts") or "")
+            facts |= {each.test: (phase.id, each) for each in test_facts(document["tests"])}
+    if not facts:
+        raise UsageError("no phase is reported, so no test has an end", remedy="`plimsoll run PHASE` first.")
+    phase_id, fact = _known(name, facts, "reported test")
+    provider = next((plan.provider for plan in programme.tests.plans if plan.id == fact.plan), "")
+    document = discharge_document(programme, fact)
+    return Subject(matter=Matter.DISCHARGE, name=name, phase=phase_id, document=document, provider=provider)
+
+
+def _witness(name: str, _: Programme, workspace: Workspace) -> Subject:
+    runs = {run.run: run for run in test_runs(workspace.ledger.records())}
+    run = _known(name, runs, "test run")
+    return Subject(matter=Matter.WITNESS, name=name, phase=run.occasion, digest=run.record.digest)
+
+
+def _requirements(name: str, programme: Programme, _: Workspace) -> Subject:
+    providers = providers_planned(programme.tests.plans)
+    _known(name, dict.fromkeys(providers, name), "service provider with a test plan")
+    document = requirements_document(programme, name)
+    return Subject(matter=Matter.REQUIREMENTS, name=name, document=document, provider=name)
+
+
+def _approach(name: str, programme: Programme, _: Workspace) -> Subject:
+    _known(name or "document", {"document": None}, "approach document but")
+    return Subject(matter=Matter.APPROACH, name="document", document=approach_document(programme))
+
+
+def _assurance(name: str, programme: Programme, _: Workspace) -> Subject:
+    found = _known(name, {each.id: each for each in programme.governance.assurances}, "assurance")
+    return Subject(matter=Matter.ASSURANCE, name=name, document=declared_document(found))
+
+
+def _exclusion(name: str, programme: Programme, _: Workspace) -> Subject:
+    found = _known(name, {each.id: each for each in programme.scope.exclusions}, "exclusion")
+    return Subject(matter=Matter.EXCLUSION, name=name, document=declared_document(found))
+
+
+def _audit(name: str, programme: Programme, workspace: Workspace) -> Subject:
+    """The audit as it is declared, or, once the phase is reported, that report."""
+    _phase_id(name, programme)
+    declared = audit_of(programme, name)
+    if declared is None:
+        raise UsageError(f"no audit is declared for {name}", remedy="Declare it under 'audits' in governance.yaml.")
+    reported = _newest_report(workspace, name)
+    if reported is None:
+        return Subject(matter=Matter.AUDIT, name=name, phase=name, document=declared_document(declared))
+    return _of_report(Matter.AUDIT, name, name, reported)
+
+
+def _clause(name: str, programme: Programme, workspace: Workspace) -> Subject:
+    phase, _, clause = name.partition("/")
+    _phase_id(phase, programme)
+    _known(clause, {each.id: each for each in programme.governance.clauses}, "clause")
+    return _of_report(Matter.CLAUSE, name, phase, _report(workspace, phase))
+
+
+def _criterion(name: str, programme: Programme, workspace: Workspace) -> Subject:
+    phase, _, criterion = name.partition("/")
+    _phase_id(phase, programme)
+    known = [each for each in programme.programme.exit_criteria if not each.phases or phase in each.phases]
+    _known(criterion, {each.id: each for each in known}, f"exit criterion of {phase}")
+    return _of_report(Matter.CRITERION, name, phase, _report(workspace, phase))
+
+
+def _phase(name: str, programme: Programme, workspace: Workspace) -> Subject:
+    _phase_id(name, programme)
+    return _of_report(Matter.PHASE, name, name, _report(workspace, name))
+
+
+def _record(name: str, _: Programme, workspace: Workspace) -> Subject:
+    """A record by what names it, or an artefact by its whole digest."""
+    if is_digest(name) and workspace.store.has(name):
+        return Subject(matter=Matter.RECORD, name=name, digest=name)
+    found = find(workspace.ledger.records(), name)
+    return Subject(matter=Matter.RECORD, name=found.digest, digest=found.digest, made_by=found)
+
+
+_FINDERS: dict[Matter, Callable[[str, Programme, Workspace], Subject]] = {
+    Matter.PLAN: _plan,
+    Matter.DISCHARGE: _discharge,
+    Matter.WITNESS: _witness,
+    Matter.REQUIREMENTS: _requirements,
+    Matter.APPROACH: _approach,
+    Matter.ASSURANCE: _assurance,
+    Matter.EXCLUSION: _exclusion,
+    Matter.AUDIT: _audit,
+    Matter.CLAUSE: _clause,
+    Matter.CRITERION: _criterion,
+    Matter.PHASE: _phase,
+    Matter.RECORD: _record,
+}
+
+
+def _of_report(matter: Matter, name: str, phase: str, reported: Record) -> Subject:
+    return Subject(matter=matter, name=name, phase=phase, digest=reported.output("report.json") or "")
+
+
+def _report(workspace: Workspace, phase: str) -> Record:
+    reported = _newest_report(workspace, phase)
+    if reported is None:
+        raise UsageError(
+            f"{phase} is not reported yet, so nothing can be decided on", remedy=f"`plimsoll run {phase}` first."
+        )
+    return reported
+
+
+def _newest_report(workspace: Workspace, phase: str) -> Record | None:
+    found = [each for each in workspace.select(Kind.REPORTED) if occasion_of(each) == phase]
+    return found[-1] if found else None
+
+
+def _phase_id(name: str, programme: Programme) -> None:
+    _known(name, {each.id: each for each in programme.programme.phases}, "phase")
+
+
+def _known(name: str, known: Mapping[str, Found], what: str) -> Found:
+    if name in known:
+        return known[name]
+    hint = did_you_mean(name, list(known))
+    raise UsageError(f"there is no {what} {name!r}", remedy=f"{hint[:1].upper()}{hint[1:]}" if hint else "")
