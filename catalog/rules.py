@@ -17,6 +17,7 @@ COMPOSE = 2
 INTAKE = 4
 REPORT = 5
 TREND = 1
+INCIDENT = 1
 
 
 def versions() -> dict[str, int]:

@@ -21,6 +21,7 @@ from flows.stages import (
     measure,
     observe,
     plan,
+    raise_issues,
     report,
     sample,
     tabulate_volumes,
@@ -63,6 +64,7 @@ def capability_phase(
         ended = endings(desk, decided, chosen)
         measured = measure(desk, ended)
         observed = observe(desk, declared, ended, measured)
+        raise_issues(desk, ended, observed)
         composed = compose(desk, declared, ended)
         concluded = {
             "declared": declared,

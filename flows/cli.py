@@ -239,6 +239,43 @@ def _deciding(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     sign.add_argument("--until", metavar="DATE", default="", help="the last day that it holds")
     _json(sign)
 
+    _issues(commands)
+
+
+def _issues(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    issue = commands.add_parser(
+        "issue",
+        help="raise, rate, close, reopen and list testing issues",
+        description="Raises, rates, closes, reopens and lists testing issues. Each change is signed and recorded.",
+    )
+    events = issue.add_subparsers(metavar="EVENT", required=True)
+    raised = _command(events, "raise", "flows.governance:raise_issue", "raise a testing issue by hand")
+    _phase(raised)
+    raised.add_argument("--title", required=True, help="what is wrong, in a line")
+    raised.add_argument("--severity", metavar="N", type=int, default=0, help="1, the gravest, to 5 (default: not yet)")
+    raised.add_argument("--test", metavar="TEST", default="", help="the planned test that it was found in")
+    raised.add_argument("--run", metavar="RUN", default="", help="the run that it was found in")
+    _signing(raised)
+    _json(raised)
+    for name, event, purpose in (
+        ("change", "changed", "give an issue another severity or title"),
+        ("close", "closed", "close an issue, for a reason"),
+        ("reopen", "reopened", "open a closed issue again, for a reason"),
+    ):
+        changed = _command(events, name, "flows.governance:change_issue", purpose)
+        changed.set_defaults(event=event)
+        changed.add_argument("issue", metavar="ISSUE", help="such as ioc-issue-1")
+        if event == "changed":
+            changed.add_argument("--severity", metavar="N", type=int, default=0, help="1, the gravest, to 5")
+            changed.add_argument("--title", default="", help="what is wrong, in a line")
+        _signing(changed)
+        _json(changed)
+    listed = _command(events, "list", "flows.governance:list_issues", "list testing issues")
+    listed.add_argument("phase", metavar="PHASE", nargs="?", default="", help="of this phase (default: of all)")
+    listed.add_argument("--open", action="store_true", help="only those that are open")
+    _home(listed)
+    _json(listed)
+
 
 def _signing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--as", dest="role", metavar="ROLE", required=True, help="a role in governance.yaml")

@@ -7,10 +7,11 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from catalog.errors import Status
-from flows.show import console, escape, print_json
+from flows.show import console, escape, print_json, table
 
 if TYPE_CHECKING:
-    from tasks.sign import Deciding
+    from catalog.issues import Issue
+    from tasks.sign import Asked, Deciding
 
 OCCASION = "people"
 """The occasion that the catalogue is recorded for when people decide on it: that of no phase."""
@@ -84,3 +85,94 @@ def sign(options: Namespace) -> Status:
         soft_wrap=True,
     )
     return Status.PROVED
+
+
+def raise_issue(options: Namespace) -> Status:
+    """Raises a testing issue by hand."""
+    from tasks.issues import Raised
+    from tasks.issues import raise_issue as raise_by_hand
+
+    raised = Raised(
+        phase=options.phase, title=options.title, severity=options.severity, test=options.test, run=options.run
+    )
+    return _told(options, lambda asked, deciding: raise_by_hand(raised, asked, deciding))
+
+
+def change_issue(options: Namespace) -> Status:
+    """Changes, closes or reopens a testing issue."""
+    from tasks.issues import change_issue as change
+
+    severity, title = getattr(options, "severity", 0), getattr(options, "title", "")
+
+    def do(asked: "Asked", deciding: "Deciding") -> "Issue":
+        return change(options.issue, options.event, asked, deciding, severity=severity, title=title)
+
+    return _told(options, do)
+
+
+def _told(options: Namespace, do: "Callable[[Asked, Deciding], Issue]") -> Status:
+    """Does it at an existing workspace, and tells what became of the issue."""
+    from catalog.workspace import Workspace
+    from tasks.sign import Asked
+
+    Workspace.open(options.home)  # an issue is found in something: none is raised where nothing is recorded
+    asked = Asked(what="issue", role=options.role, by=options.by, reason=options.reason)
+    with deciding_at(options, lambda _: None) as deciding:
+        issue = do(asked, deciding)
+    if options.json:
+        print_json(_as_json(issue))
+    else:
+        console().print(
+            f"{escape(issue.id)}  {_severity(issue)}, {'open' if issue.is_open else 'closed'}: {escape(issue.title)}\n"
+            f"next     plimsoll issue list   and plimsoll report {escape(issue.phase)}   show it",
+            soft_wrap=True,
+        )
+    return Status.PROVED
+
+
+def list_issues(options: Namespace) -> Status:
+    """Lists the testing issues of all phases, or of one."""
+    from catalog.workspace import Workspace, refuse_as_home
+    from tasks.issues import all_issues
+
+    refuse_as_home(options.home)
+    found = [
+        issue
+        for issue in all_issues(Workspace.open(options.home))
+        if options.phase in ("", issue.phase) and (issue.is_open or not options.open)
+    ]
+    if options.json:
+        print_json({"issues": [_as_json(issue) for issue in found]})
+        return Status.PROVED
+    rows = (
+        (
+            escape(issue.id),
+            _severity(issue),
+            "open" if issue.is_open else "closed",
+            escape(issue.test),
+            escape(issue.title),
+            escape(issue.resolution),
+        )
+        for issue in found
+    )
+    columns = ("issue", "severity", "state", "test", "what", "resolution")
+    console().print(table(f"{len(found)} testing issues", columns, rows))
+    return Status.PROVED
+
+
+def _severity(issue: "Issue") -> str:
+    return f"severity {issue.severity}" if issue.severity else "no severity yet"
+
+
+def _as_json(issue: "Issue") -> dict[str, object]:
+    """An issue as `issue --json` gives it."""
+    return {
+        **{name: getattr(issue, name) for name in ("id", "phase", "title", "severity", "test", "requirement", "run")},
+        "state": "open" if issue.is_open else "closed",
+        "resolution": issue.resolution,
+        "events": [
+            {"decision": each.decision, "by": each.by, "role": each.role, "time": each.time, "reason": each.reason,
+             "record": each.sequence, "digest": each.record, "key": each.key}
+            for each in issue.events
+        ],
+    }  # fmt: skip

@@ -35,6 +35,7 @@ from tasks.conclude import (
     decide_tests,
     facts_of,
     gather,
+    observations_of,
     observed_runs,
     plan_key,
     plan_outputs,
@@ -45,8 +46,10 @@ from tasks.course import has_turns, longest, next_turn
 from tasks.execute import Conduct, Conducted
 from tasks.gather import Ended
 from tasks.history import history
+from tasks.incidents import record_incidents
 from tasks.index import rebuild_index
 from tasks.inject.choice import reach_entry, require_injector
+from tasks.issues import raise_from_observations
 from tasks.libraries import libraries
 from tasks.measuring import measurement_inputs, settings
 from tasks.observe import tally as tally_of
@@ -356,6 +359,18 @@ def observe(desk: Desk, declared: Record, ended: Sequence[Ended], measured: Mapp
     )
     current().say("observed      " + tally_of(desk.workspace.store.path(record.output("observations") or "")))
     return record
+
+
+@task(name="issues", cache_policy=NO_CACHE, persist_result=False)
+def raise_issues(desk: Desk, ended: Sequence[Ended], observed: Record) -> None:
+    """Records an incident for each infrastructure requirement that a run of this occasion breached, and raises a
+    testing issue for each requirement that one did not prove."""
+    rows = observations_of(observed, desk.workspace)
+    runs = {run.run: run for each in ended if (run := each.stands) and run.occasion == desk.occasion}
+    incidents = record_incidents(desk.recorder, runs, rows)
+    raised = raise_from_observations(desk.recorder, desk.programme, observed, rows, runs)
+    if incidents or raised:
+        current().say(f"issues        {len(raised)} raised from observations; {len(incidents)} incidents")
 
 
 @task(name="compose", cache_policy=NO_CACHE, persist_result=False)

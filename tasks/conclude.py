@@ -200,7 +200,7 @@ def gather(
         ],
         observed=observed,
         composed=made("end to end", "end to end"),
-        observations=table_rows("observations", store.path(observed.output("observations") or "")),
+        observations=observations_of(observed, workspace),
         verdicts={
             run.run: known.verdict(run)[0] for each in ended for run in each.runs if run.state is RunState.FINISHED
         },
@@ -231,6 +231,13 @@ def _impacts(ended: Sequence[Ended], material: Material, workspace: Workspace) -
         volumes={phase: material.model(phase).rows for phase in phases_needed(material.programme, planned[0].phase)},
     )
     return {each.planned.test: impact(each, material.programme, decided, tracer) for each in decided}
+
+
+def observations_of(observed: Record, workspace: Workspace) -> list[dict[str, Any]]:
+    """The rows of an observation's table."""
+    from tasks.parquet import table_rows
+
+    return table_rows("observations", workspace.store.path(observed.output("observations") or ""))
 
 
 _MAKING = frozenset({Kind.DECLARED, Kind.DERIVED, Kind.OBSERVED})

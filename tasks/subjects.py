@@ -104,7 +104,7 @@ def _exclusion(name: str, programme: Programme, _: Workspace) -> Subject:
 
 def _audit(name: str, programme: Programme, workspace: Workspace) -> Subject:
     """The audit as it is declared, or, once the phase is reported, that report."""
-    _phase_id(name, programme)
+    find_phase_id(name, programme)
     declared = audit_of(programme, name)
     if declared is None:
         raise UsageError(f"no audit is declared for {name}", remedy="Declare it under 'audits' in governance.yaml.")
@@ -116,21 +116,21 @@ def _audit(name: str, programme: Programme, workspace: Workspace) -> Subject:
 
 def _clause(name: str, programme: Programme, workspace: Workspace) -> Subject:
     phase, _, clause = name.partition("/")
-    _phase_id(phase, programme)
+    find_phase_id(phase, programme)
     _known(clause, {each.id: each for each in programme.governance.clauses}, "clause")
     return _of_report(Matter.CLAUSE, name, phase, _report(workspace, phase))
 
 
 def _criterion(name: str, programme: Programme, workspace: Workspace) -> Subject:
     phase, _, criterion = name.partition("/")
-    _phase_id(phase, programme)
+    find_phase_id(phase, programme)
     known = [each for each in programme.programme.exit_criteria if not each.phases or phase in each.phases]
     _known(criterion, {each.id: each for each in known}, f"exit criterion of {phase}")
     return _of_report(Matter.CRITERION, name, phase, _report(workspace, phase))
 
 
 def _phase(name: str, programme: Programme, workspace: Workspace) -> Subject:
-    _phase_id(name, programme)
+    find_phase_id(name, programme)
     return _of_report(Matter.PHASE, name, name, _report(workspace, name))
 
 
@@ -176,7 +176,8 @@ def _newest_report(workspace: Workspace, phase: str) -> Record | None:
     return found[-1] if found else None
 
 
-def _phase_id(name: str, programme: Programme) -> None:
+def find_phase_id(name: str, programme: Programme) -> None:
+    """Raises UsageError for a phase that there is not, with the nearest."""
     _known(name, {each.id: each for each in programme.programme.phases}, "phase")
 
 

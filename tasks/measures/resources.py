@@ -36,6 +36,13 @@ _RESOURCES: dict[str, tuple[Metric, Metric | None, int]] = {
 """What is sampled: the metrics of its 95th percentile and its maximum, and its factor into their unit."""
 
 
+def sampled_as(metric: Metric) -> tuple[str, int] | None:
+    """What is sampled for a metric, and its factor into the metric's unit; None for what no single sample tells."""
+    return next(
+        ((name, factor) for name, (p95, largest, factor) in _RESOURCES.items() if metric in (p95, largest)), None
+    )
+
+
 def resources(connection: "duckdb.DuckDBPyConnection", run: Run, _tables: Tables) -> Iterator[Row]:
     """The 95th percentile and the maximum of each resource that was sampled, and the coverage of all."""
     samples = samples_of(connection)

@@ -16,6 +16,7 @@ def test_every_stage_has_a_version_that_a_key_can_hold():
         "observe",
         "compose",
         "intake",
+        "incident",
         "rely",
         "report",
     }
