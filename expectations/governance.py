@@ -65,9 +65,9 @@ class People:
             if (each.matter, each.subject) == (matter, subject) and not each.withdrawn and not each.has_expired(self.at)
         ]
 
-    def issues(self, phase: str) -> list[Issue]:
-        """The testing issues of a phase."""
-        return [issue for issue in issues(self.decisions) if issue.phase == phase]
+    def issues(self) -> list[Issue]:
+        """The testing issues among the decisions."""
+        return issues(self.decisions)
 
 
 # --- what is decided on, as documents whose digests decisions name ---

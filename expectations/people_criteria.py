@@ -80,7 +80,7 @@ def _counted(criterion: ExitCriterion, what: str, done: str, found: Sequence[Dec
     return Held(
         criterion=criterion,
         state=state,
-        reason=f"Of {{all}} {what}, {{yes}} are recorded as {done}, {{no}} as not; {{open}} have no record in force.",
+        reason=f"Of {{all}} {what}: {{yes}} recorded as {done}, {{no}} as not, {{open}} without a record in force.",
         counts={"all": len(found), "yes": yes, "no": no, "open": len(found) - yes - no},
     )
 
@@ -94,7 +94,7 @@ def _plans(criterion: ExitCriterion, programme: Programme, plans: Sequence[TestP
     return Held(
         criterion=criterion,
         state=State.NOT_MET,
-        reason=f"{held.reason} Of {{late}} a test began before the plan was signed off.",
+        reason=f"{held.reason} Plans of which a test began before that: {{late}}.",
         counts={**held.counts, "late": late},
     )
 
@@ -163,7 +163,7 @@ def _board(criterion: ExitCriterion, found: Sequence[Decision]) -> Held:
 def _issues(criterion: ExitCriterion, programme: Programme, phase: str, people: People) -> Held:
     """Not met where a threshold is exceeded; else not to be told while one is missing, or an issue has no severity."""
     thresholds = thresholds_in_force(programme, phase)
-    found = [issue for issue in people.issues(phase) if issue.is_open]
+    found = [issue for issue in people.issues() if issue.is_open]
     open_ = {severity: sum(issue.severity == severity for issue in found) for severity in SEVERITIES}
     unrated = sum(not issue.severity for issue in found)
     counts = {f"open {severity}": count for severity, count in open_.items()}

@@ -16,6 +16,8 @@ from expectations.verdicts import Reliance
 from tasks.gather import Ended, Evidence, gather_facts
 from tasks.history import decided_then, history
 from tasks.impact import Tracer, impact
+from tasks.incidents import incident_facts
+from tasks.people import people_facts
 from tasks.perform import MEASUREMENTS, RUN, Material, Outputs
 from tasks.plan import (
     Decided,
@@ -256,6 +258,10 @@ def facts_of(evidence: Evidence, material: Material, workspace: Workspace, *, ph
         occasion=occasion,
         environment=material.programme.environment(environment),
         head=head,
+        decided={
+            "people": people_facts(workspace, occasion),
+            "incidents": incident_facts(workspace, occasion, evidence.observations),
+        },
     )
 
 

@@ -59,9 +59,19 @@ class Evidence:
 
 
 def gather_facts(
-    evidence: Evidence, *, store: ObjectStore, phase: str, occasion: str, environment: Environment, head: Record
+    evidence: Evidence,
+    *,
+    store: ObjectStore,
+    phase: str,
+    occasion: str,
+    environment: Environment,
+    head: Record,
+    decided: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The facts of a phase, as `tasks.report` takes them: integers, strings and digests only."""
+    """The facts of a phase, as `tasks.report` takes them: integers, strings and digests only.
+
+    `decided`: what people decided, and incidents, as facts.
+    """
     programme = store.document(_output(evidence.declared, "programme"))
     read = Programme.model_validate(programme)
     return {
@@ -100,6 +110,7 @@ def gather_facts(
             if (run := each.stands) and _has_results(run) and not each.withdrawn
         },
         "samples": [dict(each) for each in evidence.samples],
+        **decided,
         "ledger": {"head": head.digest, "records": head.sequence},
     }
 

@@ -13,6 +13,7 @@ from catalog import rules
 from catalog.declarations import Direction, Metric
 from catalog.ledger import Kind, Record
 from catalog.runs import TestRun
+from catalog.workspace import Workspace
 from tasks.measures.resources import sampled_as, samples_of
 from tasks.measures.rows import ALL
 from tasks.measures.subject import Run, Tables, database, prepare
@@ -40,10 +41,26 @@ class Breach:
 def breaches(observations: Sequence[Mapping[str, Any]]) -> Iterator[Breach]:
     """The breaches among the rows of an observations table."""
     for row in observations:
-        metric = str(row["metric"])
-        infrastructure = metric in set(Metric) and sampled_as(Metric(metric)) is not None
-        if infrastructure and row["scope"] == ALL and _is_beyond(row):
+        if is_infrastructure(str(row["metric"])) and row["scope"] == ALL and _is_beyond(row):
             yield Breach(**{name: row[name] for name in Breach.__dataclass_fields__})
+
+
+def is_infrastructure(metric: str) -> bool:
+    """Whether a metric is of an infrastructure resource, of which single samples tell."""
+    return metric in set(Metric) and sampled_as(Metric(metric)) is not None
+
+
+def incident_facts(
+    workspace: Workspace, occasion: str, observations: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """The incidents of an occasion that these observations tell of, as facts: each with its record."""
+    told = [breach.as_json() for breach in breaches(observations)]
+    found = []
+    for record in workspace.select(Kind.INCIDENT, occasion=occasion):
+        incident = workspace.store.document(record.output("incident") or "")
+        if {name: incident[name] for name in Breach.__dataclass_fields__} in told:
+            found.append({"digest": record.output("incident"), "record": record.digest, "document": incident})
+    return found
 
 
 def _is_beyond(row: Mapping[str, Any]) -> bool:

@@ -7,10 +7,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tasks.report import declared, sections, summary, testing, volumes
+from tasks.report import approvals, declared, sections, summary, testing, volumes
 from tasks.report.behaviour import behaviour, by_component
 from tasks.report.context import Context
 from tasks.report.end_to_end import end_to_end
+from tasks.report.people import recorded
 from tasks.report.reliance import reliance
 
 
@@ -50,7 +51,7 @@ def assemble_report(facts: Mapping[str, Any]) -> dict[str, Any]:
         "requirements": declared.requirements(context),
         "scope": declared.scope(context),
         "reliance": reliance(context),
-        "recorded": sections.recorded(context),
+        "recorded": recorded(context),
         "glossary": sections.glossary(context),
     }
     return {**report, "evidence": _evidence(context)}
@@ -59,7 +60,7 @@ def assemble_report(facts: Mapping[str, Any]) -> dict[str, Any]:
 def _evidence(context: Context) -> list[dict[str, Any]]:
     """The index of evidence: every digest of the facts, and what it is."""
     named: dict[str, list[str]] = defaultdict(list)
-    for what, digest in _artefacts(context.facts):
+    for what, digest in (*_artefacts(context.facts), *approvals.evidence(context)):
         if digest and what not in named[digest]:
             named[digest].append(what)
     named.pop("", None)

@@ -9,7 +9,9 @@ from typing import Any
 
 from catalog.canonical import canonical, digest
 from catalog.declarations import Environment, Metric, Phase, Profile, Programme, Requirement
+from expectations.governance import People
 from expectations.verdicts import LATER
+from tasks.people import people_from
 from tasks.report.figures import Figure, Figures, show
 
 _LONGEST = 240
@@ -32,6 +34,7 @@ class Context:
     """Measurements by run, and observations by test."""
     runs: Mapping[str, Row]
     """Runs by id."""
+    people: People
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> "Context":
@@ -53,6 +56,7 @@ class Context:
             programme=Programme.model_validate(facts["programme"]),
             environment=Environment.model_validate(facts["environment"]),
             figures=Figures(),
+            people=people_from(facts),
         )
 
     @property

@@ -12,6 +12,7 @@ from catalog.declarations import (
     Assumption,
     CriterionKind,
     EnvironmentKind,
+    Matter,
     Profile,
     Requirement,
     TestType,
@@ -19,6 +20,7 @@ from catalog.declarations import (
 from catalog.quantities import Quantity
 from expectations.exit_criteria import assumptions_in_use, exclusions_in_force, hold_criteria, plans_in_force
 from expectations.held import Held
+from expectations.people_criteria import told
 from tasks.report.context import Context, shown
 from tasks.report.figures import Figure, Parts, decimal_text, signed
 
@@ -192,6 +194,7 @@ def exit_criteria(context: Context) -> list[dict[str, Any]]:
         context.facts["phase"],
         verdicts=[row["verdict"] for row in context.observations],
         ends=[test["end"] for test in context.tests],
+        people=context.people,
     )
     return [
         {
@@ -199,9 +202,16 @@ def exit_criteria(context: Context) -> list[dict[str, Any]]:
             "state": str(each.state),
             "rehearsal": rehearsal and each.criterion.kind in _FROM_RUNS,
             "reason": _reason(context, each),
+            "board": _board_on(context, each.criterion.id),
         }
         for each in held
     ]
+
+
+def _board_on(context: Context, criterion: str) -> str:
+    """What the board decided on a criterion; empty when it has not."""
+    found = context.people.about(Matter.CRITERION, f"{context.facts['phase']}/{criterion}")
+    return told(found[-1]) if found else ""
 
 
 _FROM_RUNS = (CriterionKind.OBSERVATIONS_PROVED, CriterionKind.TESTS_ENDED)

@@ -6,7 +6,7 @@ sentence whose numbers are figures) and `tables`; a table has `title`, `note`, `
 `{"ref": digest}`, `{"link": anchor, "text": …}`, `{"code": text}`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -290,34 +290,6 @@ def _share(context: Context, name: str, test: str, row: Row) -> Cell:
     evidence = [context.facts["observations"]["digest"], context.facts["programme_digest"]]
     text = f"{row['direction']} its limit: {plain(share / 10_000)} %"
     return context.figures.figure(f"trace/{name}/{test}/of-limit", int(share), "ppm", evidence, text=text)
-
-
-# --- what people record -----------------------------------------------------------------------------------------------
-
-RECORDED = ("testing-issues", "audit", "approvals")
-"""Sections whose records people make, in the report's order; each is absent while there is no record of its kind."""
-
-
-def recorded(context: Context) -> dict[str, Section]:
-    """The sections of what people recorded, by id: those of `RECORDED` that the facts have (`facts["recorded"]`).
-
-    Facts hold them in the form above; their numbers are texts, or figures that name the record as evidence.
-    """
-    found: Mapping[str, Section] = context.facts.get("recorded", {})
-    for each in _figures(list(found.values())):
-        context.figures.figure(each["figure"], each["value"], each["unit"], each["evidence"], text=each["text"])
-    return {name: found[name] for name in RECORDED if found.get(name, {}).get("tables")}
-
-
-def _figures(document: Any) -> Iterable[Figure]:
-    if isinstance(document, Mapping):
-        if "figure" in document:
-            yield dict(document)
-            return
-        document = list(document.values())
-    if isinstance(document, list):
-        for each in document:
-            yield from _figures(each)
 
 
 # --- glossary ---------------------------------------------------------------------------------------------------------

@@ -5,8 +5,10 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
-from catalog.declarations import EnvironmentKind, Standing, TestType
+from catalog.declarations import ApproachDocument, EnvironmentKind, Matter, Standing, TestType
 from expectations.exit_criteria import exclusions_in_force, numbers_in_use
+from expectations.governance import approach_document, decided_on
+from expectations.people_criteria import told
 from tasks.report.context import Context, Row, standing_run
 from tasks.report.declared import A_PART
 from tasks.report.figures import Figure, Parts, decimal_text
@@ -34,8 +36,7 @@ def identity(context: Context) -> dict[str, Any]:
         "occasion": facts["occasion"],
         "approach_document": {
             **{name: str(getattr(document, name)) for name in ("title", "version", "date", "standing", "source")},
-            "approved": document.approved or "no approval is known",
-            "order": _order(context, document.approved),
+            **_approval(context, document),
         },
         "environment": {
             **{name: str(getattr(environment, name)) for name in ("id", "title", "kind", "size", "defect")},
@@ -49,6 +50,15 @@ def identity(context: Context) -> dict[str, Any]:
             ),
         },
     }
+
+
+def _approval(context: Context, document: ApproachDocument) -> dict[str, str]:
+    """Whether the approach document is approved, as it was signed or else declared, and whether tests came before."""
+    signed = context.people.of(Matter.APPROACH, "document", approach_document(context.programme))
+    if signed is None:
+        return {"approved": document.approved or "no approval is known", "order": _order(context, document.approved)}
+    day = decided_on(signed)[:10] if signed.is_positive else None
+    return {"approved": told(signed), "order": _order(context, day)}
 
 
 def _order(context: Context, approved: str | None) -> str:

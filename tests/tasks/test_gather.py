@@ -111,7 +111,7 @@ class Phase:
         )  # fmt: skip
         return gather_facts(
             evidence, store=self.store, phase="launch", occasion="launch", environment=self.environment,
-            head=self.runbook.workspace.ledger.head(),
+            head=self.runbook.workspace.ledger.head(), decided={"people": {"at": "", "decisions": []}, "incidents": []},
         )  # fmt: skip
 
 
