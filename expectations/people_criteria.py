@@ -169,9 +169,9 @@ def _issues(criterion: ExitCriterion, programme: Programme, phase: str, people: 
     counts = {f"open {severity}": count for severity, count in open_.items()}
     counts |= {f"most {severity}": each.most_open for severity, each in sorted(thresholds.items())}
     told_each = [
-        f"severity {severity} {{open {severity}}} of {{most {severity}}} allowed"
+        f"{{open {severity}}} of severity {severity}, {{most {severity}}} allowed"
         if severity in thresholds
-        else f"severity {severity} {{open {severity}}}, no threshold declared"
+        else f"{{open {severity}}} of severity {severity}, no threshold declared"
         for severity in SEVERITIES
     ]
     reason = f"Open: {'; '.join(told_each)}."

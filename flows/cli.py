@@ -240,6 +240,17 @@ def _deciding(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     _json(sign)
 
     _issues(commands)
+    submission = _command(
+        commands,
+        "submission",
+        "flows.governance:submission",
+        "write one pack of all phases to submit: reports, exit criteria, decisions, issues, audit, attached documents",
+    )
+    submission.add_argument(
+        "--out", metavar="PATH", type=Path, required=True, help="a new folder, or a file that ends in .zip"
+    )
+    _home(submission)
+    _json(submission)
 
 
 def _issues(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

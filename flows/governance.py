@@ -176,3 +176,31 @@ def _as_json(issue: "Issue") -> dict[str, object]:
             for each in issue.events
         ],
     }  # fmt: skip
+
+
+def submission(options: Namespace) -> Status:
+    """Writes the pack of all phases."""
+    from catalog.workspace import Workspace, refuse_as_home
+    from tasks.submission import write_submission
+
+    refuse_as_home(options.home)
+    written = write_submission(Workspace.open(options.home), options.out)
+    if options.json:
+        print_json(written.as_json())
+        return Status.PROVED
+    rows = (
+        (
+            escape(part.phase),
+            f"record {part.record}" if part.record else "not reported",
+            *(str(count) if part.record else "" for count in part.criteria.values()),
+            "yes" if part.rehearsal else "",
+        )
+        for part in written.phases
+    )
+    columns = ("phase", "report", "met", "not met", "cannot be told", "rehearsal")
+    out = console()
+    out.print(table("Exit criteria in the pack", columns, rows, right=columns[2:5]))
+    out.print(
+        f"pack     {escape(written.path)}: {written.files} files, their digests in submission.json", soft_wrap=True
+    )
+    return Status.PROVED
