@@ -61,7 +61,8 @@ class Bench:
         """Starts a command in a process group of its own, so that a signal reaches it as Ctrl-C does."""
         where = (
             []
-            if arguments[0] in ("verify", "lineage", "reperform", "export", "withdraw")
+            if arguments[0] in ("verify", "lineage", "reperform", "export", "withdraw", "submission")
+            or arguments[:2] == ("issue", "list")
             else ["--catalog", str(self.catalog)]
         )
         homed = [] if arguments[0] in ("check", "volumes", "emulate", "init") else ["--home", str(self.home)]
