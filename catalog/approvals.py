@@ -6,14 +6,17 @@ of something else. It has an expiry, and is revoked as evidence is withdrawn: by
 What an approval is good for is not here (`expectations.reliance`), nor how people are asked for it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
 from catalog.canonical import canonical, document_digest
+from catalog.decisions import PURPOSE, Decision, decisions
+from catalog.declarations import Matter
 from catalog.errors import UsageError
 from catalog.ledger import Actor, Draft, Kind, Record, Reference
 from catalog.lineage import told, withdrawals
+from catalog.signing import statement_of
 from catalog.workspace import Workspace
 
 STAGE = "approve"
@@ -82,7 +85,7 @@ def _refuse_day(expires: str) -> None:
 
 
 def approvals(records: Sequence[Record]) -> tuple[Approval, ...]:
-    """Every approval in a ledger, oldest first, one for each thing that a record approves."""
+    """Every approval in a ledger, those that people signed last, one for each thing that a record approves."""
     revoked = withdrawals(records)
     return tuple(
         Approval(
@@ -94,6 +97,23 @@ def approvals(records: Sequence[Record]) -> tuple[Approval, ...]:
             revoked=told(revoked[record.digest]) if record.digest in revoked else "",
         )
         for record in records
-        if record.kind is Kind.APPROVED
+        if record.kind is Kind.APPROVED and statement_of(record).get("purpose") != PURPOSE
         for item in record.inputs
-    )
+    ) + tuple(_signed(decisions(records, revoked)))
+
+
+def _signed(found: Sequence[Decision]) -> Iterator[Approval]:
+    """The approvals among signed decisions: of reliance, and of records and artefacts. One refused since is revoked."""
+    signed = [each for each in found if each.matter in (Matter.RELIANCE, Matter.RECORD)]
+    for each in signed:
+        if each.decision == "approved":
+            later = [other for other in signed if other.of == each.of and other.sequence > each.sequence]
+            refused = [other for other in later if other.decision == "refused" and not other.withdrawn]
+            yield Approval(
+                record=each.record,
+                of=each.of,
+                by=Actor(name=each.by, fingerprint=each.key),
+                day=each.time[:10],
+                expires=each.until,
+                revoked=each.withdrawn or "".join(f"refused by {other.by}: {other.reason}" for other in refused[-1:]),
+            )

@@ -1391,6 +1391,7 @@ class Matter(StrEnum):
     CLAUSE = "clause"
     CRITERION = "criterion"
     PHASE = "phase"
+    RELIANCE = "reliance"
     RECORD = "record"
     ISSUE = "issue"
 
@@ -1413,6 +1414,7 @@ DECISIONS: dict[Matter, dict[str, bool]] = {
     Matter.CLAUSE: {"conforms": True, "does-not-conform": False, "cannot-be-told": False},
     Matter.CRITERION: {"met": True, "not-met": False, "cannot-be-told": False},
     Matter.PHASE: {"complete": True, "not-complete": False},
+    Matter.RELIANCE: {"approved": True, "refused": False},
     Matter.RECORD: {"approved": True, "refused": False},
     Matter.ISSUE: {"raised": True, "changed": True, "closed": True, "reopened": True},
 }

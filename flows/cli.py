@@ -237,6 +237,7 @@ def _deciding(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     sign.add_argument("--file", metavar="FILE", type=Path, help="a document to attach: a report, a statement, minutes")
     sign.add_argument("--dated", metavar="DATE", default="", help="the day it was decided on, where that is not today")
     sign.add_argument("--until", metavar="DATE", default="", help="the last day that it holds")
+    _environment(sign)
     _json(sign)
 
     _issues(commands)

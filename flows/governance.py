@@ -67,6 +67,7 @@ def sign(options: Namespace) -> Status:
         file=options.file,
         until=options.until,
         dated=options.dated,
+        environment=options.environment,
     )
     with deciding_at(options, lambda deciding: prepare(asked, deciding)) as deciding:
         signed = sign(asked, deciding)

@@ -38,6 +38,7 @@ class Asked:
     file: Path | None = None
     until: str = ""
     dated: str = ""
+    environment: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +86,7 @@ def prepare(asked: Asked, deciding: Deciding) -> Prepared:
     Raises UsageError for what is not there, for a role that may not decide it, and for what must come before it.
     """
     workspace, signer = deciding.workspace, deciding.signer
-    subject = find_subject(asked.what, deciding.programme, workspace)
+    subject = find_subject(asked.what, deciding.programme, workspace, environment=asked.environment)
     decision = _decision(subject.matter, asked)
     role = may_decide(deciding.programme, subject, asked, signer)
     earlier = decisions(workspace.ledger.records(), workspace.withdrawals())
@@ -93,6 +94,8 @@ def prepare(asked: Asked, deciding: Deciding) -> Prepared:
     content, name = _attached(asked.file)
     if decision in AUDIT_REPORTED and not content:
         raise UsageError("an audit report needs the report itself", remedy="Give it: --file REPORT.pdf.")
+    if subject.matter is Matter.RELIANCE and decision == "approved" and not asked.until:
+        raise UsageError("an approval of reliance has a last day", remedy="Give it: --until 2027-01-31.")
     _day(asked.until, "--until")
     _day(asked.dated, "--dated")
     return Prepared(subject=subject, role=role, decision=decision, content=content, name=name)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from catalog.declarations import Matter, Programme
@@ -20,7 +21,10 @@ from expectations.governance import (
     providers_planned,
     requirements_document,
 )
+from tasks.history import history
 from tasks.people import test_facts
+from tasks.plan import decide, phases_needed, plan_tests
+from tasks.volumes.model import model_volumes
 from tasks.withdraw import find
 
 Found = TypeVar("Found")
@@ -42,14 +46,19 @@ class Subject:
     made_by: Record | None = None
 
 
-def find_subject(what: str, programme: Programme, workspace: Workspace) -> Subject:
-    """What `MATTER:SUBJECT` means. Raises UsageError for a matter or subject that there is not, with the nearest."""
+def find_subject(what: str, programme: Programme, workspace: Workspace, *, environment: str = "") -> Subject:
+    """What `MATTER:SUBJECT` means. Raises UsageError for a matter or subject that there is not, with the nearest.
+
+    `environment`: the one that a reliance is decided for, the programme's own where it is empty.
+    """
     word, _, name = what.partition(":")
     matters = [matter for matter in Matter if matter is not Matter.ISSUE]
     if word not in matters:
         hint = did_you_mean(word, matters)
         remedy = f"{hint[:1].upper()}{hint[1:]} Give MATTER:SUBJECT, such as plan:{programme.tests.plans[0].id}."
         raise UsageError(f"{what!r} is nothing to be signed", remedy=remedy)
+    if word == Matter.RELIANCE:
+        return _reliance(name, programme, workspace, environment or programme.programme.default_environment)
     return _FINDERS[Matter(word)](name, programme, workspace)
 
 
@@ -142,6 +151,25 @@ def _record(name: str, _: Programme, workspace: Workspace) -> Subject:
     return Subject(matter=Matter.RECORD, name=found.digest, digest=found.digest, made_by=found)
 
 
+def _reliance(name: str, programme: Programme, workspace: Workspace, environment: str) -> Subject:
+    """The decision that a test rests on an earlier run, as `plan` has it now. Raises UsageError where it needs none."""
+    phase = name.partition(".")[0]
+    find_phase_id(phase, programme)
+    found = {each.id: each for each in programme.environments}
+    volumes = {each: model_volumes(programme, each) for each in phases_needed(programme, phase)}
+    place = _known(environment, found, "environment")
+    tests = {each.test: each for each in plan_tests(programme, phase, place, volumes, occasion=phase)}
+    decided = decide(
+        programme, _known(name, tests, f"planned test of {phase}"), history(workspace, programme, day=_today())
+    )
+    if not decided.statement:
+        raise UsageError(
+            f"{name} rests on nothing that needs an approval", remedy=f"It is to {decided.decision}: {decided.why}."
+        )
+    made_by = decided.against.record if decided.against else None
+    return Subject(matter=Matter.RELIANCE, name=name, phase=phase, document=dict(decided.statement), made_by=made_by)
+
+
 _FINDERS: dict[Matter, Callable[[str, Programme, Workspace], Subject]] = {
     Matter.PLAN: _plan,
     Matter.DISCHARGE: _discharge,
@@ -156,6 +184,11 @@ _FINDERS: dict[Matter, Callable[[str, Programme, Workspace], Subject]] = {
     Matter.PHASE: _phase,
     Matter.RECORD: _record,
 }
+
+
+def _today() -> str:
+    """Today, as approvals are held against it: ISO 8601, UTC."""
+    return datetime.now(UTC).strftime("%Y-%m-%d")
 
 
 def _of_report(matter: Matter, name: str, phase: str, reported: Record) -> Subject:

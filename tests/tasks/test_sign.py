@@ -1,12 +1,13 @@
 """Signing: what is meant is found, who may not decide is refused with who may, and an unsigned plan blocks."""
 
 import pytest
-from test_plan import planned
+from test_plan import BOARD, execute, planned, with_approvals
 
 from catalog.declarations import EnvironmentKind, Holder
 from catalog.errors import UsageError
 from catalog.ledger import Kind
 from catalog.verification import verify
+from tasks import subjects
 from tasks.history import history
 from tasks.people import people_of
 from tasks.plan import Decision, History, decide
@@ -91,6 +92,9 @@ def test_a_role_with_holders_is_theirs_with_their_key(deciders):
         ("witness:pilot/pilot.orders.load/1", "no test run", ""),
         ("audit:pilot", "no audit is declared for pilot", "governance.yaml"),
         ("clause:pilot/1", "no clause", ""),
+        ("reliance:pilots.orders.load", "no phase 'pilots'", "pilot"),
+        ("reliance:pilot.orders.lod", "no planned test of pilot", "pilot.orders.load"),
+        ("reliance:pilot.orders.load", "rests on nothing that needs an approval", "execute"),
         ("approach:other", "no approach document but", "document"),
         ("record:12345678", "no run and no record", ""),
     ],
@@ -124,6 +128,31 @@ def test_a_document_is_attached_and_days_are_days(deciders, tmp_path):
         with pytest.raises(UsageError):
             deciders.sign("assurance:payments-carry", "test-assurance", "Ann", "given", **day)
     assert verify(deciders.workspace.home).ok
+
+
+def test_reliance_is_approved_by_somebody_else_until_a_day_and_may_be_refused_again(
+    deciders, runbook, edited, monkeypatch
+):
+    deciders.programme = edited(deciders.programme, ("programme.reliance.approval", BOARD))
+    execute(runbook, planned(deciders.programme))
+    monkeypatch.setattr(subjects, "history", lambda *_, **__: with_approvals(runbook))
+    what = ("reliance:launch.orders.load", "board")
+    with pytest.raises(UsageError, match="has a last day"):
+        deciders.sign(*what, "Ann", "approved")
+    with pytest.raises(UsageError, match="recorded by tester, and this is the same name"):
+        deciders.sign(*what, "tester", "approved", until="2999-01-01")
+    launch = planned(deciders.programme, "launch")
+    assert decide(deciders.programme, launch, with_approvals(runbook)).decision is Decision.BLOCKED
+    signed = deciders.sign(*what, "Ann", "approved", until="2999-01-01")
+    rests = decide(deciders.programme, launch, with_approvals(runbook))
+    assert (rests.decision, rests.approval.record, rests.approval.by.name) == (
+        Decision.RELY,
+        signed.record.digest,
+        "Ann",
+    )
+    deciders.sign(*what, "Ann", "refused", reason="the estate has grown")
+    refused = decide(deciders.programme, launch, with_approvals(runbook))
+    assert (refused.decision, "refused by Ann: the estate has grown" in refused.why) == (Decision.BLOCKED, True)
 
 
 # --- an unsigned plan blocks execution, unless the environment is a rehearsal ---
