@@ -34,7 +34,8 @@ def reach(records: Sequence[Record], occasion: str) -> Reach:
     pending = mine + [
         record
         for record in records
-        if record.kind in _ALWAYS or (record.kind in _LOOKED_AT and record.sequence < planned)
+        if (record.kind in _ALWAYS and not _is_decided_elsewhere(record, occasion))
+        or (record.kind in _LOOKED_AT and record.sequence < planned)
     ]
     found: set[str] = set()
     objects: set[str] = set()
@@ -60,6 +61,11 @@ def _claimed_before(records: Sequence[Record], occasion: str) -> set[str]:
     own = newest.get(occasion)
     documents = [record.output(REPORT_FILES[0]) for record in newest.values() if own and record.sequence < own.sequence]
     return {name for name in documents if name}
+
+
+def _is_decided_elsewhere(record: Record, occasion: str) -> bool:
+    """Whether people decided on another phase: its runs are not this one's evidence."""
+    return record.kind is Kind.APPROVED and record.parameters.get("occasion", occasion) != occasion
 
 
 def _occasion(record: Record) -> object:

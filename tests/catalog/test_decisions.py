@@ -14,6 +14,7 @@ from catalog.decisions import Decision, Statement, decisions, draft, newest
 from catalog.declarations import DECISIONS, Matter
 from catalog.issues import issues, next_issue_id
 from catalog.ledger import Actor, Draft, Kind, Record, Reference
+from catalog.reach import reach
 from catalog.signing import Signer
 from catalog.verification import verify
 from catalog.workspace import Workspace
@@ -149,6 +150,17 @@ def test_a_decision_holds_to_its_last_day_on_what_it_was_on_only(until: Any, day
 
 def vars_of(stated: Statement) -> dict[str, Any]:
     return {name: getattr(stated, name) for name in stated.__dataclass_fields__}
+
+
+def test_a_phase_reaches_what_was_decided_on_it_or_on_none_and_not_on_others(
+    workspace: Workspace, signer: Signer
+) -> None:
+    of = {phase: workspace.store.put(f"of {phase}".encode()) for phase in ("ioc", "moc", "")}
+    made = {phase: record(workspace, signer, statement(of[phase], phase=phase)).digest for phase in of}
+    found = reach(workspace.ledger.records(), "ioc")
+    assert {made["ioc"], made[""]} <= found.records
+    assert made["moc"] not in found.records
+    assert (of["ioc"] in found.objects, of["moc"] in found.objects) == (True, False)
 
 
 def test_every_matter_has_a_decision_that_says_yes() -> None:
