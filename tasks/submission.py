@@ -137,7 +137,7 @@ def tables(report: Mapping[str, Any]) -> dict[str, list[list[str]]]:
     """The tables of a report that a submission has as files, by name, each with its headings first."""
     found = {
         "exit-criteria": [
-            ["criterion", "text", "state", "in a rehearsal", "reason", "board's decision", "source"],
+            ["criterion", "text", "state", "in a rehearsal", "reason", "source"],
             *(
                 [
                     each["id"],
@@ -145,7 +145,6 @@ def tables(report: Mapping[str, Any]) -> dict[str, list[list[str]]]:
                     each["state"],
                     "yes" if each["rehearsal"] else "no",
                     text(each["reason"]),
-                    each.get("board", ""),
                     each["source"],
                 ]
                 for each in report["exit_criteria"]
@@ -163,9 +162,10 @@ def tables(report: Mapping[str, Any]) -> dict[str, list[list[str]]]:
             *([each[name] for name in _EXCLUSION] for each in report["scope"]["exclusions"]),
         ],
     }
-    for sheet in (sheet for section in ("approvals", "issues", "audit") for sheet in report.get(section, ())):
+    for sheet in (sheet for section in report.get("recorded", {}).values() for sheet in section["tables"]):
         headings = [column["heading"] for column in sheet["columns"]]
-        found[sheet["name"]] = [headings, *([text(cell) for cell in row] for row in sheet["rows"])]
+        name = _UNSAFE.sub("-", sheet["title"].lower())
+        found[name] = [headings, *([text(cell) for cell in row] for row in sheet["rows"])]
     return found
 
 
@@ -183,12 +183,12 @@ _EXCLUSION = (
 
 
 def text(cell: Any) -> str:
-    """A cell of a report's table as text; a reference with the digest that it leads to."""
+    """A cell of a report's table as text."""
     if isinstance(cell, str):
         return cell
     if isinstance(cell, list):
         return "".join(text(part) for part in cell)
-    return f"{cell['text']} ({cell['digest']})" if "digest" in cell else str(cell["text"])
+    return str(cell["text"])
 
 
 def _csv(rows: Sequence[Sequence[str]]) -> bytes:

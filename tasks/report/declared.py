@@ -201,17 +201,16 @@ def exit_criteria(context: Context) -> list[dict[str, Any]]:
             **_texts(each.criterion, "id", "text", "kind", "source"),
             "state": str(each.state),
             "rehearsal": rehearsal and each.criterion.kind in _FROM_RUNS,
-            "reason": _reason(context, each),
-            "board": _board_on(context, each.criterion.id),
+            "reason": [*_reason(context, each), *_board_on(context, each.criterion.id)],
         }
         for each in held
     ]
 
 
-def _board_on(context: Context, criterion: str) -> str:
-    """What the board decided on a criterion; empty when it has not."""
+def _board_on(context: Context, criterion: str) -> list[str]:
+    """What the board decided on a criterion; nothing when it has not."""
     found = context.people.about(Matter.CRITERION, f"{context.facts['phase']}/{criterion}")
-    return told(found[-1]) if found else ""
+    return [f" The board: {told(found[-1])}"] if found else []
 
 
 _FROM_RUNS = (CriterionKind.OBSERVATIONS_PROVED, CriterionKind.TESTS_ENDED)

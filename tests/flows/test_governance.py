@@ -111,9 +111,9 @@ def test_what_is_not_proved_raises_issues_that_people_rate_and_the_report_shows(
     ended = bench.run("report", "pilot", "--environment", "rehearsal-failing-orders", "--json")
     assert ended.status == 1, ended.stderr
     report = json.loads((bench.home / "reports" / "pilot" / "report.json").read_text())
-    shown = {sheet["name"]: sheet["rows"] for sheet in (*report["approvals"], *report["issues"])}
-    assert [row[0] for row in shown["issues"]] == [issue["id"] for issue in raised]
-    (discharged,) = [row for row in shown["discharge"] if row[0] == "pilot.orders.load"]
+    shown = {each["title"]: each["rows"] for section in report["recorded"].values() for each in section["tables"]}
+    assert [row[0] for row in shown["Testing issues"]] == [issue["id"] for issue in raised]
+    (discharged,) = [row for row in shown["Discharge of plans"] if row[0] == "pilot.orders.load"]
     assert (discharged[3]["text"].split(",")[0], discharged[4]) == ("not discharged", "answers are errors")
     held = {each["id"]: each["state"] for each in report["exit_criteria"]}
     assert held["board-decision"] == "not met"

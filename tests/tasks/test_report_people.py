@@ -82,30 +82,32 @@ def text(cell: Any) -> str:
 
 def rows(report: dict[str, Any], section: str, name: str) -> dict[str, list[str]]:
     """The rows of a table as texts, by the first of each."""
-    (sheet,) = [each for each in report[section] if each["name"] == name]
+    (sheet,) = [each for each in report["recorded"][section]["tables"] if each["title"] == name]
     assert all(len(row) == len(sheet["columns"]) for row in sheet["rows"])
     return {text(row[0]): [text(cell) for cell in row[1:]] for row in sheet["rows"]}
 
 
 def test_each_decision_stands_where_it_belongs(report: dict[str, Any]) -> None:
-    plans = rows(report, "approvals", "plans")
+    plans = rows(report, "approvals", "Test plans")
     assert plans["plan-dsp, version 0.1"][3] == "signed off, Ann as tab, 2027-02-01"
     assert plans["plan-dsp, version 0.1"][4].startswith("A run began before it was signed off: ioc.dsp.load")
     assert plans["plan-cp, version 0.1"][1:] == ["none recorded", "none recorded", "none recorded", ""]
-    assert rows(report, "approvals", "discharge")["ioc.dsp.load"][2] == "discharged, Ann as tab, 2027-02-01"
-    assert [each[1] for each in rows(report, "approvals", "witness").values()] == [HOSTILE]
-    (assured,) = rows(report, "approvals", "assurances").values()
+    assert rows(report, "approvals", "Discharge of plans")["ioc.dsp.load"][2] == "discharged, Ann as tab, 2027-02-01"
+    assert [each[1] for each in rows(report, "approvals", "Witness records").values()] == [HOSTILE]
+    (assured,) = rows(report, "approvals", "Assurance statements").values()
     assert assured[-2:] == ["given, Ann as tab, 2027-02-01", "letter.pdf"]
-    assert len(rows(report, "approvals", "risks")) == 1
-    assert list(rows(report, "approvals", "board")) == ["Criterion capacity-proved"]  # the other one was withdrawn
-    signatures = rows(report, "approvals", "signatures")
+    assert len(rows(report, "approvals", "Residual risks decided on")) == 1
+    assert list(rows(report, "approvals", "Decisions of the board")) == [
+        "Criterion capacity-proved"
+    ]  # the other one was withdrawn
+    signatures = rows(report, "approvals", "Signatures")
     assert signatures["phase:ioc"][-1] == "withdrawn by Ann on 2027-02-02: too soon"
     assert len(signatures) == 11  # an issue's two stand under one name, a machine's is not signed
 
 
 def test_criteria_are_told_by_them_and_testing_before_approval_shows(report: dict[str, Any]) -> None:
     held = {each["id"]: each for each in report["exit_criteria"]}
-    assert held["capacity-proved"]["board"] == "met, by Ann as tab on 2027-02-01."
+    assert text(held["capacity-proved"]["reason"]).endswith("The board: met, by Ann as tab on 2027-02-01.")
     assert held["smets1-csp-assured"]["state"] == held["approach-document-approved"]["state"] == "met"
     assert held["board-decision"]["state"] == held["audit-report-to-follow"]["state"] == "cannot be told"
     assert "to follow" in text(held["audit-report-to-follow"]["reason"])
@@ -115,22 +117,22 @@ def test_criteria_are_told_by_them_and_testing_before_approval_shows(report: dic
 
 
 def test_issues_and_incidents(report: dict[str, Any]) -> None:
-    severities = rows(report, "issues", "severities")
+    severities = rows(report, "testing-issues", "Testing issues against thresholds")
     assert severities["Severity 2"][:3] == ["1", "0", "no threshold declared"]
     assert severities["No severity yet"][:2] == ["1", "1"]
-    issues = rows(report, "issues", "issues")
+    issues = rows(report, "testing-issues", "Testing issues")
     assert issues["ioc-issue-1"][:2] == ["severity 2", "closed"]
     assert issues["ioc-issue-1"][5] == "closed by Ann, 2027-02-01: fixed."
     assert issues["ioc-issue-2"][4] == "observation"
-    (incident,) = rows(report, "issues", "incidents").values()
+    (incident,) = rows(report, "testing-issues", "Incidents").values()
     assert incident[2:6] == ["1 MiB", "3 MiB", "7 of 40", "2027-01-15 08:00:00 to 2027-01-15 08:01:00"]
 
 
 def test_the_conduct_is_held_against_every_clause(report: dict[str, Any], programme: Programme) -> None:
-    audit = rows(report, "audit", "audit")
+    audit = rows(report, "audit", "Independent audit")
     assert audit["Appointment of the auditor"][1].startswith("appointed, Ann")
     assert audit["Audit report"][1] == "to follow"
-    clauses = rows(report, "audit", "conformance")
+    clauses = rows(report, "audit", "Conduct against the approach document, clause by clause")
     assert [each.split()[0] for each in clauses] == ["3.3.2", "3.5(a)", "3.6", "3.8", "5", "6.3", "7.2", "Appendix-A"]
     relied = clauses["3.3.2 Reliance on evidence of earlier testing"]
     assert relied[1].startswith("0 of 20 planned tests rest on evidence of an earlier phase")
@@ -144,11 +146,11 @@ def test_the_conduct_is_held_against_every_clause(report: dict[str, Any], progra
 
 def test_every_digest_that_is_named_is_indexed(report: dict[str, Any]) -> None:
     indexed = {each["digest"] for each in report["evidence"]}
-    sheets = [*report["approvals"], *report["issues"], *report["audit"]]
+    sheets = [sheet for section in report["recorded"].values() for sheet in section["tables"]]
     cells = [cell for sheet in sheets for row in sheet["rows"] for cell in row if isinstance(cell, dict)]
-    named_ = {cell["digest"] for cell in cells if "digest" in cell}
-    assert len(named_) > 15
-    assert named_ <= indexed
+    linked = {cell["link"] for cell in cells if "link" in cell}
+    assert len(linked) > 15
+    assert linked <= {f"e-{digest[:12]}" for digest in indexed}
 
 
 def test_hostile_words_stay_words_and_the_page_the_same(report: dict[str, Any], facts: dict[str, Any]) -> None:
@@ -160,7 +162,10 @@ def test_hostile_words_stay_words_and_the_page_the_same(report: dict[str, Any], 
 
 def test_a_phase_in_which_nobody_decided_says_so(programme: Programme) -> None:
     report = assemble_report(phase_facts(programme, "moc"))
-    assert rows(report, "audit", "audit")["Audit report"] == ["Due in this report.", "none recorded", ""]
-    assert {each["name"] for each in report["approvals"]} == {"plans", "discharge", "suitability", "assurances"}
+    assert rows(report, "audit", "Independent audit")["Audit report"] == ["Due in this report.", "none recorded", ""]
+    tables = report["recorded"]["approvals"]["tables"]
+    assert [each["title"] for each in tables] == [
+        "Test plans", "Discharge of plans", "Suitability of requirements", "Assurance statements"
+    ]  # fmt: skip
     held = {each["id"]: each["state"] for each in report["exit_criteria"]}
     assert held["audit-report-included"] == "not met"
