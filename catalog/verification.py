@@ -318,7 +318,8 @@ class _Check:
             if record.kind is Kind.KEY:
                 announced[str(record.parameters.get("public_key"))] = fingerprint_of(record)
             for what in decision_faults(record, announced):
-                self.fault(what, str(record))
+                if EvidenceFault(what=what, where=str(record)) not in self.faults:  # signatures were checked above
+                    self.fault(what, str(record))
 
     def _is_chain(self) -> bool:
         return not any(fault.where.startswith("ledger") for fault in self.faults)

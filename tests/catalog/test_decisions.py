@@ -93,7 +93,7 @@ def test_what_its_key_did_not_sign_does_not_count_and_is_a_fault(
     record(workspace, signer, statement(workspace.store.put(b"a plan")), **forged)
     assert all(each.withdrawn for each in read(workspace))
     found = [each.what for each in verify(workspace.home).faults]
-    assert any(fault in each for each in found) if fault else not found
+    assert any(fault in each for each in found)
 
 
 def test_words_put_into_a_signed_statement_are_found(workspace: Workspace, signer: Signer) -> None:
@@ -112,12 +112,12 @@ def test_a_record_in_another_name_or_of_another_thing_is_a_fault(workspace: Work
     workspace.record(replace(honest, inputs=(Reference(role="subject", digest=other),)),
                      actor=signer.actor("Ann"), code="1")  # fmt: skip
     workspace.record(honest, actor=Actor(name="Ann", fingerprint="0" * 64), code="1")
-    faults = [each.what for each in verify(workspace.home).faults]
-    assert faults == [
+    faults = {each.what for each in verify(workspace.home).faults}
+    assert faults == {
         "it was recorded by 'Bob', and its statement is by 'Ann'",
         "its statement is about something that its record does not name",
         "its actor has another key than the one that signed",
-    ]
+    }
 
 
 def test_a_key_that_was_not_announced_is_a_fault(workspace: Workspace, signer: Signer) -> None:
