@@ -383,7 +383,8 @@ class Scan:
     `exact`: holds for the rows that DuckDB reads as they stand; one that it does not hold for, and that is neither a
     header nor `beside`, makes the whole file be read line by line. `headers`: holds for a header in the middle;
     `header_lines`: those at the start, which DuckDB does not give. `beside`: reason to condition, for rows that are
-    sound and no message. `quoted`: whether a newline within quotes ends no row.
+    sound and no message. `quoted`: whether a newline within quotes ends no row. `stamped`: the column of the times as
+    they are written, where whole seconds in all of them are the file's resolution.
     """
 
     source: str
@@ -393,3 +394,4 @@ class Scan:
     header_lines: int = 0
     beside: Mapping[str, str] = field(default_factory=dict)
     quoted: bool = True
+    stamped: str = ""

@@ -115,6 +115,7 @@ class JMeterCsv:
     def mend(self, source: Source, account: Account, refused: Iterator[tuple[int, bytes]]) -> Iterator[Samples]:
         """What DuckDB refused: foreign bytes in labels, mostly."""
         layout = _known(source)
+        alone = not (account.taken or account.beside)
         reader = _Reader(source, account, layout)
         batch = Samples()
         for line, data in refused:
@@ -123,7 +124,7 @@ class JMeterCsv:
                 account.skip(line, "a quoted field that does not end")
                 continue
             reader.take(Row(line, fields, utf8), batch)
-        reader.finish()
+        reader.finish(alone=alone)
         yield batch
 
     def parts(self) -> str:
@@ -255,10 +256,15 @@ class _Reader:
             self._account.skip(row.line, _ABSENT)
             self._absent += 1
 
-    def finish(self) -> None:
-        """Tells of bytes that were not UTF-8, of messages that nobody wrote, and of times in whole seconds."""
-        if self._account.capability and self._common and self._common % 1_000_000 == 0:
-            self._account.capability = replace(self._account.capability, resolution_us=1_000_000)
+    def finish(self, *, alone: bool = True) -> None:
+        """Tells of bytes that were not UTF-8, of messages that nobody wrote, and of times in whole seconds.
+
+        `alone`: no other rows of the file were read before, whose times may be in whole seconds or not.
+        """
+        whole = self._common % 1_000_000 == 0
+        if self._account.capability and self._common and (alone or not whole):
+            resolution_us = 1_000_000 if whole else CAPABILITY.resolution_us
+            self._account.capability = replace(self._account.capability, resolution_us=resolution_us)
         if self._absent:
             self._account.find(
                 "samples-missing",
@@ -334,5 +340,6 @@ def _scan(source: Source, layout: Layout) -> Scan:
         exact=exact,
         headers=f"{column('timeStamp')} = 'timeStamp' AND {names}",
         header_lines=int(layout.header),
+        stamped="done_us" if source.assumptions.timestamp == "end" else "sent_us",
         beside={_INTACT: f"starts_with({column('responseMessage')}, '{_TRANSACTION}') AND {exact}"},
     )

@@ -8,10 +8,10 @@ import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from tasks.intake.format import (
     Account,
@@ -158,6 +158,8 @@ def _in_bulk(
         counted = f"SELECT class, count(*) FROM read_parquet({literal(file)}) GROUP BY class"  # noqa: S608
         classes = dict(connection.execute(counted).fetchall())
         refused = _refused_at(connection) if "store_rejects" in scan.source else []
+        if scan.stamped:
+            _note_whole_seconds(account, scan.stamped, file, connection)
         if isinstance(format_, Doubtful) and classes.get(_BESIDE) and _is_doubtful(format_, file, connection):
             return None
     except duckdb.Error:
@@ -174,6 +176,14 @@ def _in_bulk(
     if account.accounted != account.total:  # one was refused twice, or could not be told from its neighbours
         return None
     return Staged(source=source, format=format_, account=account, samples=(file, *([mended] if refused else [])))
+
+
+def _note_whole_seconds(account: Account, times: str, file: Path, connection: "duckdb.DuckDBPyConnection") -> None:
+    finer = f"count(*) FILTER ({times} % 1000000 <> 0), count(*) FILTER ({times} <> 0)"
+    query = f"SELECT {finer} FROM read_parquet({literal(file)}) WHERE class NOT IN ({_HEADER}, {_INEXACT})"  # noqa: S608  # of our own making
+    found, stamped = connection.execute(query).fetchone() or (0, 0)
+    if stamped and not found and account.capability:
+        account.capability = replace(account.capability, resolution_us=1_000_000)
 
 
 def _is_doubtful(format_: Doubtful, file: Path, connection: "duckdb.DuckDBPyConnection") -> bool:
@@ -237,7 +247,9 @@ def _records_at(path: Path, places: list[int]) -> Iterator[tuple[int, bytes]]:
     """The records that begin at these bytes: the number of their first line, and their bytes."""
     number, at = 1, 0
     with path.open("rb") as file:
-        for place in places:
+        for told in places:
+            place = _begin_of(file, told)
+            file.seek(at)
             while at < place:
                 chunk = file.read(min(_CHUNK, place - at))
                 if not chunk:
@@ -249,6 +261,14 @@ def _records_at(path: Path, places: list[int]) -> Iterator[tuple[int, bytes]]:
                 data += more
             yield number, data.removesuffix(b"\n").removesuffix(b"\r").removeprefix(BOM if place == 0 else b"")
             file.seek(at)
+
+
+def _begin_of(file: BinaryIO, told: int) -> int:
+    """Where a record begins: DuckDB counts bytes from 1, so no line begins there, but one byte before."""
+    if not told:
+        return 0
+    file.seek(told - 1)
+    return told if file.read(1) in (b"\n", b"\r") else told - 1
 
 
 # --- line by line -----------------------------------------------------------------------------------------------------

@@ -244,3 +244,33 @@ def test_what_labels_stand_for_is_written_alike_however_many_there_are(tmp_path,
     for part in ("srv", "path", "kind", "traffic"):
         assert list(rows[part]) == [getattr(each, part) for each in expected]
     assert set(rows["component"]) == {"c'"}
+
+
+@pytest.mark.parametrize("odd", ["", "\u00e9"])
+@pytest.mark.parametrize("stated", ["start", "end"])
+@pytest.mark.parametrize(("finer", "strange", "resolution_us"), [(0, 0, 1_000_000), (1, 0, 1000), (0, 1, 1000)])
+def test_times_in_whole_seconds_are_told_however_the_rows_are_read(odd, stated, finer, strange, resolution_us):
+    rows = [f"{START + number * 1000},12,a,200,OK,T 1,true,900,5\n".encode() for number in range(4)]
+    rows.append(f"{START + 9000 + finer},12,a,200,OK,T 1,true,900,5\n".encode())
+    rows.append(f"{START + 9000 + strange},12,b{odd},200,OK,T 1,true,900,5\n".encode("latin-1"))
+    data = JTL.encode() + b"".join(rows)
+    either_way(data, JMeterCsv(), timestamp=stated)
+    assert taken(data, JMeterCsv(), timestamp=stated)[2].capability.resolution_us == resolution_us
+
+
+def test_a_file_of_strange_rows_alone_is_as_fine_as_they_are():
+    for finer, resolution_us in ((0, 1_000_000), (1, 1000)):
+        rows = [f"{START + each},12,\u00e9,200,OK,T 1,true,900,5\n".encode("latin-1") for each in (0, 1000 + finer)]
+        data = JTL.encode() + b"".join(rows)
+        either_way(data, JMeterCsv())
+        assert taken(data, JMeterCsv())[2].capability.resolution_us == resolution_us
+
+
+def test_rows_with_foreign_bytes_keep_all_their_digits():
+    names = ["caf\u00e9", *"abcdef"]
+    rows = [f"{START + each},1{each % 10},{names[each % 7]},200,OK,T 1,true,{each},5\n" for each in range(3000)]
+    data = JTL.encode() + "".join(rows).encode("latin-1")
+    _, found, account, _ = taken(data, JMeterCsv())
+    slow, _, _, slowly = read(data, JMeterCsv())
+    assert sorted(found) == sorted(slow)
+    assert account.as_json() == slowly.as_json()
