@@ -12,6 +12,7 @@ from tasks.intake import jmeter_xml_bulk
 from tasks.intake.format import Account, Source, SubmittedError
 from tasks.intake.jmeter_csv import JMeterCsv
 from tasks.intake.jmeter_xml import JMeterXml
+from tasks.intake.k6_json import K6Json
 from tasks.intake.staging import connect, stage
 from tasks.intake.table import Meaning, labels_of, write_results
 from tasks.parquet import read_table
@@ -274,3 +275,42 @@ def test_rows_with_foreign_bytes_keep_all_their_digits():
     slow, _, _, slowly = read(data, JMeterCsv())
     assert sorted(found) == sorted(slow)
     assert account.as_json() == slowly.as_json()
+
+
+k6_values = st.sampled_from(["1.5", "0", '"1.5"', "NaN", "-Infinity", "-3", "null", "true", "1e-3", "12.0005", "[]"])
+k6_tags = st.sampled_from(
+    [
+        '{"name":"a","status":"200"}',
+        '{"name":"a","name":"b","status":"200"}',
+        '{"name":"a\\u0026b \\"c\\"","url":"u","status":"500","error":"timeout","expected_response":"false"}',
+        '{"name":"a","expected_response":true}',
+        '{"name":5,"status":200}',
+        '{"name":null,"url":"u"}',
+        "null",
+        "[]",
+    ]
+)
+
+
+@FEW
+@given(
+    points=st.lists(
+        st.tuples(
+            st.sampled_from(
+                ["http_req_duration", "http_req_duration", "http_req_waiting", "vus", "dropped_iterations"]
+            ),
+            st.just("1.5") | k6_values,
+            st.just('{"name":"a","status":"200"}') | k6_tags,
+            st.sampled_from(["", "", "", ',"metric":"vus"', ',"type":"Metric"', ',"data":{}']),
+            st.sampled_from(["", "", "", ',"value":2', ',"time":"2026-11-24T00:35:01Z"', ',"tags":{"name":"z"}']),
+        ),
+        max_size=5,
+    )
+)
+def test_k6_json_is_read_by_duckdb_as_it_is_line_by_line(points):
+    lines = [
+        f'{{"metric":"{metric}","type":"Point","data":{{"time":"2026-11-24T00:35:00Z","value":{value},"tags":{tags}'
+        f"{within}}}{behind}}}\n"
+        for metric, value, tags, behind, within in points
+    ]
+    either_way("".join(lines).encode(), K6Json())
