@@ -192,15 +192,25 @@ class Lineage:
     """The graph over `records` (all of a ledger's, oldest first), built in one pass.
 
     `reports`: the newest report of each phase by its name, as its record and its document, so that figures are in it.
+    Where the records are a part of a ledger: `tainted` is what `withdrawals` says of the whole; `only` is the one
+    figure whose sources are in the part. What a record or that figure rests on is then as in the whole ledger's graph,
+    if the part holds all of it.
     """
 
-    def __init__(self, records: Sequence[Record], reports: "Mapping[str, tuple[Record, Any]] | None" = None) -> None:
+    def __init__(
+        self,
+        records: Sequence[Record],
+        reports: "Mapping[str, tuple[Record, Any]] | None" = None,
+        tainted: Mapping[str, Record] | None = None,
+        only: str | None = None,
+    ) -> None:
         self._all = records
         self._records = {record.digest: record for record in records}
         self._produced: dict[str, Record] = {}
         self._sources: dict[str, list[tuple[Reference, Record | None]]] = {}
         self._users: dict[str, list[tuple[Reference, Record, Record | None]]] = {}
         self._reports = reports or {}
+        self._only = only
         self._figures: dict[str, dict[str, Figure]] | None = None
         self._shown: dict[str, list[tuple[Figure, Record | None]]] = {}
         self._grounds: dict[tuple[str, str], Record | None] = {}
@@ -209,7 +219,7 @@ class Lineage:
             if record.digest in made_by:  # what its figures rest on was produced before it
                 self._ground(made_by[record.digest])
             self._enter(record, rests_on)
-        self._tainted = withdrawals(records)
+        self._tainted = withdrawals(records) if tainted is None else tainted
         self._names = sorted(self._records.keys() | self._produced.keys() | self._users.keys())
 
     def _enter(self, record: Record, rests_on: Sequence[Reference]) -> None:
@@ -224,7 +234,7 @@ class Lineage:
         report, document = self._reports[phase]
         self._figures = self._figures or {}
         mine = self._figures[phase] = {}
-        for claim in claims(document):
+        for claim in claims(document, self._only):
             mine[claim.figure] = figure = Figure(phase=phase, claim=claim, report=report)
             for name in claim.evidence:
                 source = self._records.get(name) or self._produced.get(name)

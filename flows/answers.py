@@ -11,7 +11,9 @@ from catalog.hints import did_you_mean
 from flows.show import console, escape, print_json
 
 if TYPE_CHECKING:
+    from catalog.lineage import Step
     from catalog.verification import Verification
+    from catalog.workspace import Workspace
 
 _LONGEST = 1 << 20  # bytes of a file that a saved head is looked for in
 _HEAD = "[0-9]+:[0-9a-f]{64}"
@@ -150,21 +152,15 @@ def _counted(faults: Sized) -> str:
 
 def lineage(options: Namespace) -> Status:
     """Shows what a figure, record, run or artefact rests on, or what rests on it."""
-    from catalog.lineage import Lineage, as_json, render
-    from catalog.workspace import Workspace, newest_reports
+    from catalog.lineage import as_json, render
+    from catalog.workspace import Workspace
     from flows.audit import opened
+    from tasks.index_lineage import figure_trees
 
     with opened(options.home) as home:
         workspace = Workspace.open(home)
-        reports = newest_reports(workspace)
-        if options.phase and options.phase not in reports:
-            hint = did_you_mean(options.phase, sorted(reports))
-            remedy = f"{hint[:1].upper()}{hint[1:]}"
-            raise UsageError(f"there is no report of phase {options.phase!r} in {options.home}", remedy=remedy)
-        graph = Lineage(workspace.ledger.records(), reports)
-        subjects = graph.find(options.subject, options.phase)
-    walk = graph.down if options.down else graph.up
-    trees = [walk(each) for each in subjects]
+        trees = None if options.down else figure_trees(workspace, options.subject, options.phase)
+        trees = _trees(workspace, options) if trees is None else trees
     if options.json:
         print_json({"subject": options.subject, "trees": [as_json(tree) for tree in trees]})
         return Status.PROVED
@@ -172,3 +168,18 @@ def lineage(options: Namespace) -> Status:
         for line in render(tree):
             print(line)
     return Status.PROVED
+
+
+def _trees(workspace: "Workspace", options: Namespace) -> "list[list[Step]]":
+    """The trees that `lineage` shows, by the whole ledger."""
+    from catalog.lineage import Lineage
+    from catalog.workspace import newest_reports
+
+    reports = newest_reports(workspace)
+    if options.phase and options.phase not in reports:
+        hint = did_you_mean(options.phase, sorted(reports))
+        remedy = f"{hint[:1].upper()}{hint[1:]}"
+        raise UsageError(f"there is no report of phase {options.phase!r} in {options.home}", remedy=remedy)
+    graph = Lineage(workspace.ledger.records(), reports)
+    walk = graph.down if options.down else graph.up
+    return [walk(each) for each in graph.find(options.subject, options.phase)]

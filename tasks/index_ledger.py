@@ -40,14 +40,16 @@ def index_ledger(connection: "duckdb.DuckDBPyConnection", workspace: Workspace, 
     """
     for statement in index_tables.ddl():
         connection.execute(statement)
+    _insert(connection, "ledger_files", ledger_files(workspace.ledger.root))  # before they are read
     _read_lines(connection, workspace, scratch)
     opened = _Opened(connection, workspace)
-    _insert(connection, "withdrawn", opened.withdrawn())
+    _insert(connection, "withdrawals", opened.withdrawn())
     connection.execute(_RECORDS)
     connection.execute(_OUTPUTS)
     connection.execute(_INPUTS, [KEY, VOUCHED])
     _insert(connection, "inputs", opened.signed_reports())
     connection.execute(_EDGES)
+    connection.execute(_PLACES)
     sizes = ((name, workspace.store.path(name).stat().st_size) for name in workspace.store.digests())
     _insert(connection, "objects", sizes)
     connection.execute(_ARTEFACTS)
@@ -55,6 +57,13 @@ def index_ledger(connection: "duckdb.DuckDBPyConnection", workspace: Workspace, 
     _insert(connection, "evidence_named", opened.figure_evidence())
     connection.execute(_FIGURE_EVIDENCE)
     _insert(connection, "comparisons", opened.comparisons())
+
+
+def ledger_files(root: Path) -> Iterator[tuple[str, int, int]]:
+    """The ledger's files in order, each by name, size in bytes and time of the last change in nanoseconds."""
+    for path in _files(root):
+        found = path.stat()
+        yield path.name, found.st_size, found.st_mtime_ns
 
 
 def artefacts_in(connection: "duckdb.DuckDBPyConnection", role: str) -> list[str]:
@@ -84,7 +93,7 @@ def _read_lines(connection: "duckdb.DuckDBPyConnection", workspace: Workspace, s
 
 def _whole(root: Path, scratch: Path) -> list[Path]:
     """The ledger's files, in order; in place of a last one that ends within a line, a copy of its whole lines."""
-    files = sorted(path for path in (root.iterdir() if root.is_dir() else ()) if FILE_NAME.fullmatch(path.name))
+    files = _files(root)
     if files:
         with files[-1].open("rb") as last:
             data = last.read()
@@ -92,6 +101,10 @@ def _whole(root: Path, scratch: Path) -> list[Path]:
             files[-1] = scratch / files[-1].name
             files[-1].write_bytes(data[: data.rfind(b"\n") + 1])
     return [file for file in files if file.stat().st_size]
+
+
+def _files(root: Path) -> list[Path]:
+    return sorted(path for path in (root.iterdir() if root.is_dir() else ()) if FILE_NAME.fullmatch(path.name))
 
 
 def _insert(connection: "duckdb.DuckDBPyConnection", name: str, rows: Iterator[tuple[Any, ...]]) -> None:
@@ -151,9 +164,9 @@ class _Opened:
 _LAST = 1 << 40  # the place behind every other input
 
 _NAMED = "(sequence BIGINT, record VARCHAR, place BIGINT, role VARCHAR, digest VARCHAR, rows VARCHAR)"
-_PARSED = f"SELECT '' AS line, false AS sound, r.* FROM (SELECT json_transform('{{}}', '{_SHAPE}') AS r)"  # noqa: S608
+_EMPTY = "'' AS line, '' AS file, 0::BIGINT AS bytes, false AS sound"
+_PARSED = f"SELECT {_EMPTY}, r.* FROM (SELECT json_transform('{{}}', '{_SHAPE}') AS r)"  # noqa: S608
 _TEMPORARY = (
-    "CREATE TEMP TABLE withdrawn (digest VARCHAR, withdrawn_by BIGINT)",
     "CREATE TEMP TABLE objects (digest VARCHAR, bytes BIGINT)",
     "CREATE TEMP TABLE evidence_named (place BIGINT, report BIGINT, figure VARCHAR, digest VARCHAR)",
     f"CREATE TEMP TABLE outputs {_NAMED}",
@@ -163,9 +176,10 @@ _TEMPORARY = (
 
 _LINES = f"""
 INSERT INTO ledger
-SELECT line, r.format = 1 AND sha256(replace(line, ',"digest":"' || r.digest || '"', '')) = r.digest, r.*
-FROM (SELECT json::VARCHAR AS line, json_transform(json, '{_SHAPE}') AS r
-      FROM read_ndjson_objects(?, maximum_object_size = {_LONGEST}))
+SELECT line, file, strlen(line),
+    r.format = 1 AND sha256(replace(line, ',"digest":"' || r.digest || '"', '')) = r.digest, r.*
+FROM (SELECT json::VARCHAR AS line, parse_filename(filename) AS file, json_transform(json, '{_SHAPE}') AS r
+      FROM read_ndjson_objects(?, maximum_object_size = {_LONGEST}, filename = true))
 """  # noqa: S608 - made of constants only
 
 _UNSOUND = """
@@ -186,7 +200,8 @@ def _told(name: str) -> str:
 _RECORDS = f"""
 INSERT INTO records
 WITH told AS MATERIALIZED (
-    SELECT * EXCLUDE (line, sound, inputs, outputs), {_told("occasion")} AS occasion, {_told("phase")} AS phase,
+    SELECT * EXCLUDE (line, file, bytes, sound, inputs, outputs),
+        {_told("occasion")} AS occasion, {_told("phase")} AS phase,
         {_told("component")} AS component, {_told("test")} AS test, {_told("run")} AS run
     FROM ledger
 ),
@@ -207,7 +222,7 @@ SELECT sequence, time, kind, stage, key, rules, code, actor.name, actor.fingerpr
     coalesce(nullif(placed.component, ''), components.component, ''), placed.test, coalesce(run, ''), withdrawn_by
 FROM placed
 LEFT JOIN components ON components.test = placed.test
-LEFT JOIN withdrawn ON withdrawn.digest = placed.digest
+LEFT JOIN withdrawals ON withdrawals.digest = placed.digest
 ORDER BY sequence
 """  # noqa: S608 - made of constants only
 
@@ -241,9 +256,21 @@ SELECT record, direction, role, digest, rows, sequence, source FROM (
 ) ORDER BY sequence, direction, place
 """
 
+_PLACES = """
+INSERT INTO places
+WITH rests AS (
+    SELECT sequence, list(DISTINCT source ORDER BY source) AS sources FROM edges
+    WHERE direction = 'input' AND source IS NOT NULL GROUP BY sequence
+)
+SELECT sequence, file, (sum(bytes + 1) OVER (PARTITION BY file ORDER BY sequence) - bytes - 1)::BIGINT, bytes,
+    coalesce(sources, [])
+FROM (SELECT sequence, file, bytes FROM ledger) LEFT JOIN rests USING (sequence)
+ORDER BY sequence
+"""
+
 _ARTEFACTS = """
 INSERT INTO artefacts
-SELECT o.digest, o.bytes, w.withdrawn_by FROM objects o LEFT JOIN withdrawn w USING (digest)
+SELECT o.digest, o.bytes, w.withdrawn_by FROM objects o LEFT JOIN withdrawals w USING (digest)
 WHERE o.digest IN (SELECT digest FROM edges) AND o.digest NOT IN (SELECT digest FROM records) ORDER BY o.digest
 """
 

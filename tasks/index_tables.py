@@ -143,6 +143,34 @@ TABLES = (
         ),
     ),
     Table(
+        name="withdrawals",
+        grain="one digest that is withdrawn, or rests on what is",
+        columns=(
+            ("digest", "VARCHAR", "the record or artefact"),
+            ("withdrawn_by", "BIGINT", "sequence of the withdrawal that it is so by"),
+        ),
+    ),
+    Table(
+        name="ledger_files",
+        grain="one file of the ledger, as it was when the index was made",
+        columns=(
+            ("file", "VARCHAR", "its name"),
+            ("bytes", "BIGINT", "its size"),
+            ("modified", "BIGINT", "when it was last written: nanoseconds since 1970, as the file system says"),
+        ),
+    ),
+    Table(
+        name="places",
+        grain="one record of the ledger: where its line stands, and what it rests on",
+        columns=(
+            ("sequence", "BIGINT", "sequence of the record"),
+            ("file", "VARCHAR", "the ledger's file that its line is in"),
+            ("start", "BIGINT", "bytes of the file before its line"),
+            ("bytes", "BIGINT", "bytes of its line, without the newline"),
+            ("sources", "BIGINT[]", "sequences of the records that it rests on, each once, in order"),
+        ),
+    ),
+    Table(
         name="comparisons",
         grain="one input that was compared before a test was let rest on earlier evidence",
         columns=(
