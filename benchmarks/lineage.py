@@ -156,7 +156,7 @@ def timed(work: str, home: Path, figure: str = "", phase: str = "") -> dict[str,
     """What one piece of work takes, in a process of its own whose start is not counted, and its trees."""
     arguments = [sys.executable, "-c", _TIMED, work, str(home), figure, phase]
     ended = subprocess.run(arguments, capture_output=True, text=True, check=True)
-    return dict(json.loads(ended.stdout))
+    return dict(json.loads(ended.stdout.splitlines()[-1]))  # DuckDB shows its progress before it
 
 
 def command(home: Path, figure: str, phase: str) -> dict[str, float]:
