@@ -14,12 +14,11 @@ from catalog.workspace import Workspace
 from expectations import tables
 from tasks import index_tables
 from tasks.index_ledger import artefacts_in, index_ledger
+from tasks.index_lineage import INDEX
 from tasks.scratch import scratch
 
 if TYPE_CHECKING:
     import duckdb
-
-INDEX = "plimsoll.duckdb"
 
 
 def rebuild_index(home: Path) -> Path:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from catalog.claims import Claim, claims
 from catalog.errors import EvidenceError
-from catalog.ledger import FILE_NAME, GENESIS, Kind, Record, decode
+from catalog.ledger import GENESIS, Kind, Record, decode
 from catalog.lineage import KEY, SIGNED_REPORT, VOUCHED, resting, withdrawals
 from catalog.workspace import REPORT_FILES, Workspace, occasion_of
 from tasks import index_tables
+from tasks.index_lineage import files_of, ledger_files
 
 if TYPE_CHECKING:
     import duckdb
@@ -59,13 +60,6 @@ def index_ledger(connection: "duckdb.DuckDBPyConnection", workspace: Workspace, 
     _insert(connection, "comparisons", opened.comparisons())
 
 
-def ledger_files(root: Path) -> Iterator[tuple[str, int, int]]:
-    """The ledger's files in order, each by name, size in bytes and time of the last change in nanoseconds."""
-    for path in _files(root):
-        found = path.stat()
-        yield path.name, found.st_size, found.st_mtime_ns
-
-
 def artefacts_in(connection: "duckdb.DuckDBPyConnection", role: str) -> list[str]:
     """The artefacts that records put out in `role`, each record's first, in order."""
     return [name for (name,) in connection.execute(_IN_ROLE, [role]).fetchall()]
@@ -93,7 +87,7 @@ def _read_lines(connection: "duckdb.DuckDBPyConnection", workspace: Workspace, s
 
 def _whole(root: Path, scratch: Path) -> list[Path]:
     """The ledger's files, in order; in place of a last one that ends within a line, a copy of its whole lines."""
-    files = _files(root)
+    files = files_of(root)
     if files:
         with files[-1].open("rb") as last:
             data = last.read()
@@ -101,10 +95,6 @@ def _whole(root: Path, scratch: Path) -> list[Path]:
             files[-1] = scratch / files[-1].name
             files[-1].write_bytes(data[: data.rfind(b"\n") + 1])
     return [file for file in files if file.stat().st_size]
-
-
-def _files(root: Path) -> list[Path]:
-    return sorted(path for path in (root.iterdir() if root.is_dir() else ()) if FILE_NAME.fullmatch(path.name))
 
 
 def _insert(connection: "duckdb.DuckDBPyConnection", name: str, rows: Iterator[tuple[Any, ...]]) -> None:

@@ -5,18 +5,19 @@ while every file of the ledger has the size and the time of change that it was i
 cannot see, damage elsewhere in the chain among it, is for `catalog.verification` to find.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from catalog.ledger import Record, decode
+from catalog.ledger import FILE_NAME, Record, decode
 from catalog.lineage import Lineage, Step, sources
 from catalog.workspace import REPORT_FILES, Workspace
-from tasks.index import INDEX
-from tasks.index_ledger import ledger_files
 
 if TYPE_CHECKING:
     import duckdb
+
+INDEX = "plimsoll.duckdb"
 
 
 def figure_trees(workspace: Workspace, name: str, phase: str | None = None) -> list[list[Step]] | None:
@@ -42,6 +43,18 @@ def figure_trees(workspace: Workspace, name: str, phase: str | None = None) -> l
         LookupError,
     ):  # of another version, or altered: the ledger itself can still say
         return None
+
+
+def ledger_files(root: Path) -> Iterator[tuple[str, int, int]]:
+    """The ledger's files in order, each by name, size in bytes and time of the last change in nanoseconds."""
+    for path in files_of(root):
+        found = path.stat()
+        yield path.name, found.st_size, found.st_mtime_ns
+
+
+def files_of(root: Path) -> list[Path]:
+    """The ledger's files, in order."""
+    return sorted(path for path in (root.iterdir() if root.is_dir() else ()) if FILE_NAME.fullmatch(path.name))
 
 
 class _Index:
