@@ -35,6 +35,7 @@ class Runbook:
         key: dict[str, Any] | None = None,
         occasion: str = "pilot",
         state: str = "finished",
+        inputs: Mapping[str, str] | None = None,
         outputs: Mapping[str, Artefact] | None = None,
     ) -> TestRun:
         """Records a run of `test`; one with no state is interrupted."""
@@ -46,11 +47,11 @@ class Runbook:
         }
         named = {name: key["inputs"]["test"][name] for name in ("role", "type", "name")}
         parameters = {"run": f"{occasion}/{test}/{number}", "test": test, "why": "first", "occasion": occasion, **named}
-        self.recorder.record(Kind.STARTED, "execute", key=key, parameters=parameters)
+        self.recorder.record(Kind.STARTED, "execute", key=key, inputs=inputs, parameters=parameters)
         if state:
             own = outputs or {"run": document({"run": parameters["run"]})}
             ended = parameters | {"state": state}
-            self.recorder.record(Kind.EXECUTED, "execute", key=key, parameters=ended, outputs=own)
+            self.recorder.record(Kind.EXECUTED, "execute", key=key, inputs=inputs, parameters=ended, outputs=own)
         return self.runs()[-1]
 
     def runs(self) -> list[TestRun]:

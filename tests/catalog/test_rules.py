@@ -19,6 +19,7 @@ def test_every_stage_has_a_version_that_a_key_can_hold():
         "incident",
         "rely",
         "report",
+        "trend",
     }
     assert set(versions) == stages
     assert all(type(version) is int and version >= 1 for version in versions.values())

@@ -34,7 +34,6 @@ def test_a_phase_on_a_bucket_is_there_for_every_machine(here: Bench, tmp_path: P
     assert report.is_relative_to(tmp_path / "there")
     figure = next(figures(json.loads(report.with_suffix(".json").read_text())))["figure"]
     assert "declared" in there.run("lineage", figure).stdout
-    assert there.run("report", "pilot", "--json").answer["executed"] == 0
     exported = there.run("export", "pilot", "--json", "--out", str(tmp_path / "pilot.zip"))
     assert exported.status == 0, exported.stderr
     outcome = there.run("verify", "--json", "--head", exported.answer["head"])

@@ -103,7 +103,9 @@ def from_observations(deciders, runbook, observed, *rows):
 
 
 def test_what_is_not_proved_raises_one_issue_for_test_and_requirement(deciders, runbook, observed):
-    run = runbook.run(TEST)
+    volumes = runbook.recorder.record(Kind.DERIVED, "volumes", outputs={"volumes": document([])})
+    runbook.recorder.record(Kind.DERIVED, "plan", outputs={"plan": document([TEST])})
+    run = runbook.run(TEST, inputs={"volumes": volumes.output("volumes") or ""})
     scopes = [row(run, "latency-p95", scope=f"group:{name}") for name in "abcd"]
     rows = [*scopes, row(run), row(run, "cpu", "proved"), row(run, "x", "inconclusive"), row(run, "target-volume")]
     assert len(from_observations(deciders, runbook, observed, *rows)) == 3
