@@ -34,6 +34,8 @@ def test_ioc_is_proved_and_moc_relies_on_what_the_rule_allows(
         f"moc.{component}.{name}"
         for component in ("s1sp-moc-mds", "s1sp-moc-secure")
         for name in ("load", "stress", "soak", "catch-up", "negative-path")
-    } | {"moc.dsp.regression"}
+    } | {f"moc.{component}.{name}" for component in ("dco", "cp") for name in ("stress", "soak", "catch-up")} | {
+        "moc.dsp.regression"
+    }
     outcome = verify(bench.home)
     assert outcome.ok, outcome.faults
