@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
+from catalog.ledger import Kind
 from catalog.template import write_template
+from catalog.workspace import Workspace
 from flows.cli import main
+from flows.report import write_copy
 
 
 @pytest.fixture
@@ -253,6 +256,7 @@ def test_a_phase_in_this_process(
     status, out, _ = answered(capsys, "verify", home, "--head", shown["head"])
     assert (status, "freshness proven" in out) == (0, True)
     assert_lineage_answers(capsys, home)
+    assert_reports_are_copied_and_compared(capsys, home)
     assert_again_executes_anew(capsys, where)
     assert_damage_is_named(capsys, home)
 
@@ -266,6 +270,28 @@ def assert_lineage_answers(capsys: pytest.CaptureFixture[str], home: Path) -> No
     status, out, _ = answered(capsys, "lineage", tree[-1]["digest"], "--down", "--home", home)
     assert status == 0
     assert answered(capsys, "lineage", "outcome/proved", "--home", home, "--phase", "launch")[0] == 2
+
+
+def assert_reports_are_copied_and_compared(capsys: pytest.CaptureFixture[str], home: Path) -> None:
+    workspace = Workspace.open(home)
+    reported = workspace.select(Kind.REPORTED, phase="pilot")[-1]
+    begins = {"html": b"<!doctype html>", "json": b"{", "pdf": b"%PDF-", "docx": b"PK"}
+    for kind, begin in begins.items():
+        assert write_copy(workspace, reported, kind, home.parent / f"copy.{kind}").read_bytes().startswith(begin)
+    runs = ("pilot/pilot.orders.load/1", "pilot/pilot.storefront.load/1")
+    compare, page = ("report", "--home", home, "--out", "page.html", "--compare"), home.parent / "page.html"
+    status, out, _ = answered(capsys, *compare, *runs)
+    assert (status, "observations that both sides have" in out) == (0, True)
+    assert "REHEARSAL" in page.read_text()
+    assert json.loads(answered(capsys, *compare, "pilot", "pilot", "--json")[1])["page"] == "page.html"
+    status, _, err = answered(capsys, *compare, "pilot", "pilto")
+    assert (status, "did you mean 'pilot'?" in err) == (2, True)
+    status, _, err = answered(capsys, *compare, "pilot", "nowhere/near")
+    assert (status, "neither a phase nor a run" in err) == (2, True)
+    assert answered(capsys, *compare, *runs, "--format", "pdf")[0] == 2
+    assert answered(capsys, *compare, *runs, "--format", "json")[0] == 0
+    assert json.loads(page.read_text())["sections"]
+    assert answered(capsys, "report", "--home", home)[0] == 2
 
 
 def assert_again_executes_anew(capsys: pytest.CaptureFixture[str], where: tuple[object, ...]) -> None:

@@ -246,3 +246,19 @@ def test_an_occasion_that_is_a_phase_or_no_folders_name_is_refused(template: Cat
     with pytest.raises(UsageError, match=r"capability phase|does not name") as refused:
         occasion_of(template.programme, asked)
     assert "regression-2026-01-31" in refused.value.help()
+
+
+def test_what_is_worse_stands_in_a_table_that_no_text_breaks_out_of() -> None:
+    from flows.regression import _markdown
+
+    series = {
+        "test": "ioc.dsp.load", "requirement": "a`|b", "scope": "all", "unit": "us", "worse": True, "slide": None,
+        "changes": [{"worse": True, "occasion": "regression-2026-01-31", "before": 1000, "after": 2000,
+                     "ratio_ppm": 2_000_000}],
+    }  # fmt: skip
+    history = {"days": [{"occasion": "regression-2026-02-02"}], "worse": 1, "series": [series, {"worse": False}]}
+    told = _markdown(history, {"proved": 3}, Path("reports"))
+    (row,) = (line for line in told.splitlines() if "ioc.dsp.load" in line)
+    found = "since regression-2026-01-31 its level is 2 ms, and was 1 ms before (2 times)"
+    assert row == f"| `ioc.dsp.load` | `a'/b` | `all` | {found} |"
+    assert "|" not in _markdown({**history, "worse": 0, "series": []}, {"proved": 3}, Path("reports"))
