@@ -3,6 +3,7 @@
 import atexit
 import getpass
 import os
+import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -185,6 +186,26 @@ def find_environment(programme: Programme, environment: str) -> Environment:
     except KeyError:
         known = ", ".join(each.id for each in programme.environments)
         raise UsageError(f"there is no environment {environment!r}", remedy=f"Declared are: {known}.") from None
+
+
+def occasion_of(programme: Programme, asked: str) -> str:
+    """The occasion of a regression: what was asked for, else today's.
+
+    Raises UsageError for a capability phase's name, whose own runs would be taken for the regression's, and for what
+    is no name of a folder.
+    """
+    occasion, remedy = (
+        asked or f"regression-{today()}",
+        "Give none for today's, or a name such as regression-2026-01-31.",
+    )
+    if occasion in {phase.id for phase in programme.programme.phases}:
+        raise UsageError(f"{occasion!r} is a capability phase, and a regression is none", remedy=remedy)
+    if not _OCCASION.fullmatch(occasion):
+        raise UsageError(f"{occasion!r} does not name an occasion", remedy=remedy)
+    return occasion
+
+
+_OCCASION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # it names a folder of reports
 
 
 def actor_name() -> str:

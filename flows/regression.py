@@ -3,24 +3,19 @@
 What comes of it is held against every regression before it (`tasks.trend`): a slow slide is in no day's own report.
 """
 
-import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from prefect import flow
 
-from catalog.declarations import Programme
-from catalog.errors import UsageError
 from catalog.reading import read_catalogue
 from flows.capability_phase import capability_phase
 from flows.cli import CATALOG
-from flows.desk import open_desk
+from flows.desk import occasion_of, open_desk
+from flows.remote import at_home
 from flows.stages import index, trace_history
 from tasks.trend import told
-
-_OCCASION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # it names a folder of reports
 
 
 @flow(name="regression", persist_result=False)
@@ -42,14 +37,15 @@ def regression(
     done = capability_phase(
         phase=declared.phase, catalog=catalog, home=home, environment=environment, types=types, occasion=occasion
     )
-    where: dict[str, Any] = {"catalog": Path(catalog), "home": Path(home), "environment": environment}
+    folder = at_home(home)
+    where: dict[str, Any] = {"catalog": Path(catalog), "home": folder, "environment": environment}
     with open_desk(declared.phase, **where, occasion=occasion) as desk:
         traced = trace_history(desk)
         index(desk)
         reported = next(record for record in desk.workspace.ledger.records() if record.digest == done["record"])
         history = desk.workspace.store.document(traced.output("history.json") or "")
     verdicts = reported.parameters["verdicts"]
-    tell(programme.programme.programme, history, verdicts, Path(home) / "reports" / occasion)
+    tell(programme.programme.programme, history, verdicts, folder / "reports" / occasion)
     return {**done, "occasion": occasion, "history": traced.digest, "worse": history["worse"]}
 
 
@@ -83,20 +79,3 @@ def _markdown(history: Mapping[str, Any], verdicts: Mapping[str, int], folder: P
 
 def _plain(text: str) -> str:
     return text.replace("`", "'").replace("|", "/")
-
-
-def occasion_of(programme: Programme, asked: str) -> str:
-    """The occasion of a regression: what was asked for, else today's.
-
-    Raises UsageError for a capability phase's name, whose own runs would be taken for the regression's, and for what
-    is no name of a folder.
-    """
-    occasion = asked or f"regression-{datetime.now(UTC).date().isoformat()}"
-    if occasion in {phase.id for phase in programme.programme.phases}:
-        raise UsageError(f"{occasion!r} is a capability phase, and a regression is none", remedy=_REMEDY)
-    if not _OCCASION.fullmatch(occasion):
-        raise UsageError(f"{occasion!r} does not name an occasion", remedy=_REMEDY)
-    return occasion
-
-
-_REMEDY = "Give none for today's, or a name such as regression-2026-01-31."

@@ -220,10 +220,10 @@ def _run_flow(
 def regress(options: Namespace) -> Status:
     """Executes the declared regression, and holds it against those before it; worse than before is not proved."""
     from catalog.reading import read_catalogue
-    from flows.desk import refuse_missing_injectors
+    from flows.desk import occasion_of, refuse_missing_injectors
 
     programme = read_catalogue(options.catalog).programme
-    phase = programme.programme.regression.phase
+    phase, occasion = programme.programme.regression.phase, occasion_of(programme, options.occasion)
     refuse_missing_injectors(programme, phase, options.environment)
     with _prefect(options, phase):
         from flows.regression import regression
@@ -232,10 +232,10 @@ def regress(options: Namespace) -> Status:
             catalog=str(options.catalog),
             home=str(options.home),
             environment=options.environment,
-            occasion=options.occasion,
+            occasion=occasion,
         )
     reported, traced = _record(options.home, done["record"]), _record(options.home, done["history"])
-    folder = options.home / "reports" / done["occasion"]
+    folder = options.home / "reports" / occasion
     history = Workspace.open(options.home).store.document(traced.output("history.json") or "")
     options.phase = phase
     status = _answer(options, reported, executed=done["executed"], path=folder / "report.html", history=history)

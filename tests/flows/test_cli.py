@@ -235,6 +235,16 @@ def test_a_workspace_of_a_newer_version_is_refused(
         assert "Upgrade" in err
 
 
+@pytest.mark.parametrize("occasion", ["../launch", "launch"])
+def test_a_regression_without_a_proper_occasion_begins_nothing(
+    shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], occasion: str
+) -> None:
+    home = tmp_path / "home"
+    status, _, err = answered(capsys, "regression", "--catalog", shop, "--home", home, "--occasion", occasion)
+    assert (status, "regression-2026-01-31" in err) == (2, True)
+    assert not home.exists()
+
+
 def test_a_phase_in_this_process(
     shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -231,7 +231,7 @@ def conduct(
 
 
 def test_a_regressions_occasion_is_todays_unless_it_is_given(template: Catalogue) -> None:
-    from flows.regression import occasion_of
+    from flows.desk import occasion_of
 
     before = datetime.now(UTC).date()
     today = occasion_of(template.programme, "")
@@ -241,7 +241,7 @@ def test_a_regressions_occasion_is_todays_unless_it_is_given(template: Catalogue
 
 @pytest.mark.parametrize("asked", ["pilot", "launch", "../launch", "a/b", ".", "-x", "two words", "x\n"])
 def test_an_occasion_that_is_a_phase_or_no_folders_name_is_refused(template: Catalogue, asked: str) -> None:
-    from flows.regression import occasion_of
+    from flows.desk import occasion_of
 
     with pytest.raises(UsageError, match=r"capability phase|does not name") as refused:
         occasion_of(template.programme, asked)
