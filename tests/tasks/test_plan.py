@@ -5,13 +5,13 @@ from dataclasses import replace
 from fractions import Fraction
 
 import pytest
+from approving import actor_of, approve
 
 from catalog import rules
-from catalog.approvals import approvals, approve, statement_digest
+from catalog.approvals import approvals, statement_digest
 from catalog.canonical import canonical
 from catalog.declarations import TestType
 from catalog.errors import UsageError
-from catalog.ledger import Actor
 from expectations.reliance import Compared
 from tasks.arrivals import arrivals_of, offer_of
 from tasks.plan import (
@@ -560,7 +560,6 @@ def test_a_run_without_a_key_is_no_candidate_to_rely_on(programme, runbook):
 
 # --- validity and approval --------------------------------------------------------------------------------------------
 
-CHAIR = Actor(name="chair", fingerprint="b" * 64)
 BOARD = {"by": "the board", "roles": ["orders"], "types": []}
 
 
@@ -580,8 +579,7 @@ def test_evidence_that_is_too_old_is_not_relied_on_unless_it_was_before(programm
 
 
 def approval(runbook, of, **how):
-    given = {"expires": "2999-12-31", "reason": "as the board agreed", "actor": CHAIR, **how}
-    return approve(runbook.workspace, of, code="1", **given)
+    return approve(runbook.workspace, of, **how)
 
 
 def with_approvals(runbook):
@@ -614,7 +612,7 @@ def test_an_approved_decision_is_relied_on_until_the_approval_is_revoked(asking,
     record = approval(runbook, waiting.statement)
     decided = decide(asking, planned(asking, "launch"), with_approvals(runbook))
     assert decided.decision is Decision.RELY
-    assert "approved by chair (key bbbbbbbbbbbbbbbb) on " in decided.why
+    assert f"approved by chair (key {actor_of('chair').fingerprint[:16]}) on " in decided.why
     assert decided.approval.record == decided.as_json()["approval"]["record"] == record.digest
     assert all(each.allows for each in decided.compared)
     runbook.withdraw(record.digest)
@@ -643,7 +641,7 @@ def test_an_approval_is_of_one_decision_by_somebody_else_and_for_a_time(asking, 
     statement = dict(decide(asking, planned(asking, "launch"), with_approvals(runbook)).statement)
     approval(runbook, {**statement, "test": "launch.orders.soak"})
     approval(runbook, statement, expires="2000-01-01")
-    approval(runbook, statement, actor=Actor(name="tester", fingerprint="c" * 64))  # who executed the run
+    approval(runbook, statement, by="tester")  # who executed the run
     decided = decide(asking, planned(asking, "launch"), with_approvals(runbook))
     assert decided.decision is Decision.BLOCKED
     assert "expired on 2000-01-01; by tester on " in decided.why

@@ -4,8 +4,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from approving import approve
 
-from catalog.approvals import approve
 from catalog.canonical import document_digest
 from catalog.ledger import Actor, Kind
 from catalog.runs import TestEnd
@@ -178,7 +178,7 @@ def test_revoking_an_approval_blocks_what_rested_on_it_until_there_is_another(
         f"launch.orders.{name}" for name in ("load", "stress", "soak")
     }
     given = [
-        approve(phases.workspace, each.statement, expires="2999-01-01", reason="agreed", actor=AUDITOR, code="1")
+        approve(phases.workspace, each.statement, by="auditor", expires="2999-01-01", reason="agreed")
         for each in phases.decided("launch")
         if each.statement
     ]
