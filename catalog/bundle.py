@@ -36,7 +36,15 @@ from catalog.lineage import figures
 from catalog.reach import Reach, reach
 from catalog.store import disk, parse, sync_directory
 from catalog.tree import head_of
-from catalog.workspace import FORMAT_FILE, REPORT_FILES, REPORT_PART, Workspace, occasion_of, report_files
+from catalog.workspace import (
+    FORMAT_FILE,
+    REPORT_FILES,
+    REPORT_PART,
+    Workspace,
+    newest_reported,
+    occasion_of,
+    report_files,
+)
 
 FORMAT = 1
 BUNDLE_FILE, README, LINEAGE, CATALOGUE = "bundle.json", "README.md", "lineage.json", "catalogue"
@@ -128,7 +136,7 @@ def export(workspace: Workspace, occasion: str, file: Path) -> Exported:
 
 def newest_report(records: Iterable[Record], occasion: str) -> Record:
     """The newest report of a phase. Raises UsageError where there is none, with the nearest name that has one."""
-    reports = {str(occasion_of(record)): record for record in records if record.kind is Kind.REPORTED}
+    reports = newest_reported(records)
     if occasion in reports:
         return reports[occasion]
     hint = did_you_mean(occasion, list(reports))

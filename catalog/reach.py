@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from catalog.ledger import Kind, Record
-from catalog.workspace import REPORT_FILES, occasion_of
+from catalog.workspace import REPORT_FILES, newest_reported, occasion_of
 
 _LOOKED_AT = frozenset({Kind.EXECUTED, Kind.RECEIVED})
 _ALWAYS = frozenset({Kind.WITHDRAWN, Kind.KEY, Kind.SIGNED, Kind.APPROVED})
@@ -57,7 +57,7 @@ def reach(records: Sequence[Record], occasion: str) -> Reach:
 
 def _claimed_before(records: Sequence[Record], occasion: str) -> set[str]:
     """The newest report of each other phase, where that came before this one's: the document, not what it rests on."""
-    newest = {str(occasion_of(record)): record for record in records if record.kind is Kind.REPORTED}
+    newest = newest_reported(records)
     own = newest.get(occasion)
     documents = [record.output(REPORT_FILES[0]) for record in newest.values() if own and record.sequence < own.sequence]
     return {name for name in documents if name}

@@ -12,7 +12,7 @@ import fcntl
 import os
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from io import FileIO
@@ -63,16 +63,18 @@ def occasion_of(record: Record) -> Any:
     return record.parameters.get("occasion", record.parameters.get("phase"))
 
 
+def newest_reported(records: Iterable[Record]) -> dict[str, Record]:
+    """The record of the newest report of each phase (or regression's date), by its name, in order of the first ones."""
+    return {str(occasion_of(record)): record for record in records if record.kind is Kind.REPORTED}
+
+
 def newest_reports(workspace: "Workspace", records: Sequence[Record] | None = None) -> dict[str, tuple[Record, Any]]:
     """The newest report of each phase (or regression's date) by its name: its record, and report.json.
 
     Of these `records`, or of the whole ledger. Those that rest on what was withdrawn are among them; those whose
     document is not here are not: a bundle has those of its phase and of the phases before.
     """
-    found: dict[str, Record] = {}
-    for record in workspace.ledger.records() if records is None else records:
-        if record.kind is Kind.REPORTED:
-            found[str(occasion_of(record))] = record
+    found = newest_reported(workspace.ledger.records() if records is None else records)
     named = {phase: (record, record.output(REPORT_FILES[0]) or "") for phase, record in found.items()}
     return {
         phase: (record, workspace.store.document(name))

@@ -10,9 +10,9 @@ from typing import Any
 
 from catalog.errors import UsageError
 from catalog.hints import did_you_mean
-from catalog.ledger import Kind, Record
+from catalog.ledger import Record
 from catalog.store import write_durably
-from catalog.workspace import Workspace, occasion_of
+from catalog.workspace import Workspace, newest_reported, occasion_of
 
 FORMATS = ("html", "json", "pdf", "docx")
 
@@ -44,9 +44,7 @@ def compare_reports(options: Namespace) -> dict[str, Any]:
     from tasks.report.compare import Side, compare
 
     workspace = Workspace.open(options.home)
-    reports: dict[str, Record] = {
-        str(occasion_of(record)): record for record in workspace.ledger.records() if record.kind is Kind.REPORTED
-    }
+    reports = newest_reported(workspace.ledger.records())
     facts = {name: workspace.store.document(record.output("facts") or "") for name, record in reports.items()}
     sides = [_side(name, facts) for name in options.compare]
     return compare(*(Side(name=name, facts=found, run=run) for name, found, run in sides))

@@ -12,7 +12,7 @@ from catalog.claims import Claim, claims
 from catalog.errors import EvidenceError
 from catalog.ledger import GENESIS, Kind, Record, decode
 from catalog.lineage import KEY, SIGNED_REPORT, VOUCHED, resting, withdrawals
-from catalog.workspace import REPORT_FILES, Workspace, occasion_of
+from catalog.workspace import REPORT_FILES, Workspace, newest_reported, occasion_of
 from tasks import index_tables
 from tasks.index_lineage import files_of, ledger_files
 
@@ -111,7 +111,7 @@ class _Opened:
         self._workspace, self._store = workspace, workspace.store
         self._records = [decode(line.encode()) for (line,) in connection.execute(_OPENED).fetchall()]
         reports = [record for record in self._records if record.kind is Kind.REPORTED]
-        self._newest = {str(occasion_of(record)): record.digest for record in reports}
+        self._newest = {name: record.digest for name, record in newest_reported(reports).items()}
         self._claims = [(record, claim) for record in reports for claim in self._claimed(record)]
 
     def _claimed(self, record: Record) -> Sequence[Claim]:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from catalog.canonical import document_digest
 from catalog.declarations import Direction, Environment, Programme
-from catalog.ledger import Kind, Record
+from catalog.ledger import Record
 from catalog.runs import TestRun, test_runs
 from catalog.shown import shown
-from catalog.workspace import Workspace
+from catalog.workspace import Workspace, newest_reported
 from expectations.changes import LEVEL, Change, changes
 from expectations.statistics import FEWEST_BLOCKS, MILLION
 from expectations.trends import drift
@@ -56,11 +56,7 @@ def days_of(workspace: Workspace, programme: Programme) -> list[Day]:
     records, phases = workspace.ledger.records(), {phase.id for phase in programme.programme.phases}
     runs = {run.run: run for run in test_runs(records)}
     withdrawn, digests = workspace.withdrawals(), {record.digest: record for record in records}
-    newest = {
-        occasion: record
-        for record in records
-        if record.kind is Kind.REPORTED and (occasion := str(record.parameters["occasion"])) not in phases
-    }
+    newest = {name: record for name, record in newest_reported(records).items() if name not in phases}
     found = []
     for occasion, reported in newest.items():
         named = {each.role: each.digest for each in reported.inputs}

@@ -36,14 +36,15 @@ def _shell() -> tuple[bytes, bytes]:
     """The page before and after its document."""
     css, js = ((_HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     text = (_HERE / "page.html").read_text(encoding="utf-8")
-    for name, part in {"{style}": _hashed(css), "{script}": _hashed(js), "{css}": css, "{js}": js}.items():
+    for name, part in {"{style}": csp_hash(css), "{script}": csp_hash(js), "{css}": css, "{js}": js}.items():
         head, _, tail = text.partition(name)
         text = head + part + tail
     before, _, after = text.partition("{document}")
     return before.encode(), after.encode()
 
 
-def _hashed(text: str) -> str:
+def csp_hash(text: str) -> str:
+    """The SHA-256 by which a content-security policy allows a style or script, in base64."""
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from tasks.intake.delimited import rows
 from tasks.intake.format import Account, Readings, Source, SubmittedError, Sure
-from tasks.intake.json_lines import document
+from tasks.intake.json_lines import begins_object, document
 from tasks.intake.lines import BOM
 from tasks.intake.numbers import decimal_of, instant_us, whole, zone_of
 from tasks.intake.units import CAPABILITY
@@ -32,7 +32,7 @@ class CloudWatchJson:
 
     def recognises(self, head: bytes) -> Sure:
         """By the names at its root."""
-        if not head.removeprefix(BOM).lstrip().startswith(b"{"):
+        if not begins_object(head):
             return Sure.NO
         found = b'"MetricDataResults"' in head or (b'"Datapoints"' in head and b'"Timestamp"' in head)
         return Sure.CERTAIN if found else Sure.NO

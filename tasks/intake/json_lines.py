@@ -46,6 +46,11 @@ def parsed(data: bytes) -> Any:
         return None
 
 
+def begins_object(head: bytes) -> bool:
+    """Whether the first bytes of a file begin a JSON object."""
+    return head.removeprefix(BOM).lstrip().startswith(b"{")
+
+
 def document(source: Source) -> Any:
     """The one document of a file. Raises SubmittedError, naming the place, where it is none."""
     if source.path.stat().st_size > LARGEST_DOCUMENT:

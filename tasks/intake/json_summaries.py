@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tasks.intake.format import Account, Capability, Figure, Figures, Gives, Loop, Source, Start, SubmittedError, Sure
-from tasks.intake.json_lines import document
-from tasks.intake.lines import BOM
+from tasks.intake.json_lines import begins_object, document
 from tasks.intake.numbers import count_of, decimal_of, micros
 
 _COUNTED = "counted by the tool"
@@ -122,8 +121,7 @@ class Artillery:
 
 def _has(head: bytes, *names: bytes) -> Sure:
     """Whether a JSON object begins with all of these near its beginning."""
-    is_object = head.removeprefix(BOM).lstrip().startswith(b"{")
-    return Sure.CERTAIN if is_object and all(name in head for name in names) else Sure.NO
+    return Sure.CERTAIN if begins_object(head) and all(name in head for name in names) else Sure.NO
 
 
 def _begun(format_: Any, source: Source, account: Account) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from tasks.intake.format import BATCH, Account, Readings, Source, SubmittedError, Sure
-from tasks.intake.json_lines import document
+from tasks.intake.json_lines import begins_object, document
 from tasks.intake.lines import BOM, LONGEST, lines, text_of
 from tasks.intake.numbers import decimal_of, micros, whole
 from tasks.intake.units import CAPABILITY, by_name
@@ -25,7 +25,7 @@ class PrometheusRange:
         """By the type of the result."""
         start = head[:2048].replace(b" ", b"").replace(b"\n", b"")
         found = b'"resultType":"matrix"' in start or b'"resultType":"vector"' in start
-        return Sure.CERTAIN if found and head.removeprefix(BOM).lstrip().startswith(b"{") else Sure.NO
+        return Sure.CERTAIN if found and begins_object(head) else Sure.NO
 
     def read(self, source: Source, account: Account) -> Iterator[Readings]:
         """Every point of every series."""

@@ -9,8 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from tasks.intake.format import Account, Capability, Figure, Figures, Gives, Loop, Source, Start, SubmittedError, Sure
-from tasks.intake.json_lines import document
-from tasks.intake.lines import BOM
+from tasks.intake.json_lines import begins_object, document
 from tasks.intake.numbers import count_of, decimal_of, micros, whole
 
 _JMETER = Capability(
@@ -49,7 +48,7 @@ class JMeterStatistics:
     def recognises(self, head: bytes) -> Sure:
         """By names that only it has."""
         found = b'"pct1ResTime"' in head and b'"sampleCount"' in head
-        return Sure.CERTAIN if found and head.removeprefix(BOM).lstrip().startswith(b"{") else Sure.NO
+        return Sure.CERTAIN if found and begins_object(head) else Sure.NO
 
     def read(self, source: Source, account: Account) -> Iterator[Figures]:
         """The figures of every label, and of all together."""
@@ -79,7 +78,7 @@ class GatlingStatistics:
     def recognises(self, head: bytes) -> Sure:
         """By names that only it has."""
         found = b'"numberOfRequests"' in head and b'"percentiles1"' in head
-        return Sure.CERTAIN if found and head.removeprefix(BOM).lstrip().startswith(b"{") else Sure.NO
+        return Sure.CERTAIN if found and begins_object(head) else Sure.NO
 
     def read(self, source: Source, account: Account) -> Iterator[Figures]:
         """The figures of every request and group, and of all together."""

@@ -14,7 +14,6 @@ from catalog.errors import UsageError
 from tasks.report.blocks import Block, Run, read_blocks
 from tasks.report.charts import FONT, FONTS
 from tasks.report.pdf import prepared
-from tasks.report.render import PAGE, render_pages
 
 _TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip file can tell
 _COLOURS = {
@@ -22,11 +21,6 @@ _COLOURS = {
     "code": "4A5866", "ref": "4A5866", "agreed": "4A5866", "number": "0B5C8F",
 }  # fmt: skip
 _SIGNS = {"good": "✓ ", "bad": "✗ ", "open": "? "}
-
-
-def render_docx(report: Mapping[str, Any]) -> bytes:
-    """The document of an assembled report. UsageError without the extra."""
-    return docx_of(render_pages(report)[PAGE], report)
 
 
 def docx_of(page: str, report: Mapping[str, Any]) -> bytes:

@@ -12,17 +12,11 @@ from typing import Any
 
 from tasks.report.blocks import Block, read_blocks
 from tasks.report.charts import FONTS
-from tasks.report.render import PAGE, render_pages
 from tasks.report.svg import in_itself
 
 _TEMPLATE = Path(__file__).parent / "templates" / "report.typ"
 _WIDTH = re.compile(r'width="([0-9.]+)"')
 _EMBEDDED = re.compile(r'class="(?:chart-svg|[a-z]{1,2})"')
-
-
-def render_pdf(report: Mapping[str, Any]) -> bytes:
-    """The PDF of an assembled report. One in parts is its summary, which says where the rest is."""
-    return pdf_of(render_pages(report)[PAGE], report)
 
 
 def pdf_of(page: str, report: Mapping[str, Any]) -> bytes:

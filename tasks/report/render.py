@@ -5,7 +5,6 @@ and parts that it links to.
 """
 
 import base64
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -17,6 +16,7 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from catalog.inspection.page import csp_hash
 from tasks.report.figures import show
 from tasks.report.plain_text import harmless
 
@@ -261,7 +261,7 @@ def _css() -> tuple[str, str]:
     variables = f":root{{{light}}}\n@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}\n"
     looks = style(".chart", lambda name: f"var(--c-{name})")
     css = faces + (_HERE / "templates" / "report.css").read_text(encoding="utf-8") + variables + looks + "\n"
-    return css, "sha256-" + base64.b64encode(hashlib.sha256(css.encode()).digest()).decode("ascii")
+    return css, f"sha256-{csp_hash(css)}"
 
 
 _SIDES = ("a", "a_low", "a_high", "b", "b_low", "b_high")
