@@ -93,8 +93,12 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _declaring(commands)
     _running(commands)
+    _reporting(commands)
+    _outside(commands)
     _deciding(commands)
-    _auditing(commands)
+    _explaining(commands)
+    _exporting(commands)
+    _checking(commands)
     _vouching(commands)
     return parser
 
@@ -166,6 +170,9 @@ def _running(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         "--occasion", metavar="NAME", default="", help="what it is counted within; regression-<today, UTC> unless given"
     )
     _json(regression)
+
+
+def _reporting(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     report = _command(
         commands,
         "report",
@@ -188,6 +195,9 @@ def _running(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     )
     _world(report)
     _json(report)
+
+
+def _outside(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     intake = _command(
         commands, "intake", "flows.intake:intake", "take in a service provider's own results for a planned test"
     )
@@ -300,7 +310,7 @@ def _signing(parser: argparse.ArgumentParser) -> None:
     _home(parser)
 
 
-def _auditing(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _explaining(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     explain = _command(
         commands,
         "explain",
@@ -324,6 +334,9 @@ def _auditing(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     withdraw.add_argument("--reason", default="", help="why; recorded and reported")
     _home(withdraw)
     _json(withdraw)
+
+
+def _exporting(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     export = _command(
         commands, "export", "flows.audit:export", "write one bundle for the auditor: report, evidence, ledger, lineage"
     )
@@ -341,6 +354,9 @@ def _auditing(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     where.add_argument("--to", metavar="URL", help="the OpenLineage server to send to, such as http://localhost:5000")
     _home(export)
     _json(export)
+
+
+def _checking(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     verify = _command(
         commands,
         "verify",
