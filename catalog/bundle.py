@@ -29,7 +29,7 @@ from urllib.parse import quote
 
 from catalog.canonical import canonical
 from catalog.errors import EvidenceError, UsageError
-from catalog.hints import did_you_mean
+from catalog.hints import suggestion
 from catalog.inspection.page import PAGE, page_of
 from catalog.ledger import FILE_NAME, Kind, Record
 from catalog.lineage import figures
@@ -139,8 +139,7 @@ def newest_report(records: Iterable[Record], occasion: str) -> Record:
     reports = newest_reported(records)
     if occasion in reports:
         return reports[occasion]
-    hint = did_you_mean(occasion, list(reports))
-    remedy = f"{hint[:1].upper()}{hint[1:]}" if hint else "Make one with `plimsoll run PHASE`."
+    remedy = suggestion(occasion, list(reports)) or "Make one with `plimsoll run PHASE`."
     raise UsageError(f"there is no report of {occasion!r} in this ledger", remedy=remedy)
 
 

@@ -15,6 +15,12 @@ def did_you_mean(word: str, known: Collection[str]) -> str:
     return f"known: {listed(known)}" if known else ""
 
 
+def suggestion(word: str, known: Collection[str]) -> str:
+    """`did_you_mean` as a sentence of its own, for the remedy of an error; empty where nothing is known."""
+    hint = did_you_mean(word, known)
+    return f"{hint[:1].upper()}{hint[1:]}"
+
+
 def listed(names: Collection[str]) -> str:
     """`names` in order, separated by commas, cut short when there are many."""
     first = sorted(names)[:_LISTED]

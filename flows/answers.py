@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from catalog.errors import DeclarationError, Status, UsageError
-from catalog.hints import did_you_mean
+from catalog.hints import suggestion
 from flows.show import console, escape, print_json
 
 if TYPE_CHECKING:
@@ -177,9 +177,8 @@ def _trees(workspace: "Workspace", options: Namespace) -> "list[list[Step]]":
 
     reports = newest_reports(workspace)
     if options.phase and options.phase not in reports:
-        hint = did_you_mean(options.phase, sorted(reports))
-        remedy = f"{hint[:1].upper()}{hint[1:]}"
-        raise UsageError(f"there is no report of phase {options.phase!r} in {options.home}", remedy=remedy)
+        message = f"there is no report of phase {options.phase!r} in {options.home}"
+        raise UsageError(message, remedy=suggestion(options.phase, sorted(reports)))
     graph = Lineage(workspace.ledger.records(), reports)
     walk = graph.down if options.down else graph.up
     return [walk(each) for each in graph.find(options.subject, options.phase)]

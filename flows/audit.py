@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from catalog.errors import Status, UsageError
-from catalog.hints import did_you_mean
+from catalog.hints import suggestion
 from flows.show import console, escape, print_json, table
 
 if TYPE_CHECKING:
@@ -196,8 +196,7 @@ def _stages(asked: Sequence[str]) -> list[str]:
 
     for name in asked:
         if name not in STAGES:
-            hint = did_you_mean(name, STAGES)
-            raise UsageError(f"there is no pure stage {name!r}", remedy=f"{hint[:1].upper()}{hint[1:]}")
+            raise UsageError(f"there is no pure stage {name!r}", remedy=suggestion(name, STAGES))
     return list(asked)
 
 

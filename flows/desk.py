@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from catalog import rules
 from catalog.declarations import Environment, Phase, Programme
 from catalog.errors import UsageError
-from catalog.hints import did_you_mean
+from catalog.hints import suggestion
 from catalog.keyring import refuse_ended
 from catalog.ledger import Actor
 from catalog.reading import Catalogue, read_catalogue
@@ -175,8 +175,8 @@ def find_test(tests: "Sequence[PlannedTest]", phase: str, test: str) -> "Planned
     for each in tests:
         if each.test == test:
             return each
-    nearest = did_you_mean(test, [each.test for each in tests])
-    raise UsageError(f"phase {phase} plans no test {test!r}", remedy=f"{nearest[:1].upper()}{nearest[1:]}")
+    remedy = suggestion(test, [each.test for each in tests])
+    raise UsageError(f"phase {phase} plans no test {test!r}", remedy=remedy)
 
 
 def find_environment(programme: Programme, environment: str) -> Environment:

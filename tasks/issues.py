@@ -9,7 +9,7 @@ from catalog.canonical import canonical
 from catalog.decisions import Statement, decisions, draft
 from catalog.declarations import Matter, Programme
 from catalog.errors import UsageError
-from catalog.hints import did_you_mean
+from catalog.hints import suggestion
 from catalog.issues import SEVERITIES, Issue, issues, next_issue_id
 from catalog.ledger import Record, Reference
 from catalog.runs import TestRun
@@ -47,9 +47,10 @@ def raise_issue(raised: Raised, asked: Asked, deciding: Deciding) -> Issue:
     if not raised.title.strip():
         raise UsageError("an issue needs a title", remedy="Give it: --title 'what is wrong'.")
     _severity(raised.severity)
-    if raised.test and raised.test not in _tests(deciding.programme, raised.phase):
-        hint = did_you_mean(raised.test, _tests(deciding.programme, raised.phase))
-        raise UsageError(f"{raised.phase} plans no test {raised.test!r}", remedy=f"{hint[:1].upper()}{hint[1:]}")
+    planned = _tests(deciding.programme, raised.phase)
+    if raised.test and raised.test not in planned:
+        remedy = suggestion(raised.test, planned)
+        raise UsageError(f"{raised.phase} plans no test {raised.test!r}", remedy=remedy)
     details = {
         "title": raised.title.strip(),
         "severity": str(raised.severity or ""),
@@ -111,8 +112,7 @@ def _permitted(name: str, decision: str, asked: Asked, deciding: Deciding) -> No
 def _known(workspace: Workspace, name: str) -> Issue:
     found = {issue.id: issue for issue in all_issues(workspace)}
     if name not in found:
-        hint = did_you_mean(name, list(found))
-        raise UsageError(f"there is no testing issue {name!r}", remedy=f"{hint[:1].upper()}{hint[1:]}" if hint else "")
+        raise UsageError(f"there is no testing issue {name!r}", remedy=suggestion(name, list(found)))
     return found[name]
 
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from catalog.declarations import Matter, Programme
 from catalog.errors import UsageError
-from catalog.hints import did_you_mean
+from catalog.hints import suggestion
 from catalog.ledger import Kind, Record
 from catalog.runs import test_runs
 from catalog.store import is_digest
@@ -54,8 +54,7 @@ def find_subject(what: str, programme: Programme, workspace: Workspace, *, envir
     word, _, name = what.partition(":")
     matters = [matter for matter in Matter if matter is not Matter.ISSUE]
     if word not in matters:
-        hint = did_you_mean(word, matters)
-        remedy = f"{hint[:1].upper()}{hint[1:]} Give MATTER:SUBJECT, such as plan:{programme.tests.plans[0].id}."
+        remedy = f"{suggestion(word, matters)} Give MATTER:SUBJECT, such as plan:{programme.tests.plans[0].id}."
         raise UsageError(f"{what!r} is nothing to be signed", remedy=remedy)
     if word == Matter.RELIANCE:
         return _reliance(name, programme, workspace, environment or programme.programme.default_environment)
@@ -217,5 +216,4 @@ def find_phase_id(name: str, programme: Programme) -> None:
 def _known(name: str, known: Mapping[str, Found], what: str) -> Found:
     if name in known:
         return known[name]
-    hint = did_you_mean(name, list(known))
-    raise UsageError(f"there is no {what} {name!r}", remedy=f"{hint[:1].upper()}{hint[1:]}" if hint else "")
+    raise UsageError(f"there is no {what} {name!r}", remedy=suggestion(name, list(known)))

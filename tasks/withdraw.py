@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from catalog.errors import UsageError
-from catalog.hints import did_you_mean
+from catalog.hints import suggestion
 from catalog.ledger import Actor, Draft, Kind, Record, Reference
 from catalog.lineage import SHORTEST, tainted, told
 from catalog.runs import TestRun, test_runs
@@ -98,6 +98,5 @@ def _remedy(records: Sequence[Record], name: str, runs: list[str]) -> str:
     makers = [record for record in records if is_digest(name) and name in {item.digest for item in record.outputs}]
     if makers:
         return f"It is an artefact that {makers[-1]} put out: withdraw that record, {makers[-1].sequence}."
-    hint = did_you_mean(name, runs)
     given = "Give a run's id, or a record's sequence or digest (8 characters or more)."
-    return f"{hint[:1].upper()}{hint[1:]} {given}".strip()
+    return f"{suggestion(name, runs)} {given}".strip()
