@@ -40,9 +40,6 @@ def start_api() -> ChildProcess:
 def use_api(server: ChildProcess) -> Iterator[None]:
     """While flows run: against this server once it is up, or whichever Prefect's own settings name."""
     url = server.read(_UP_WITHIN_S)["url"]
-    if url is None:
-        yield
-        return
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
     with temporary_settings({PREFECT_API_URL: url}):
@@ -55,12 +52,18 @@ def main() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     os.environ.update(_SERVER)
-    from prefect.settings import PREFECT_API_URL
-
-    if PREFECT_API_URL.value() is not None:
-        print(json.dumps({"url": None}), file=answers, flush=True)
+    if (named := os.environ.get("PREFECT_API_URL") or _named()) is not None:
+        print(json.dumps({"url": named}), file=answers, flush=True)
         return
     _serve(answers)
+
+
+def _named() -> str | None:
+    """The API that the person's profile of Prefect names; reading it takes a second, and the environment comes first."""
+    from prefect.settings import PREFECT_API_URL
+
+    named: str | None = PREFECT_API_URL.value()
+    return named
 
 
 def _serve(answers: Any) -> None:

@@ -1,18 +1,19 @@
 """Workspaces, programmes and surroundings for whole phases."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from phases import Bench, make_shop
+from phases import MEASURED, Bench, make_shop
 
 from flows.cli import CATALOG
+from flows.prefect_api import start_api
 
 
 @pytest.fixture(scope="session")
-def surroundings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """An environment of one's own: keys and Prefect's database, which is made once, away from the person's."""
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An environment of one's own: keys and Prefect's database, away from the person's; each run serves its own API."""
     folder = tmp_path_factory.mktemp("surroundings")
     own = {
         "XDG_CONFIG_HOME": str(folder / "config"),
@@ -22,6 +23,25 @@ def surroundings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     }
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "PLIMSOLL_", "COV"))}
     return {**kept, **own}
+
+
+@pytest.fixture(scope="session")
+def surroundings(alone: dict[str, str]) -> Iterator[dict[str, str]]:
+    """The same, with a Prefect API that is up already, as a team's is: starting one takes a run longer than its load.
+
+    Runs that serve their own are in `test_cli.py`, `test_prefect_api.py` and `test_streams.py`.
+    """
+    own = {**alone, "PREFECT_HOME": f"{alone['PREFECT_HOME']}-shared"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PREFECT_HOME", own["PREFECT_HOME"])
+        patch.delenv("PREFECT_API_URL", raising=False)
+        for name in MEASURED:
+            patch.delenv(name, raising=False)
+        server = start_api()
+    try:
+        yield {**own, "PREFECT_API_URL": server.read(90)["url"]}
+    finally:
+        server.stop()
 
 
 @pytest.fixture

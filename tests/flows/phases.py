@@ -1,15 +1,20 @@
 """Running `plimsoll` as people do, in processes of its own, on programmes and workspaces in temporary folders."""
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from catalog.template import write_template
+from flows.cli import main
 
 VARIANTS = """
   - id: rehearsal-leaking-orders
@@ -59,6 +64,17 @@ class Bench:
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
         """Starts a command in a process group of its own, so that a signal reaches it as Ctrl-C does."""
+        return subprocess.Popen(
+            [PLIMSOLL, *self._words(arguments)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**self.environ, **(MEASURED if arguments[0] == "emulate" else {})},
+            start_new_session=True,
+        )
+
+    def _words(self, arguments: tuple[str, ...]) -> list[str]:
+        """A command with the programme and the workspace that it is about."""
         where = (
             []
             if arguments[0] in ("verify", "lineage", "reperform", "export", "withdraw", "submission")
@@ -66,14 +82,18 @@ class Bench:
             else ["--catalog", str(self.catalog)]
         )
         homed = [] if arguments[0] in ("check", "volumes", "emulate", "init") else ["--home", str(self.home)]
-        return subprocess.Popen(
-            [PLIMSOLL, *arguments, *where, *homed],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**self.environ, **(MEASURED if arguments[0] == "emulate" else {})},
-            start_new_session=True,
-        )
+        return [*arguments, *where, *homed]
+
+    def ask(self, *arguments: str) -> Ended:
+        """Runs a command that starts no flow in this process: what it answers is the matter, not how it starts."""
+        written, err = io.BytesIO(), io.StringIO()
+        out = io.TextIOWrapper(written, "utf-8")
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            for name in ("XDG_CONFIG_HOME", "PLIMSOLL_CACHE", "PLIMSOLL_ACTOR"):
+                patch.setenv(name, self.environ[name])
+            status = main(self._words(arguments))
+            out.flush()
+        return Ended(status=status, stdout=written.getvalue().decode(), stderr=err.getvalue())
 
     def run(self, *arguments: str, timeout: int = 600) -> Ended:
         """Runs a command to its end."""

@@ -53,7 +53,7 @@ def bench(phases: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ben
     """A copy of it, to be changed, in this process's surroundings too."""
     shutil.copytree(phases.home, tmp_path / "home")
     shutil.copytree(phases.catalog, tmp_path / "shop")
-    for name in ("XDG_CONFIG_HOME", "PREFECT_HOME", "PLIMSOLL_ACTOR"):
+    for name in ("XDG_CONFIG_HOME", "PREFECT_HOME", "PREFECT_API_URL", "PLIMSOLL_ACTOR"):
         monkeypatch.setenv(name, phases.environ[name])
     return replace(phases, home=tmp_path / "home", catalog=tmp_path / "shop")
 

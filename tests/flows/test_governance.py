@@ -96,12 +96,12 @@ def test_what_is_not_proved_raises_issues_that_people_rate_and_the_report_shows(
     shutil.copytree(failing.home, tmp_path / "home")
     shutil.copytree(failing.catalog, tmp_path / "shop")
     bench = replace(failing, home=tmp_path / "home", catalog=tmp_path / "shop")
-    raised = json.loads(bench.run("issue", "list", "--json").stdout)["issues"]
+    raised = json.loads(bench.ask("issue", "list", "--json").stdout)["issues"]
     assert raised
     assert {issue["test"] for issue in raised} == {"pilot.orders.load"}
     assert {issue["severity"] for issue in raised} == {0}
     rated = ("--as", "test-assurance", "--by", "Ann", "--severity", "2", "--json")
-    assert bench.run("issue", "change", raised[0]["id"], *rated).status == 0
+    assert bench.ask("issue", "change", raised[0]["id"], *rated).status == 0
     assert bench.sign("discharge:pilot.orders.load", "test-assurance", "Ann", "not-discharged",
                       "--reason", "answers are errors").status == 0  # fmt: skip
     assert bench.sign("phase:pilot", "board", "Bo", "not-complete", "--reason", "see the issues").status == 0
@@ -118,13 +118,13 @@ def test_what_is_not_proved_raises_issues_that_people_rate_and_the_report_shows(
     held = {each["id"]: each["state"] for each in report["exit_criteria"]}
     assert held["board-decision"] == "not met"
     assert verify(bench.home).ok
-    again = bench.run("reperform", "--only", "report", "--json")
+    again = bench.ask("reperform", "--only", "report", "--json")
     assert (again.status, [each["result"] for each in again.answer["stages"]]) == (0, ["the same", "the same"])
     assert_pack(bench, tmp_path / "pack.zip")
 
 
 def assert_pack(bench: Bench, out: Path) -> None:
-    written: Any = bench.run("submission", "--out", str(out), "--json").answer
+    written: Any = bench.ask("submission", "--out", str(out), "--json").answer
     with zipfile.ZipFile(out) as archive:
         assert len(archive.namelist()) == written["files"]
     issues = [each for each in Workspace.open(bench.home).ledger.records() if each.kind is Kind.ISSUE]

@@ -31,6 +31,8 @@ def test_it_stands_back_where_settings_name_a_server(tmp_path: Path, monkeypatch
     server = start_api()
     try:
         with use_api(server):
-            pass
+            from prefect.settings import PREFECT_API_URL
+
+            assert PREFECT_API_URL.value() == "http://127.0.0.1:9/api"
     finally:
         server.stop()

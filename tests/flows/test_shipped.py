@@ -22,10 +22,11 @@ def test_ioc_is_proved_and_moc_relies_on_what_the_rule_allows(
     assert first.answer["ends"] == {"executed": 11, "not run": 9}
     assert not {count for name, count in first.answer["verdicts"].items() if name != "proved" and count}
 
-    unreachable = replace(bench, environ={**bench.environ, "PREFECT_HOME": "/nonexistent"})
+    nowhere = {"PREFECT_HOME": "/nonexistent", "PREFECT_API_URL": "http://127.0.0.1:9/api"}
+    unreachable = replace(bench, environ={**bench.environ, **nowhere})
     assert unreachable.run(*asked).answer["executed"] == 0
 
-    planned = {test["test"]: test["decision"] for test in bench.run("plan", "moc", "--json").answer["tests"]}
+    planned = {test["test"]: test["decision"] for test in bench.ask("plan", "moc", "--json").answer["tests"]}
     second = bench.run("run", "moc", "--json", "--types", "load")
     assert second.status == 1, second.stderr + second.stdout  # stress and soak are not run, and said to be
     assert (second.answer["executed"], second.answer["relied"]) == (2, 3)

@@ -36,12 +36,12 @@ def test_a_reader_that_leaves_takes_nothing_from_the_outcome(shop: Path) -> None
 
 
 @pytest.mark.end_to_end
-def test_progress_that_nobody_reads_ends_no_run(shop: Path, tmp_path: Path, surroundings: dict[str, str]) -> None:
+def test_progress_that_nobody_reads_ends_no_run(shop: Path, tmp_path: Path, alone: dict[str, str]) -> None:
     """Standard output and error in one pipe, whose reader leaves after a line: the phase goes on to its report."""
     home = tmp_path / "home"
     run = "$P run pilot --tests pilot.orders.load --catalog $C --home $H"
     script = f"exec 3>&1; {{ {run}; echo $? >&3; }} 2>&1 | head -1 >&2"
-    ended = shell(script, shop, **{**surroundings, "P": PLIMSOLL, "C": str(shop), "H": str(home)})
+    ended = shell(script, shop, **{**alone, "P": PLIMSOLL, "C": str(shop), "H": str(home)})
     assert "starting" in ended.stderr
     assert ended.stdout == "1\n"  # the other tests were not run
     assert (home / "reports" / "pilot" / "report.html").is_file()
