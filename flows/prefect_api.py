@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def _named() -> str | None:
-    """The API that the person's profile of Prefect names; reading it takes a second, and the environment comes first."""
+    """The API that a profile of Prefect's names, after the environment's: reading it takes a second."""
     from prefect.settings import PREFECT_API_URL
 
     named: str | None = PREFECT_API_URL.value()

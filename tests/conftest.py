@@ -18,6 +18,7 @@ from catalog.runs import TestRun, test_runs
 from catalog.workspace import Workspace
 from tasks.stage import Artefact, Recorder, document
 
+FIRST = ("test_shipped.py", "test_phase.py", "test_audit.py")  # the longest files
 CATALOGUES = Path(__file__).parents[1] / "catalog"
 
 
@@ -135,6 +136,26 @@ def _item(place: Any, step: str) -> Any:
         return place[step]
     by_id = [item for item in place if isinstance(item, dict) and item.get("id") == step]
     return by_id[0] if by_id else place[int(step)]
+
+
+WAITING = 3  # files with whole phases that may be under way at once while the machine has two cores
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole phases mostly wait for their load: a few files with some begin at once, the others follow here and there.
+
+    Beside them there is always something to compute; in the order of the folders they would all stand together.
+    """
+    files: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    phases = [file for file in files.values() if any(item.get_closest_marker("end_to_end") for item in file)]
+    phases.sort(key=lambda file: file[0].path.name not in FIRST)
+    ordered = [file for file in files.values() if file not in phases]
+    step = len(ordered) // (2 * len(phases) or 1)  # the last of them begins when half of the others are done
+    for number, file in enumerate(phases):
+        ordered.insert(0 if number < WAITING else (number - WAITING + 1) * step, file)
+    items[:] = [item for file in ordered for item in file]
 
 
 @pytest.hookimpl(wrapper=True)

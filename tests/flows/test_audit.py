@@ -26,6 +26,8 @@ from tasks.parquet import read_table
 from tasks.perform import table
 from tasks.reperform import STAGES, pure_records, sampled
 
+pytestmark = pytest.mark.end_to_end
+
 BLOCKING = """
 import sys
 

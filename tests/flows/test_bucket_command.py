@@ -10,6 +10,8 @@ from phases import Bench
 
 from catalog.lineage import figures
 
+pytestmark = pytest.mark.end_to_end
+
 TEST = "pilot.storefront.load"
 URL = "s3://evidence/programmes/shop"
 

@@ -245,6 +245,7 @@ def test_a_regression_without_a_proper_occasion_begins_nothing(
     assert not home.exists()
 
 
+@pytest.mark.end_to_end
 def test_a_phase_in_this_process(
     shop: Path,
     tmp_path: Path,

@@ -18,6 +18,8 @@ from flows.cli import main
 from flows.desk import asked
 from flows.run import finished
 
+pytestmark = pytest.mark.end_to_end
+
 Answer = Callable[..., tuple[int, str, str]]
 
 

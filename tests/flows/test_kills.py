@@ -19,6 +19,8 @@ from catalog.underway import left
 from catalog.verification import verify
 from catalog.workspace import FORMAT_FILE
 
+pytestmark = pytest.mark.end_to_end
+
 KILLS = int(os.environ.get("PLIMSOLL_KILLS", "1"))
 SEED = int(os.environ.get("PLIMSOLL_SEED", "1"))
 RUN = ("run", "pilot", "--tests", "pilot.storefront.load", "--json")
