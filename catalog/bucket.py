@@ -50,6 +50,8 @@ class Bucket:
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
+        if "@" in parts.netloc:
+            raise UsageError("the URL of the workspace's bucket holds credentials", remedy=_CREDENTIALS)
         if parts.scheme != "s3" or not parts.netloc or parts.query or parts.fragment:
             raise UsageError(f"{url} is no bucket that a workspace can be on", remedy="Name it as s3://bucket/folder.")
         self.url = url.rstrip("/")

@@ -38,6 +38,7 @@ HOST = "host"
 """The component under which hosts' own figures stand."""
 
 _LARGEST = 2**53 - 1
+_LONGEST_ERROR = 300  # characters of what a server says of an error
 _TEXT = "text/plain;version=0.0.4"
 
 Values = dict[tuple[tuple[str, str], ...], Fraction]
@@ -78,7 +79,8 @@ class _Connection:
     def __init__(self, url: str, names: tls.Names, token: str | None, timeout_s: float) -> None:
         parts = urlsplit(url)
         self.path = parts.path + (f"?{parts.query}" if parts.query else "")
-        self._headers = {"Accept": _TEXT} | ({"Authorization": f"Bearer {_secret(token)}"} if token else {})
+        self._token = _secret(token) if token else ""
+        self._headers = {"Accept": _TEXT} | ({"Authorization": f"Bearer {self._token}"} if token else {})
         place: dict[str, Any] = {"host": parts.hostname or "", "port": parts.port, "timeout": timeout_s}
         self._connection = (
             http.client.HTTPSConnection(**place, context=tls.client_context(names))
@@ -102,7 +104,8 @@ class _Connection:
             self.close()
             raise _NoAnswerError(f"its answer is longer than {LARGEST_ANSWER} bytes")
         if response.status != http.client.OK:
-            raise _NoAnswerError(f"it answered {response.status}{_told(body)}")
+            told = tls.redacted(_told(body), self._token)[:_LONGEST_ERROR]
+            raise _NoAnswerError(f"it answered {response.status}{told}")
         return body
 
     def close(self) -> None:

@@ -3,7 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from catalog.declarations import Describes, PrometheusSource, Sampled, Series
 from catalog.places import Address
@@ -22,16 +22,27 @@ def prometheus_faults(declared: Mapping[str, Sequence[PrometheusSource]]) -> Ite
             yield (component, position, "metrics", metric.value), code, message, ""
 
 
+_SECRET = re.compile(
+    r"(?:.*[-_.])?(?:token|secret|passw(?:or)?d|pwd|credentials?|auth|authorization|sig|signature|(?:api|access)?[-_]?key)",
+    re.IGNORECASE,
+)
+"""Names of parameters that hold a secret, such as `access_token`, `X-Api-Key`, `X-Amz-Signature` or `sig`."""
+
+
 def url_faults(url: str) -> Iterator[tuple[str, str, str]]:
     """Why no connection can be opened to a URL, or that it holds a secret: code, message and hint."""
     try:
         parts = urlsplit(url)
         host, port, secret = parts.hostname, parts.port, "@" in parts.netloc
+        named = [name for name, value in parse_qsl(parts.query) if value and _SECRET.fullmatch(name)]
     except ValueError:
-        host, port, secret = None, 0, False
+        host, port, secret, named = None, 0, False, []
     if secret:
         message = "the URL holds credentials, and declarations are recorded for everybody who reads the evidence"
         yield "entry-credentials", message, "take out what stands before the @, and change the password"
+    elif named:
+        message = f"the URL's '{named[0]}' looks like a secret, and declarations are recorded for everybody who reads"
+        yield "entry-credentials", message, "take it out, and change it; a client certificate goes under 'tls'"
     elif not host or port == 0:
         message = f"expected a URL with a host and, if any, a port from 1 to 65535; found '{url[:60]}'"
         yield "entry-impossible", message, "such as http://host:8080/ or http://[::1]:8080/"

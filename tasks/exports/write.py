@@ -18,6 +18,7 @@ from tasks.exports.openlineage import events, openlineage
 from tasks.exports.prov import prov
 from tasks.exports.ro_crate import write_crate
 from tasks.exports.told import tell
+from tasks.wire.tls import redacted
 
 ENDPOINT = "/api/v1/lineage"
 """Where OpenLineage's HTTP transport sends events to, below the address that is given."""
@@ -72,11 +73,12 @@ def send(workspace: Workspace, phase: str, address: str, environ: Mapping[str, s
     when the server cannot be reached or refuses an event: those before it were taken, and may be sent again.
     """
     place = urlsplit(address)
+    if "@" in place.netloc:
+        raise UsageError("the address of the server holds credentials", remedy="Set OPENLINEAGE_API_KEY instead.")
     if place.scheme not in ("http", "https") or not place.hostname:
         raise UsageError(f"{address!r} is no address of a server", remedy="Give one such as http://localhost:5000.")
-    headers = {"Content-Type": "application/json"}
-    if key := environ.get("OPENLINEAGE_API_KEY"):
-        headers["Authorization"] = f"Bearer {key}"
+    key = environ.get("OPENLINEAGE_API_KEY", "")
+    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
     made = list(events(tell(workspace, phase)))
     kind = http.client.HTTPSConnection if place.scheme == "https" else http.client.HTTPConnection
     connection = kind(place.hostname, place.port, timeout=_SECONDS)
@@ -87,7 +89,8 @@ def send(workspace: Workspace, phase: str, address: str, environ: Mapping[str, s
             answer = connection.getresponse()
             said = answer.read(500)
             if not 200 <= answer.status < 300:
-                problem = f"{answer.status} {answer.reason}: {said.decode(errors='replace')[:200]}"
+                told = redacted(f"{answer.reason}: {said.decode(errors='replace')}", key)
+                problem = f"{answer.status} {told[:200]}"
                 raise _refused(address, problem, sent, len(made))
             sent += 1
     except (OSError, http.client.HTTPException) as error:

@@ -22,6 +22,7 @@ from tasks.scratch import scratch
 from tasks.wire.watch import take_over
 
 _ROOT = Path(__file__).resolve().parents[2]
+_PRIVATE_KEY = "PLIMSOLL_KEY_PEM"  # what signs the ledger stays with who signs it: children run others' scripts
 _STOP_S = 2
 _TAIL_BYTES = 2_000
 
@@ -68,6 +69,7 @@ class ChildProcess:
                 stderr=stderr,
                 cwd=_ROOT,  # `-m` looks here first, so a folder named like ours in the caller's cannot get in the way
                 pass_fds=pass_fds,
+                env={name: value for name, value in os.environ.items() if name != _PRIVATE_KEY},
                 start_new_session=True,
             )
         if nice:

@@ -129,6 +129,11 @@ def reason(error: OSError) -> str:
             return (error.strerror or str(error) or "timed out").lower()
 
 
+def redacted(text: str, secret: str) -> str:
+    """What another side said, which may be what it was sent, without the secret that it was sent."""
+    return text.replace(secret, "[redacted]") if secret else text
+
+
 def _load_identity(context: ssl.SSLContext, names: Names) -> None:
     """The library reads keys from files only: the text is put in one without a name, in memory where there is such."""
     text = _identity(names)

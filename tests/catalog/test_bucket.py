@@ -234,6 +234,12 @@ def test_what_is_no_bucket_that_is_kept_is_refused(url: str) -> None:
         Bucket(url)
 
 
+def test_credentials_in_a_buckets_name_are_refused_and_not_repeated() -> None:
+    with pytest.raises(UsageError, match="holds credentials") as refused:
+        Bucket("s3://AKIA1:s3cret@evidence/a")
+    assert "s3cret" not in f"{refused.value} {refused.value.help()}"
+
+
 @pytest.mark.parametrize(
     ("url", "changed", "said"),
     [

@@ -160,9 +160,10 @@ class _Server(BaseHTTPRequestHandler):
         if taken:
             self.got.append((self.path, self.headers["Content-Type"], self.headers["Authorization"], body))
         self.send_response(201 if taken else 503)
-        self.send_header("Content-Length", "4")
+        told = b"good" if taken else f"full, {self.headers['Authorization']}".encode()
+        self.send_header("Content-Length", str(len(told)))
         self.end_headers()
-        self.wfile.write(b"full" if not taken else b"good")
+        self.wfile.write(told)
 
     def log_message(self, *_: object) -> None:
         pass
@@ -206,12 +207,17 @@ def test_a_server_that_refuses_or_is_not_there_is_told_of_with_what_it_took(
     address, handler = server
     handler.takes = 3
     with pytest.raises(WorldError, match="took 3 of 10 events, and then: 503 Service Unavailable: full"):
-        send(book.workspace, "ioc", address, {})
+        send(book.workspace, "ioc", address, {"OPENLINEAGE_API_KEY": "s3cret"})
+    with pytest.raises(WorldError, match=r"full, Bearer \[redacted\]$"):  # a server that says what it was sent
+        send(book.workspace, "ioc", address, {"OPENLINEAGE_API_KEY": "s3cret"})
     with pytest.raises(WorldError, match="took 0 of 10 events"):
         send(book.workspace, "ioc", "http://127.0.0.1:9", {})
     for wrong in ("localhost:5000", "ftp://x", ""):
         with pytest.raises(UsageError, match="no address of a server"):
             send(book.workspace, "ioc", wrong, {})
+    with pytest.raises(UsageError, match="holds credentials") as refused:
+        send(book.workspace, "ioc", "http://me:s3cret@host", {})
+    assert "s3cret" not in f"{refused.value} {refused.value.help()}"
 
 
 def test_prov_is_read_by_its_library_and_leads_from_figures_to_agents(book: Book, tmp_path: Path) -> None:

@@ -183,6 +183,11 @@ def test_a_token_comes_from_the_environment_and_goes_to_the_endpoint_alone(monke
         scrape.close()
     assert exporter.seen == [("/", "Bearer s3cret")]
     assert "s3cret" not in str(scrape.account)
+    with serving(lambda _: (401, '{"error": "no such token: s3cret"}')) as exporter:
+        scrape = Scrape("orders", source(url=exporter.url, token="ORDERS_TOKEN"), {})
+        assert scrape.read() == []
+        scrape.close()
+    assert scrape.account.failure == "it answered 401: no such token: [redacted]"
     for held, why in ((None, "is not set"), ("two words", "holds what is no token")):
         monkeypatch.delenv("ORDERS_TOKEN") if held is None else monkeypatch.setenv("ORDERS_TOKEN", held)
         with pytest.raises(WorldError, match=why) as caught:

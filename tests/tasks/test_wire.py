@@ -3,11 +3,13 @@
 import asyncio
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import uvloop
 
 from catalog.errors import WorldError
+from catalog.signing import KEY_PEM
 from tasks.wire.alarm import Alarm, LoopAlarm, alarm
 from tasks.wire.client import address, post, post_head
 from tasks.wire.process import ChildProcess
@@ -48,6 +50,15 @@ def test_a_child_that_fails_to_start_says_why() -> None:
         child.read(10)
     assert "the subject ended unexpectedly with exit status 1" in str(caught.value)
     assert "No module named" in str(caught.value)
+
+
+def test_a_child_does_not_get_the_key_that_signs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(KEY_PEM, "-----BEGIN PRIVATE KEY-----")
+    monkeypatch.setenv("PLIMSOLL_ACTOR", "tester")
+    with ChildProcess("tasks.judge", {}, name="the subject") as child:
+        given = Path(f"/proc/{child.pid}/environ").read_bytes().split(b"\0")
+    assert b"PLIMSOLL_ACTOR=tester" in given
+    assert not [each for each in given if b"PRIVATE KEY" in each]
 
 
 def test_requests_go_below_the_base_url_with_the_path_quoted() -> None:
