@@ -13,6 +13,7 @@ from typing import Any
 from catalog.declarations import METRICS, EnvironmentKind, Metric, TestPlan, TestType
 from catalog.shown import plain
 from expectations.exit_criteria import plans_in_force
+from expectations.verdicts import LATER
 from tasks.report.behaviour import of_run
 from tasks.report.context import Context, Row, standing_run
 from tasks.report.figures import Figure, Parts, decimal_text
@@ -287,9 +288,12 @@ def _share(context: Context, name: str, test: str, row: Row) -> Cell:
     if row["value"] is None or not row["limit"]:
         return "not measured"
     share = Decimal(row["value"]) / Decimal(row["limit"]) * 1_000_000
+    is_known = row["value"] < LATER and share < LATER
+    told = f"{plain(share / 10_000)} %" if is_known else "unbounded"
     evidence = [context.facts["observations"]["digest"], context.facts["programme_digest"]]
-    text = f"{row['direction']} its limit: {plain(share / 10_000)} %"
-    return context.figures.figure(f"trace/{name}/{test}/of-limit", int(share), "ppm", evidence, text=text)
+    text = f"{row['direction']} its limit: {told}"
+    value = int(share) if is_known else LATER
+    return context.figures.figure(f"trace/{name}/{test}/of-limit", value, "ppm", evidence, text=text)
 
 
 # --- glossary ---------------------------------------------------------------------------------------------------------

@@ -379,6 +379,18 @@ def test_a_measurement_without_a_value_or_a_bound_says_so(facts: dict[str, Any])
     assert second["measured"]["interval"].endswith(" to unbounded")
 
 
+def test_a_phase_in_which_nothing_was_answered_is_reported(facts: dict[str, Any]) -> None:
+    """Latencies of a system that ended under test are unknown, and later than any: such numbers are read, not computed."""
+    for row in facts["observations"]["rows"] + facts["measurements"]:
+        if row["unit"] == "us":
+            row |= {"value": LATER, "lower": LATER, "upper": LATER}
+    assembled = assemble_report(facts)
+    assert canonical(assembled)
+    assert render_report(assembled)
+    told = [each["text"] for each in figures(assembled) if each["figure"].endswith("/of-limit")]
+    assert any(text == "at most its limit: unbounded" for text in told)
+
+
 def test_a_step_is_carried_as_the_recorded_headroom_says(facts: dict[str, Any]) -> None:
     panels = [panel for panel in assemble_report(facts)["behaviour"] if panel["panel"] == "steps"]
     carried = [row[panels[0]["series"]["columns"].index("carried")] for row in panels[0]["series"]["rows"]]
