@@ -61,6 +61,12 @@ def _command_status(arguments: Sequence[str]) -> int:
         signal.signal(signal.SIGINT, _leave)
         _say("plimsoll: interrupted; what was recorded stands, and the same command goes on from there")
         return _INTERRUPTED
+    except Exception as error:  # noqa: BLE001  # nobody is shown a traceback, nor told status 1 for what was not judged
+        from flows.unexpected import told
+
+        found = told(error)
+        _complain(found, as_json=getattr(options, "json", False))
+        return int(found.status)
 
 
 def _leave(_number: int, _frame: object) -> None:
