@@ -68,9 +68,12 @@ def test_an_api_that_is_gone_is_told_from_a_fault_of_our_own(monkeypatch: pytest
     from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
     gone = {PREFECT_API_URL: "http://127.0.0.1:9/api", PREFECT_CLIENT_MAX_RETRIES: 0}
-    with temporary_settings(gone), get_client(sync_client=True) as client:
-        with pytest.raises(Exception, match="Connection refused") as caught:
-            client.hello()
+    with (
+        temporary_settings(gone),
+        get_client(sync_client=True) as client,
+        pytest.raises(Exception, match="Connection refused") as caught,
+    ):
+        client.hello()
     told = unexpected.told(caught.value)
     assert "Prefect's API failed" in str(told)
     assert "PREFECT_API_URL" in told.help()

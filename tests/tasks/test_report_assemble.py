@@ -380,7 +380,7 @@ def test_a_measurement_without_a_value_or_a_bound_says_so(facts: dict[str, Any])
 
 
 def test_a_phase_in_which_nothing_was_answered_is_reported(facts: dict[str, Any]) -> None:
-    """Latencies of a system that ended under test are unknown, and later than any: such numbers are read, not computed."""
+    """Latencies of a system that ended under test are unknown, and later than any; nothing is computed with them."""
     for row in facts["observations"]["rows"] + facts["measurements"]:
         if row["unit"] == "us":
             row |= {"value": LATER, "lower": LATER, "upper": LATER}
