@@ -46,7 +46,7 @@ def key_path(environ: Mapping[str, str] = os.environ) -> Path:
 def own_signer(*, outside: Path, environ: Mapping[str, str] = os.environ) -> "Signer":
     """Whoever runs this: with the key that `PLIMSOLL_KEY_PEM` holds, else the one in a file (see `Signer.open`)."""
     if pem := environ.get(KEY_PEM):
-        return Signer(_load(pem.encode(), f"${KEY_PEM}"))
+        return Signer.from_pem(pem, f"${KEY_PEM}")
     return Signer.open(key_path(environ), outside=outside)
 
 
@@ -114,6 +114,11 @@ class Signer:
                 raise WorldError(f"others may read the private key {path}", remedy=f"chmod 600 {path}")
             return cls(_load(path.read_bytes(), str(path)))
 
+    @classmethod
+    def from_pem(cls, pem: str, where: str) -> "Signer":
+        """The signer whose key that is, found at `where`. Raises WorldError when it is no Ed25519 key."""
+        return cls(_load(pem.encode(), where))
+
     def actor(self, name: str) -> Actor:
         """The person or machine `name`, acting with this key."""
         return Actor(name=name, fingerprint=self.fingerprint)
@@ -153,9 +158,15 @@ class Signer:
         parameters = {**successor.announcement().parameters, "succeeds": self.signed(statement)}
         return Draft(kind=Kind.KEY, stage="rotate", parameters=parameters)
 
-    def revoke(self, public_key: str, head: Head, *, reason: str) -> Draft:
-        """The `key` record after which no signature of `public_key` counts."""
-        statement = {"purpose": REVOCATION, "head": str(head), "revoked": public_key, "reason": reason}
+    def revoke(self, public_key: str, head: Head, *, reason: str, since: int | None = None) -> Draft:
+        """The `key` record after which no signature of `public_key` counts; nor any since record `since`, if given."""
+        statement: dict[str, Any] = {
+            "purpose": REVOCATION,
+            "head": str(head),
+            "revoked": public_key,
+            "reason": reason,
+            **({"since": since} if since else {}),
+        }
         return Draft(kind=Kind.KEY, stage="revoke", parameters=self.signed(statement))
 
 

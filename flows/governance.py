@@ -10,7 +10,10 @@ from catalog.errors import Status
 from flows.show import console, escape, print_json, table
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from catalog.issues import Issue
+    from catalog.signing import Signer
     from tasks.sign import Asked, Deciding
 
 OCCASION = "people"
@@ -18,40 +21,49 @@ OCCASION = "people"
 
 
 @contextmanager
-def deciding_at(options: Namespace, refuse: "Callable[[Deciding], object]") -> "Iterator[Deciding]":
-    """The workspace, held while somebody decides; made where there is none, once `refuse` did not raise.
+def deciding_at(
+    catalog: "Path", home: "Path", key: "Callable[[], Signer]", refuse: "Callable[[Deciding], object]"
+) -> "Iterator[Deciding]":
+    """The workspace, held while somebody decides with a key; made where there is none, once `refuse` did not raise.
 
     Raises DeclarationError with every fault of the catalogue.
     """
     from catalog.ledger import Actor, Record
     from catalog.reading import read_catalogue
-    from catalog.signing import Signer, key_path
     from catalog.workspace import Workspace, is_workspace, refuse_as_home
     from flows.desk import actor_name, code_version
     from tasks.declare import declare
     from tasks.sign import Deciding
     from tasks.stage import Recorder
 
-    catalogue = read_catalogue(options.catalog)
-    refuse_as_home(options.home)
-    signer = Signer.open(options.key or key_path(), outside=options.home)
+    catalogue = read_catalogue(catalog)
+    refuse_as_home(home)
+    signer = key()
     actor = Actor(name=actor_name(), fingerprint=signer.fingerprint)
 
     def at(workspace: Workspace) -> Deciding:
         @cache
         def declared() -> Record:
             recorder = Recorder(workspace=workspace, occasion=OCCASION, actor=actor, code=code_version())
-            return declare(recorder, catalogue, options.catalog)
+            return declare(recorder, catalogue, catalog)
 
         return Deciding(
             programme=catalogue.programme, workspace=workspace, signer=signer, code=code_version(), declare=declared
         )
 
-    if not is_workspace(options.home):
-        refuse(at(Workspace(options.home)))
-    workspace = Workspace.open(options.home, create=True)
+    if not is_workspace(home):
+        refuse(at(Workspace(home)))
+    workspace = Workspace.open(home, create=True)
     with workspace.lock():
         yield at(workspace)
+
+
+def _key(options: Namespace) -> "Callable[[], Signer]":
+    """The key that was named, else one's own."""
+    from catalog.signing import Signer, own_signer
+
+    outside = options.home
+    return lambda: Signer.open(options.key, outside=outside) if options.key else own_signer(outside=outside)
 
 
 def sign(options: Namespace) -> Status:
@@ -69,7 +81,8 @@ def sign(options: Namespace) -> Status:
         dated=options.dated,
         environment=options.environment,
     )
-    with deciding_at(options, lambda deciding: prepare(asked, deciding)) as deciding:
+    where = (options.catalog, options.home, _key(options))
+    with deciding_at(*where, lambda deciding: prepare(asked, deciding)) as deciding:
         signed = sign(asked, deciding)
     if options.json:
         print_json(signed.as_json())
@@ -118,7 +131,7 @@ def _told(options: Namespace, do: "Callable[[Asked, Deciding], Issue]") -> Statu
 
     Workspace.open(options.home)  # an issue is found in something: none is raised where nothing is recorded
     asked = Asked(what="issue", role=options.role, by=options.by, reason=options.reason)
-    with deciding_at(options, lambda _: None) as deciding:
+    with deciding_at(options.catalog, options.home, _key(options), lambda _: None) as deciding:
         issue = do(asked, deciding)
     if options.json:
         print_json(_as_json(issue))

@@ -4,13 +4,13 @@
 """
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from catalog.canonical import canonical, digest
+from catalog.canonical import canonical
 from catalog.decisions import Decision, Statement, decisions, draft
 from catalog.declarations import AUDIT_REPORTED, DECISIONS, Matter, Programme, Role
 from catalog.errors import UsageError
@@ -28,7 +28,10 @@ LARGEST_FILE = 256 * 1024**2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What somebody asks to sign. `until`, `dated`: days, or empty. `details`: see `Statement`."""
+    """What somebody asks to sign. `until`, `dated`: days, or empty. `details`: see `Statement`.
+
+    `of`: the digest of what they were shown, where they were shown it before; it must be that still.
+    """
 
     what: str
     role: str
@@ -39,6 +42,8 @@ class Asked:
     until: str = ""
     dated: str = ""
     environment: str = ""
+    of: str = ""
+    details: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,10 +88,14 @@ class Prepared:
 def prepare(asked: Asked, deciding: Deciding) -> Prepared:
     """Finds what is decided on. Records nothing.
 
-    Raises UsageError for what is not there, for a role that may not decide it, and for what must come before it.
+    Raises UsageError for what is not there or is not what was shown, for a role that may not decide it, and for what
+    must come before it.
     """
     workspace, signer = deciding.workspace, deciding.signer
     subject = find_subject(asked.what, deciding.programme, workspace, environment=asked.environment)
+    if asked.of and asked.of != subject.of:
+        remedy = f"It has the digest {subject.of} now. Look at it again, and decide on that."
+        raise UsageError(f"{asked.what} is not what was shown, which had the digest {asked.of}", remedy=remedy)
     decision = _decision(subject.matter, asked)
     role = may_decide(deciding.programme, subject, asked, signer)
     earlier = decisions(workspace.ledger.records(), workspace.withdrawals())
@@ -118,7 +127,7 @@ def sign(asked: Asked, deciding: Deciding) -> Signed:
         until=asked.until,
         file=store.put(found.content) if found.content else "",
         file_name=found.name,
-        details={"dated": asked.dated} if asked.dated else {},
+        details={**asked.details, **({"dated": asked.dated} if asked.dated else {})},
     )
     return Signed(record=record_statement(statement, deciding), statement=statement)
 
@@ -161,6 +170,20 @@ def may_decide(programme: Programme, subject: Subject, asked: Asked, signer: Sig
     return role
 
 
+def open_to(programme: Programme, subject: Subject, fingerprint: str) -> dict[str, list[tuple[Role, list[str]]]]:
+    """The roles in which the declared holder of a key may decide on something, and the decisions that each may take.
+
+    By the holder's name; a key that nobody is declared to hold opens none.
+    """
+    found: dict[str, list[tuple[Role, list[str]]]] = {}
+    for role in programme.governance.roles:
+        able = [each for each in DECISIONS[subject.matter] if _covers(role, subject.matter, each)]
+        for holder in role.holders:
+            if able and holder.key == fingerprint and _is_own(role, subject):
+                found.setdefault(holder.name, []).append((role, able))
+    return found
+
+
 def _covers(role: Role, matter: Matter, decision: str) -> bool:
     return any(act.matter is matter and (not act.decisions or decision in act.decisions) for act in role.decides)
 
@@ -198,7 +221,7 @@ def _refuse_out_of_turn(
 ) -> None:
     """A plan is submitted, reviewed and signed off in this order, and what somebody made is not theirs to approve."""
     if subject.matter is Matter.PLAN and decision in _BEFORE:
-        of = digest(canonical(subject.document))
+        of = subject.of
         mine = [each for each in earlier if (each.matter, each.subject) == (Matter.PLAN, subject.name)]
         _refuse_unprepared(subject, _BEFORE[decision], of, mine)
         submitted = [each for each in mine if each.decision == "submitted" and each.of == of][-1:]

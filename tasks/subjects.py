@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from catalog.canonical import document_digest
 from catalog.declarations import Matter, Programme
 from catalog.errors import UsageError
 from catalog.hints import suggestion
@@ -45,6 +46,11 @@ class Subject:
     provider: str = ""
     made_by: Record | None = None
 
+    @property
+    def of(self) -> str:
+        """The digest that a statement about it names."""
+        return self.digest or document_digest(self.document)
+
 
 def find_subject(what: str, programme: Programme, workspace: Workspace, *, environment: str = "") -> Subject:
     """What `MATTER:SUBJECT` means. Raises UsageError for a matter or subject that there is not, with the nearest.
@@ -70,7 +76,7 @@ def _plan(name: str, programme: Programme, _: Workspace) -> Subject:
 def _discharge(name: str, programme: Programme, workspace: Workspace) -> Subject:
     facts: dict[str, tuple[str, Any]] = {}
     for phase in programme.programme.phases:
-        reported = _newest_report(workspace, phase.id)
+        reported = newest_report(workspace, phase.id)
         if reported is not None:
             document = workspace.store.document(reported.output("facts") or "")
             facts |= {each.test: (phase.id, each) for each in test_facts(document["tests"])}
@@ -116,7 +122,7 @@ def _audit(name: str, programme: Programme, workspace: Workspace) -> Subject:
     declared = audit_of(programme, name)
     if declared is None:
         raise UsageError(f"no audit is declared for {name}", remedy="Declare it under 'audits' in governance.yaml.")
-    reported = _newest_report(workspace, name)
+    reported = newest_report(workspace, name)
     if reported is None:
         return Subject(matter=Matter.AUDIT, name=name, phase=name, document=declared_document(declared))
     return _of_report(Matter.AUDIT, name, name, reported)
@@ -195,7 +201,7 @@ def _of_report(matter: Matter, name: str, phase: str, reported: Record) -> Subje
 
 
 def _report(workspace: Workspace, phase: str) -> Record:
-    reported = _newest_report(workspace, phase)
+    reported = newest_report(workspace, phase)
     if reported is None:
         raise UsageError(
             f"{phase} is not reported yet, so nothing can be decided on", remedy=f"`plimsoll run {phase}` first."
@@ -203,7 +209,8 @@ def _report(workspace: Workspace, phase: str) -> Record:
     return reported
 
 
-def _newest_report(workspace: Workspace, phase: str) -> Record | None:
+def newest_report(workspace: Workspace, phase: str) -> Record | None:
+    """The record of a phase's newest report; None until there is one."""
     found = [each for each in workspace.select(Kind.REPORTED) if occasion_of(each) == phase]
     return found[-1] if found else None
 

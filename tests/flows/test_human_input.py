@@ -1,0 +1,270 @@
+"""Deciding in Prefect: a person is shown what it is about, answers through the API as the UI does, and it is signed."""
+
+import contextvars
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from phases import Bench, make_shop
+from test_deployments import eventually
+
+from catalog.decisions import Decision, decisions
+from catalog.errors import UsageError, WorldError
+from catalog.signing import Signer
+from catalog.verification import verify
+from catalog.workspace import Workspace, is_workspace
+from flows.prefect_api import start_api, use_api
+
+PLAN = "plan:orders-plan"
+
+
+@pytest.fixture(scope="module")
+def api(surroundings: dict[str, str]) -> Iterator[None]:
+    """A Prefect server of its own, which flows of this module run against."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PREFECT_HOME", surroundings["PREFECT_HOME"])
+        patch.setenv("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+        server = start_api()
+        try:
+            with use_api(server):
+                yield
+        finally:
+            server.stop()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """A programme whose roles are held by people with keys, and the runs by which they are asked."""
+
+    bench: Bench
+
+    def ask(self, what: str, key: str, **more: Any) -> "Run":
+        """A run of a deployment, as the UI makes one; it has not begun."""
+        from prefect.client.orchestration import get_client
+
+        from flows.human_input import decide
+
+        where = {"catalog": str(self.bench.catalog), "home": str(self.bench.home)}
+        with get_client(sync_client=True) as client:
+            flow_id = client.create_flow_from_name(decide.name)
+            deployment = client.create_deployment(flow_id=flow_id, name="decide", enforce_parameter_schema=False)
+            made = client.create_flow_run_from_deployment(
+                deployment, parameters={"what": what, "key": key, **where, **more}
+            )
+        return Run(id=str(made.id))
+
+    @property
+    def decided(self) -> list[Decision]:
+        if not is_workspace(self.bench.home):
+            return []
+        return decisions(Workspace.open(self.bench.home).ledger.records(), {})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A run of the flow, by its id."""
+
+    id: str
+
+    def go_on(self) -> Any:
+        """What a worker does with a run that is scheduled: the state that it comes to."""
+        from prefect.client.orchestration import get_client
+        from prefect.exceptions import Pause
+        from prefect.flow_engine import run_flow
+
+        from flows.human_input import decide
+
+        with get_client(sync_client=True) as client:
+            found = client.read_flow_run(self.id)
+        try:
+            return run_flow(decide, flow_run=found, parameters=found.parameters, return_type="state")
+        except Pause as suspended:
+            return suspended.state
+
+    def shown(self) -> tuple[str, dict[str, Any]]:
+        """What the UI shows of the newest question: its description, and the form."""
+        from prefect.client.orchestration import get_client
+        from prefect.input.actions import read_flow_run_input
+
+        with get_client(sync_client=True) as client:
+            keys = client.read_flow_run(self.id).state.state_details.run_input_keyset
+        read = [read_flow_run_input(keys[name], flow_run_id=self.id) for name in ("description", "schema")]
+        return read[0], read[1]
+
+    def answer(self, **said: Any) -> str:
+        """Answers as the UI does; why the API does not take it, or nothing."""
+        from prefect.client.orchestration import get_client
+
+        with get_client(sync_client=True) as client:
+            answered = client.resume_flow_run(self.id, run_input=said)
+        return "" if answered.status == "ACCEPT" else str(answered.details.reason)
+
+    def decide(self, **said: Any) -> Any:
+        """Answers, and goes on."""
+        assert self.answer(**said) == ""
+        return self.go_on()
+
+
+def held(name: str, folder: Path) -> str:
+    key = Signer.open(folder / f"{name}.pem", outside=folder / "nowhere").fingerprint
+    return f"    holders: [{{name: {name}, key: {key}}}]\n"
+
+
+@pytest.fixture
+def desk(tmp_path: Path, surroundings: dict[str, str], monkeypatch: pytest.MonkeyPatch, api: None) -> Desk:
+    bench, keys, attached = make_shop(tmp_path, surroundings), tmp_path / "keys", tmp_path / "attached"
+    attached.mkdir()
+    for title, name in (("Test lead of the order service's provider", "Lee"), ("The shop's test assurance", "Ann")):
+        bench.edit("governance.yaml", f"    title: {title}\n", f"    title: {title}\n{held(name, keys)}")
+    monkeypatch.setenv("PLIMSOLL_KEYS", str(keys))
+    monkeypatch.setenv("PLIMSOLL_ATTACHMENTS", str(attached))
+    return Desk(bench=bench)
+
+
+def test_a_plan_is_submitted_in_a_suspended_run_and_signed_by_the_keys_holder(desk: Desk) -> None:
+    run = desk.ask(PLAN, "Lee")
+    assert run.go_on().name == "Suspended"
+    text, schema = run.shown()
+    assert "## plan orders-plan" in text
+    assert "It is signed by **Lee**, as orders-lead" in text
+    assert "it is not reported yet" in text
+    assert '"provider": "order-house"' in text
+    of = schema["properties"]["of"]["default"]
+    assert f"`{of}`" in text
+    assert schema["properties"]["decision"].get("enum", [schema["properties"]["decision"].get("const")]) == [
+        "submitted"
+    ]
+    assert desk.decided == []
+
+    assert "decision" in run.answer()  # nothing is said
+    assert "decision" in run.answer(decision="agreed")
+    assert run.answer(decision="submitted", key="another") != ""
+    assert "reason" in run.answer(decision="submitted", reason=7)
+    assert desk.decided == []
+
+    ended = run.decide(decision="submitted", reason="as agreed", dated="2026-11-01")
+    (decision,) = desk.decided
+    assert ended.is_completed()
+    assert (decision.decision, decision.by, decision.role, decision.of) == ("submitted", "Lee", "orders-lead", of)
+    assert (decision.reason, decision.details) == ("as agreed", {"dated": "2026-11-01", "flow run": run.id})
+    assert not decision.withdrawn
+    assert ended.result()["digest"] == decision.record
+    assert verify(desk.bench.home).ok
+    assert (
+        desk.bench.sign(
+            PLAN, "test-assurance", "Ann", "reviewed", "--key", str(desk.bench.home.parent / "keys/Ann.pem")
+        ).status
+        == 0
+    )
+
+
+def test_an_answer_that_may_not_be_recorded_is_told_why_and_asked_for_again(desk: Desk) -> None:
+    run = desk.ask(PLAN, "Ann")
+    run.go_on()
+    assert run.decide(decision="reviewed").name == "Suspended"
+    text, _ = run.shown()
+    assert "**Not recorded: orders-plan is not submitted" in text
+    submitting = desk.ask(PLAN, "Lee")
+    submitting.go_on()
+    assert submitting.decide(decision="submitted").is_completed()
+    # The first answer would be taken by now. It was refused, and the newest is what counts.
+    assert run.decide(decision="rejected").name == "Suspended"
+    assert "'rejected' needs a reason" in run.shown()[0]
+    assert "| submitted | Lee | orders-lead |" in run.shown()[0]
+    assert run.decide(decision="rejected", reason="too short", file="none.pdf").name == "Suspended"
+    assert "there is no file to attach 'none.pdf'" in run.shown()[0]
+    assert run.decide(decision="rejected", reason="too short").is_completed()
+    assert [each.decision for each in desk.decided] == ["submitted", "rejected"]
+
+
+def test_what_changed_since_it_was_shown_is_not_decided_on(desk: Desk) -> None:
+    run = desk.ask(PLAN, "Lee")
+    run.go_on()
+    shown = run.shown()[1]["properties"]["of"]["default"]
+    desk.bench.edit("tests.yaml", "    title: Order service test plan", "    title: Another plan")
+    assert run.decide(decision="submitted", of=shown).name == "Suspended"
+    text, schema = run.shown()
+    assert "is not what was shown" in text
+    assert schema["properties"]["of"]["default"] != shown
+    assert run.decide(decision="submitted", of=schema["properties"]["of"]["default"]).is_completed()
+    assert [each.of for each in desk.decided] == [schema["properties"]["of"]["default"]]
+
+
+def test_a_run_without_a_deployment_is_paused_and_a_document_attached(desk: Desk, tmp_path: Path) -> None:
+    from prefect.client.orchestration import get_client
+
+    from flows.human_input import decide
+
+    (tmp_path / "attached" / "letter.txt").write_text("We can.")
+    where = {"catalog": str(desk.bench.catalog), "home": str(desk.bench.home)}
+    with get_client(sync_client=True) as client:
+        made = client.create_flow_run(decide, parameters={"what": "assurance:payments-carry", "key": "Ann", **where})
+    run, ended = Run(id=str(made.id)), Future[Any]()
+    context = contextvars.copy_context()
+    waiting = threading.Thread(target=lambda: ended.set_result(context.run(run.go_on)))
+    waiting.start()
+
+    def asked() -> bool:
+        with get_client(sync_client=True) as client:
+            return client.read_flow_run(run.id).state.name == "Paused"
+
+    eventually(asked, within_s=30)
+    assert run.answer(decision="given", file="letter.txt") == ""
+    state = ended.result(timeout=60)
+    waiting.join()
+    assert state.is_completed()
+    (given,) = desk.decided
+    assert Workspace.open(desk.bench.home).store.get(given.file) == b"We can."
+
+
+@pytest.mark.parametrize(
+    ("what", "key", "told"),
+    [
+        (PLAN, "Bob", "there is no key 'Bob.pem'"),
+        (PLAN, "../keys/Lee", "there is no key"),
+        (PLAN, "/etc/passwd", "there is no key"),
+        (PLAN, "secret:nothing", "there is no Secret block 'nothing'"),
+        ("plan:storefront-plan", "Lee", "nobody is declared to decide on plan:storefront-plan with the key"),
+        ("plan:orders-plam", "Lee", "no test plan 'orders-plam'"),
+        ("phase:pilot", "Ann", "pilot is not reported yet"),
+    ],
+)
+def test_what_cannot_be_asked_ends_the_run_with_the_reason(desk: Desk, what: str, key: str, told: str) -> None:
+    state = desk.ask(what, key).go_on()
+    assert state.is_failed()
+    with pytest.raises(UsageError, match=told) as refused:
+        state.result()
+    assert refused.value.help()
+    assert desk.decided == []
+
+
+def test_a_key_in_a_secret_block_signs_and_one_that_others_may_read_does_not(desk: Desk, tmp_path: Path) -> None:
+    from prefect.blocks.system import Secret
+
+    Secret(value=(tmp_path / "keys" / "Lee.pem").read_text()).save("lee", overwrite=True)
+    run = desk.ask(PLAN, "secret:lee")
+    run.go_on()
+    assert run.decide(decision="submitted").is_completed()
+    assert [each.by for each in desk.decided] == ["Lee"]
+    (tmp_path / "keys" / "Ann.pem").chmod(0o644)
+    with pytest.raises(WorldError, match="others may read the private key"):
+        desk.ask(PLAN, "Ann").go_on().result()
+
+
+def test_what_was_signed_in_a_run_is_not_signed_again(desk: Desk) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.states import Scheduled
+
+    run = desk.ask(PLAN, "Lee")
+    run.go_on()
+    first = run.decide(decision="submitted").result()
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_state(run.id, Scheduled(), force=True)
+    again = run.go_on()
+    assert again.is_completed()
+    assert again.result()["record"] == first["record"]
+    assert len(desk.decided) == 1
