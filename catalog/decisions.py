@@ -11,7 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from catalog import rules
 from catalog.declarations import DECISIONS, Matter
+from catalog.keyring import Keyring, keyring, short
 from catalog.ledger import Draft, Kind, Record, Reference
 from catalog.lineage import told
 from catalog.signing import Signer, authentic, fingerprint, statement_of
@@ -100,28 +102,33 @@ def draft(
         inputs=(*named, *inputs),
         outputs=(Reference(role=FILE, digest=statement.file),) if statement.file else (),
         parameters={**({"occasion": statement.phase} if statement.phase else {}), "statement": document, **signed},
+        rules=1 if signer else rules.ISSUE,
     )
 
 
 def decisions(records: Sequence[Record], withdrawals: Mapping[str, Record]) -> list[Decision]:
-    """Every decision in the ledger, oldest first. `withdrawals`: of records and artefacts (`catalog.lineage`)."""
+    """Every decision in the ledger, oldest first. `withdrawals`: of records and artefacts (`catalog.lineage`).
+
+    One whose key was replaced or revoked before it, or was in wrong hands by then, counts as withdrawn (ADR 0026).
+    """
+    ring = keyring(records)
     return [
         decision
         for record in records
         if record.kind in (Kind.APPROVED, Kind.ISSUE)
-        and (decision := _decision(record, withdrawals.get(record.digest))) is not None
+        and (decision := _decision(record, withdrawals.get(record.digest), ring)) is not None
     ]
 
 
-def _decision(record: Record, withdrawal: Record | None) -> Decision | None:
+def _decision(record: Record, withdrawal: Record | None, ring: Keyring) -> Decision | None:
     statement = dict(statement_of(record))
     if statement.pop("purpose", None) != PURPOSE:
         return None
     itself = withdrawal is not None and any(item.digest == record.digest for item in withdrawal.inputs)
     how = f"{'' if itself else 'it rests on what was '}{told(withdrawal)}" if withdrawal else ""
     key = ""
-    if not _is_machines(record):
-        key, how = fingerprint_of(record), how or _unsound(record)
+    if not is_machines(record):
+        key, how = fingerprint_of(record), how or _unsound(record, ring)
     try:
         return Decision.from_fact(
             {**statement, "record": record.digest, "sequence": record.sequence, "key": key, "withdrawn": how}
@@ -138,14 +145,19 @@ def fingerprint_of(record: Record) -> str:
         return ""
 
 
-def _unsound(record: Record) -> str:
-    """Why a decision does not count although nobody withdrew it; empty when it does."""
-    sound = authentic(statement_of(record), record.parameters.get("public_key"), record.parameters.get("signature"))
-    return "" if sound else "its signature is not the one of its key over its statement"
+def _unsound(record: Record, ring: Keyring) -> str:
+    """Why a decision does not count although nobody withdrew it; empty when it does. `ring`: that of the ledger."""
+    key = str(record.parameters.get("public_key"))
+    if not authentic(statement_of(record), key, record.parameters.get("signature")):
+        return "its signature is not the one of its key over its statement"
+    ended = ring.ended.get(key)
+    if ended and ended.record.sequence < record.sequence:
+        return f"its key {short(key)} was {ended}"
+    return ring.discounted(key, record)
 
 
-def _is_machines(record: Record) -> bool:
-    """Whether it is a testing issue that was raised from an observation, by the machine that observed."""
+def is_machines(record: Record) -> bool:
+    """Whether a record is a testing issue that was raised from an observation, by the machine that observed."""
     raised = statement_of(record).get("decision") == "raised"
     return record.kind is Kind.ISSUE and raised and "signature" not in record.parameters
 
@@ -163,7 +175,7 @@ def decision_faults(record: Record, announced: Mapping[str, str]) -> Iterator[st
     statement, key = statement_of(record), str(record.parameters.get("public_key"))
     if statement.get("purpose") != PURPOSE:
         return
-    if _is_machines(record):
+    if is_machines(record):
         return
     if not authentic(statement, key, record.parameters.get("signature")):
         yield "its signature is not the one of its key over its statement"

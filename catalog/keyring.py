@@ -4,37 +4,48 @@
    holds, whatever it signs after is a fault.
 2. A key is replaced by a statement that it has signed itself, and revoked by one of its own or of another key in force.
 3. Whoever trusts a key trusts those that took its place.
+4. A revocation may say since which record the key was in wrong hands. What the key signed from there on is no fault,
+   for it was in order then, and counts for nothing: no decision, no head, no key that took its place (ADR 0026).
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from catalog.errors import WorldError
-from catalog.ledger import Record
+from catalog.ledger import Kind, Record
 from catalog.signing import KEY, REVOCATION, SUCCESSION, Signer, authentic, fingerprint
 from catalog.store import is_digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """Why a key signs no more: the record that says so, the key that took its place (if one did), or the reason."""
+    """Why a key signs no more: the record that says so, the key that took its place (if one did), or the reason.
+
+    `since`: the sequence of the first record at which it was in wrong hands; None where nobody says so.
+    """
 
     record: Record
     successor: str = ""
     reason: str = ""
+    since: int | None = None
 
     def __str__(self) -> str:
         if self.successor:
             return f"replaced by key {short(self.successor)} in {self.record}"
-        return f"revoked by {self.record}: {self.reason}"
+        hands = f" as compromised since record {self.since}" if self.since else ""
+        return f"revoked by {self.record}{hands}: {self.reason}"
 
 
 class Keyring:
-    """The keys of a ledger as far as it was read. `trusted` are those that a reader was given, and their successors."""
+    """The keys of a ledger as far as it was read. `trusted` are those that a reader was given, and their successors.
 
-    def __init__(self, given: Collection[str] = ()) -> None:
+    `compromised`: what the whole ledger says of that (see `compromised`), which bears on what stands before it says so.
+    """
+
+    def __init__(self, given: Collection[str] = (), compromised: Mapping[str, Ended] | None = None) -> None:
         self._given = set(given)
+        self._compromised = compromised or {}
         self.announced: dict[str, str] = {}
         self.ended: dict[str, Ended] = {}
         self.trusted: set[str] = set()
@@ -58,6 +69,13 @@ class Keyring:
         if key in self.ended:
             return f"its key {short(key)} was {self.ended[key]}"
         return ""
+
+    def discounted(self, key: str, record: Record) -> str:
+        """Why what `key` signed in this record, in order then, counts for nothing; empty when it counts."""
+        ended = self._compromised.get(key)
+        if ended is None or ended.since is None or record.sequence < ended.since:
+            return ""
+        return f"its key {short(key)} was {ended}"
 
     def knows(self, key: str) -> bool:
         """Whether `key` is one that the reader was given, or took the place of one."""
@@ -92,7 +110,7 @@ class Keyring:
         if fault := self.fault_of(old):
             return fault
         self.ended[old] = Ended(record=record, successor=key)
-        if self.knows(old):
+        if self.knows(old) and not self.discounted(old, record):
             self.trusted.add(key)
         return ""
 
@@ -106,19 +124,32 @@ class Keyring:
             yield fault
         elif self._given and self.knows(revoked) and not self.knows(by):
             yield f"revokes the key {short(revoked)}, and is signed by {short(by)}, which is none that you gave"
+        elif not _is_place(since := statement.get("since"), record):
+            yield f"says that the key was compromised since record {since!r}, which is none before it"
         else:
-            self.ended[revoked] = Ended(record=record, reason=str(statement.get("reason")))
+            self.ended[revoked] = Ended(record=record, reason=str(statement.get("reason")), since=since)
+
+
+def _is_place(since: Any, record: Record) -> bool:
+    """Whether that is where a compromise can begin: nowhere, or at a record up to the one that says so."""
+    return since is None or (type(since) is int and 1 <= since <= record.sequence)
 
 
 def keyring(records: Collection[Record], given: Collection[str] = ()) -> Keyring:
     """The keys as a ledger of `records` leaves them; what is wrong with a record of a key is passed over."""
-    from catalog.ledger import Kind
+    return _read(records, Keyring(given, compromised(records, given)))
 
-    found = Keyring(given)
+
+def compromised(records: Collection[Record], given: Collection[str] = ()) -> dict[str, Ended]:
+    """The keys that a ledger says were in wrong hands, each with the revocation that says so."""
+    return {key: ended for key, ended in _read(records, Keyring(given)).ended.items() if ended.since is not None}
+
+
+def _read(records: Collection[Record], into: Keyring) -> Keyring:
     for record in records:
         if record.kind is Kind.KEY:
-            list(found.take(record))
-    return found
+            list(into.take(record))
+    return into
 
 
 def short(key: str) -> str:

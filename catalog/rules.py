@@ -18,6 +18,7 @@ INTAKE = 5
 REPORT = 6
 TREND = 1
 INCIDENT = 1
+ISSUE = 1
 
 
 def versions() -> dict[str, int]:

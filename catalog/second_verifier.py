@@ -2,11 +2,10 @@
 
     python3 verify.py BUNDLE.zip|FOLDER [--head SIZE:ROOT] [--key KEY]...
 
-It checks names in a bundle (none leads out, no link, nothing packed or twice), every object's digest, the ledger's
-chain, heads (RFC 6962) and signatures, keys replaced or revoked, the reports, and that figures lead to measurements,
-those to results, runs to volumes and a plan. `--head` is what you saved of an earlier bundle, `--key` a public key that
-you were given, or its SHA-256. It ends with 4 where there is a fault. Not checked: README.md, lineage files, and time
-anchors (`openssl ts -verify`). Who changes a bundle can change this file: compare its SHA-256 with the documented one.
+It checks names in a bundle, every object's digest, the ledger's chain, heads (RFC 6962), signatures, keys replaced,
+revoked or compromised, the reports, and that figures lead to measurements, those to results, runs to volumes and a
+plan. `--head`: what you saved of an earlier bundle; `--key`: a public key that you were given, or its SHA-256. Faults
+end it with 4. Not checked: README.md, lineage, time anchors. Compare this file's SHA-256 with the documented one.
 """
 
 import argparse
@@ -56,8 +55,7 @@ def heads(digests: list[str]) -> list[str]:
         whole.append(_sha256(b"\x00" + bytes.fromhex(name)))
         for _ in range((size & -size).bit_length() - 1):
             whole[-2:] = [_sha256(b"\x01" + whole[-2] + whole[-1])]
-        root = reduce(lambda right, left: _sha256(b"\x01" + left + right), reversed(whole))
-        found.append(f"{size}:{root.hex()}")
+        found.append(f"{size}:" + reduce(lambda right, left: _sha256(b"\x01" + left + right), reversed(whole)).hex())
     return found
 
 
@@ -93,6 +91,8 @@ class Verifier:
         self.heads = heads([r.digest for r in self.records])
         self.place = {name: r.sequence for r in self.records for name in (r.digest, f"{r.sequence}:{r.digest}")}
         self.place |= {name: size for size, name in enumerate(self.heads) if size}
+        said = [r.parameters.get("statement", {}) for r in self.records]
+        self.lost = {each["revoked"]: each["since"] for each in said if "since" in each}
         for r in (r for r in self.records if r.kind in ("key", "signed") or "signature" in r.parameters):
             self._attempt(r.label, self._check_signature, r) if r.stage != "anchor" else None
         for step in (self._check_files, self._check_objects, self._check_trust, self._check_evidence):
@@ -101,8 +101,7 @@ class Verifier:
         self.notes += [] if head else ["freshness not proven: give a head that you saved before with --head"]
 
     def _tell(self, wrong: object, what: str) -> None:
-        if wrong:
-            self.faults.append(what)
+        self.faults += [what] * bool(wrong)
 
     def _attempt(self, where: str, step: Callable[..., None], *arguments: Any) -> None:
         try:
@@ -189,13 +188,14 @@ class Verifier:
             _require(says["fingerprint"] == _print(new) and new not in self.ended, "announces a key that signs no more")
             self.announced.add(new)
             return
-        key, statement = signed["public_key"], signed["statement"]
-        public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(key))
-        public.verify(bytes.fromhex(signed["signature"]), canonical(statement))
+        key, statement, signature = signed["public_key"], signed["statement"], bytes.fromhex(signed["signature"])
+        Ed25519PublicKey.from_public_bytes(bytes.fromhex(key)).verify(signature, canonical(statement))
         if r.stage != "countersign":
             _require(key in self.announced, "its key was not announced by a record before it")
             _require(key not in self.ended, f"its key was {self.ended.get(key)}")
             _require(r.actor["fingerprint"] == _print(key), "its actor has another key than the one that signed")
+        counts = r.sequence < self.lost.get(key, r.sequence + 1)
+        self.notes += [] if counts else [f"{r.label} counts for nothing: its key was compromised by then"]
         if r.kind not in ("key", "signed"):
             return  # a person's word on something else than the ledger
         head, purpose = statement["head"], statement["purpose"]
@@ -207,15 +207,17 @@ class Verifier:
         _require(size < r.sequence, f"the head {head} that it states is not one of this ledger")
         if r.stage == "rotate":
             _require(new == statement["successor"] != key and new not in self.ended, "names another successor")
-            self.ended[key], self.before[new] = f"replaced by {r.label}", key
+            self.ended[key], self.before[new] = f"replaced by {r.label}", key * counts
             self.announced.add(new)
         elif r.stage == "revoke":
-            old = statement["revoked"]
-            _require(old in self.announced, "revokes no key that was announced before it")
+            old, since = statement["revoked"], statement.get("since", 1)
+            _require(
+                old in self.announced and type(since) is int and 0 < since <= r.sequence, "revokes nothing there is"
+            )
             _require(self._trusts(key) or not self._trusts(old), "revokes a key that you gave, by another key")
             self.ended[old] = f"revoked by {r.label}: {statement['reason']}"
         else:
-            self.vouched[key] = max(self.vouched.get(key, 0), size)
+            self.vouched[key] = max(self.vouched.get(key, 0), size * counts)
 
     def _trusts(self, key: str) -> bool:
         return bool({key, _print(key)} & self.given) or (key in self.before and self._trusts(self.before[key]))
@@ -227,8 +229,8 @@ class Verifier:
             self.faults.append(f"signatures: the key {key[:16]} that you gave has signed nothing in this ledger")
         last = max((self.vouched[key] for key in (mine if self.given else self.vouched)), default=0)
         self.notes.append(f"keys that sign here: {signers}; vouched for are records 1 to {last} of {len(self.records)}")
-        for r in (each for each in self.records if self.given and each.kind == "reported" and each.sequence > last):
-            self.faults.append(f"{r.label}: no key that you gave vouches for it; those that sign here are {signers}")
+        loose = [r for r in self.records if self.given and r.kind == "reported" and r.sequence > last]
+        self.faults += [f"{r.label}: no key that you gave vouches for it; signers are {signers}" for r in loose]
 
     def _check_evidence(self) -> None:
         """Each run leads to its plan and volumes, measurements to results, and figures to those."""

@@ -7,13 +7,14 @@
 3. A time anchor is a token (RFC 3161) over a head that this ledger has (`catalog.anchors`).
 4. Where a reader gives keys, each has signed something here, and every report is vouched for by one of them, or by one
    that took its place. Other signatures are told, and count for nothing.
+5. What a key signed while it was in wrong hands, by a revocation that says since when, is told and counts for nothing.
 """
 
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from catalog import anchors
-from catalog.keyring import Keyring, short
+from catalog.keyring import Keyring, compromised, short
 from catalog.ledger import Kind, Record
 from catalog.signing import COUNTERSIGNATURE, PURPOSE, authentic, fingerprint, statement_of
 from catalog.store import ObjectStore
@@ -37,7 +38,7 @@ class Vouching:
         self._by_digest = {record.digest: record for record in records}
         wanted = {head.size for record in records if (head := _stated(record))}
         self._roots = roots(records, wanted) if whole else None
-        self._ring = Keyring(given)
+        self._ring = Keyring(given, compromised(records, given))
         self._vouched: dict[str, int] = {}
         self._read()
         if given:
@@ -76,6 +77,8 @@ class Vouching:
                     self._count(record)
             elif "signature" in record.parameters and not anchors.is_anchor(record):
                 found = [*self._statement_faults(record)]  # a person's word on something, which others here judge
+                if not found and (why := self._ring.discounted(str(record.parameters.get("public_key")), record)):
+                    self.notes.append(f"{record} decides nothing: {why}")
             else:
                 continue
             self.faults += [(what, str(record)) for what in found]
@@ -122,6 +125,9 @@ class Vouching:
     def _count(self, record: Record) -> None:
         """A signature that holds vouches for the records up to the head that it states."""
         key, head = str(record.parameters["public_key"]), _stated(record)
+        if why := self._ring.discounted(key, record):
+            self.notes.append(f"{record} vouches for nothing: {why}")
+            return
         self._vouched[key] = max(self._vouched.get(key, 0), head.size if head else 0)
         statement = statement_of(record)
         if statement["purpose"] == COUNTERSIGNATURE:

@@ -437,6 +437,12 @@ def _vouching(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "--to", metavar="FILE", type=Path, help="the file of the private key that takes the place of one's own"
     )
     keys.add_argument("--reason", default="", help="why a key is revoked; recorded")
+    keys.add_argument(
+        "--since",
+        metavar="RECORD|DAY",
+        default="",
+        help="the key was in wrong hands: nothing counts that it signed since this record, or the first of this day",
+    )
     _home(keys)
     _json(keys)
     countersign = _command(

@@ -135,7 +135,7 @@ def _unchanged(catalog: Path, files: Mapping[str, str]) -> bool:
 def _undisturbed(workspace: Workspace, reported: Record) -> bool:
     """Whether nothing was recorded for the phase since, nothing is withdrawn, and every artefact of it is intact."""
     records = workspace.ledger.records()
-    later = [record for record in records[reported.sequence :] if record.kind not in (Kind.KEY, Kind.SIGNED)]
+    later = [record for record in records[reported.sequence :] if record.kind is not Kind.SIGNED]
     if workspace.withdrawn() or any(_bears_on(record, reported.parameters["occasion"]) for record in later):
         return False
     named = {item.digest for item in reported.inputs + reported.outputs}
@@ -145,7 +145,9 @@ def _undisturbed(workspace: Workspace, reported: Record) -> bool:
 
 
 def _bears_on(record: Record, occasion: str) -> bool:
-    """Whether a record is of an occasion, or a decision of people that is of none in particular."""
+    """Whether a record is of an occasion, or of none in particular and a decision of people or a key's revocation."""
+    if record.kind is Kind.KEY:
+        return record.stage == "revoke"
     return occasion == record.parameters.get("occasion", occasion if record.kind is Kind.APPROVED else None)  # type: ignore[no-any-return]  # two texts
 
 

@@ -1,5 +1,6 @@
 """The commands about who vouches for a ledger: keys, countersignatures, time anchors, and proofs of a part of it."""
 
+import re
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -92,18 +93,40 @@ def _revoke(options: Namespace) -> Status:
         if len(named) != 1 or len(options.key) < _SHORTEST:
             remedy = f"Announced are: {', '.join(name[:16] for name in ring.announced.values()) or 'none'}."
             raise UsageError(f"{options.key!r} names no one key of this ledger", remedy=remedy)
-        if named[0] in ring.ended:
-            raise UsageError(f"key {options.key} was {ring.ended[named[0]]} already")
+        ended, since = ring.ended.get(named[0]), _since(options.since, records)
+        if ended and (since is None or ended.since is not None):
+            raise UsageError(f"key {options.key} was {ended} already")
         if fault := ring.fault_of(signer.public_key):
             remedy = "Revoke it with a key that has signed in this ledger and is in force: PLIMSOLL_KEY=FILE."
             raise UsageError(f"your key cannot revoke another here: {fault}", remedy=remedy)
-        draft = signer.revoke(named[0], head_of(records), reason=options.reason.strip())
+        draft = signer.revoke(named[0], head_of(records), reason=options.reason.strip(), since=since)
         record = _record(workspace, signer, draft)
-    return _said(options, record, f"key {ring.announced[named[0]][:16]} is revoked: what it signed before holds",
-                 "plimsoll verify   names whatever it signs from now on")  # fmt: skip
+    what = f"key {ring.announced[named[0]][:16]} is revoked"
+    if since is None:
+        return _said(options, record, f"{what}: what it signed before holds",
+                     "plimsoll verify   names whatever it signs from now on")  # fmt: skip
+    taken = sum(each.parameters.get("public_key") == named[0] for each in records[since - 1 :])
+    what = f"{what}: nothing that it signed since record {since} counts ({taken} records)"
+    return _said(options, record, what,
+                 "plimsoll verify   names them; plimsoll report PHASE   signs anew what stands")  # fmt: skip
 
 
 _SHORTEST = 8  # characters of a fingerprint that name a key
+
+
+def _since(text: str, records: "Sequence[Record]") -> int | None:
+    """The sequence of the record since which a key is compromised: that record, or the first of a day (UTC) or later.
+
+    Raises UsageError for a record or day that there is not. None where nothing is said.
+    """
+    if not text:
+        return None
+    if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+        later = [each.sequence for each in records if each.time[:10] >= text]
+        if later:
+            return later[0]
+        raise UsageError(f"nothing was recorded on {text} or later", remedy="Name the day, or a record: --since 41.")
+    return _find(records, text).sequence
 
 
 def countersign(options: Namespace) -> Status:

@@ -14,6 +14,7 @@ import sysconfig
 import tempfile
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -364,6 +365,39 @@ def test_a_signature_of_a_key_that_was_ended_is_a_fault_and_an_earlier_one_holds
     case.workspace.record(draft, actor=case.owner.actor("owner"), code="1")
     accepted, told = check(case.home, case.head, case.key)
     assert (accepted, f"record {len(records) + 1} (signed sign): its key" in told) == (False, True)
+
+
+def test_what_a_key_signed_in_wrong_hands_counts_for_nothing_and_is_no_fault(case: Case, check: Check) -> None:
+    """Neither a head, nor a successor that it named; what it signed before the stated record holds."""
+    thief, colleague = (Signer.open(case.root / f"{name}.pem", outside=case.home) for name in ("thief", "colleague"))
+    case.workspace.record(colleague.announcement(), actor=colleague.actor("colleague"), code="1")
+    since = case.workspace.ledger.records()[-1].sequence + 1
+    report(case.workspace, "foc", case.owner)
+    signs = case.owner.hand_over(thief, head_of(case.workspace.ledger.records()))
+    case.workspace.record(signs, actor=case.owner.actor("owner"), code="1")
+    report(case.workspace, "late", thief)
+    assert check(case.home, case.head, case.key)[0]  # nobody knows yet
+    head = head_of(case.workspace.ledger.records())
+    revoked = colleague.revoke(case.key, head, reason="a stolen laptop", since=since)
+    case.workspace.record(revoked, actor=colleague.actor("colleague"), code="1")
+    assert check(case.home, case.head)[0]
+    accepted, told = check(case.home, case.head, case.key, colleague.public_key)
+    reported = [each for each in case.workspace.ledger.records() if each.kind is Kind.REPORTED]
+    assert (accepted, [f"{each}: no key that you gave" in told for each in reported]) == (
+        False,
+        [False, False, True, True],
+    )
+    case.workspace.sign(colleague, phase="foc", name="colleague", code="1")  # who has looked at them, and vouches
+    assert check(case.home, case.head, case.key, colleague.public_key)[0]
+
+
+@pytest.mark.parametrize("since", [99, 0, -1, "3", True])
+def test_a_compromise_begins_at_a_record_that_there_is(case: Case, check: Check, since: Any) -> None:
+    draft = case.owner.revoke(case.key, head_of(case.workspace.ledger.records()), reason="x", since=3)
+    said = case.owner.signed({**draft.parameters["statement"], "since": since})
+    (record,) = case.workspace.record(replace(draft, parameters=said), actor=case.owner.actor("owner"), code="1")
+    accepted, told = check(case.home, case.head, case.key)
+    assert (accepted, f"{record}: " in told) == (False, True)
 
 
 @pytest.mark.parametrize("kind", ["revocation", "succession", "announcement", "stranger's revocation"])

@@ -17,6 +17,7 @@ def test_every_stage_has_a_version_that_a_key_can_hold():
         "compose",
         "intake",
         "incident",
+        "issue",
         "rely",
         "report",
         "trend",

@@ -154,6 +154,29 @@ def test_keys_are_shown_replaced_and_revoked(
     assert (status, "already" in err) == (2, True)
 
 
+def test_a_key_in_wrong_hands_is_revoked_since_a_record_or_a_day_even_after_it_was_replaced(
+    home: Path, tmp_path: Path, owner: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thief = Person(owner._capsys, monkeypatch, tmp_path / "thief.pem")
+    assert owner.run("keys", "rotate", "--to", tmp_path / "thief.pem", "--home", home)[0] == 0
+    name, why = owner.ask("keys", "--home", home)["ledger"][0]["fingerprint"], ("--reason", "stolen", "--home", home)
+    for since, told in (
+        ("2999-01-01", "nothing was recorded on 2999-01-01 or later"),
+        ("nothing", "no run and no record"),
+    ):
+        status, _, err = thief.run("keys", "revoke", name, "--since", since, *why)
+        assert (status, told in err) == (2, True), err
+    assert "already" in thief.run("keys", "revoke", name, *why)[2]
+    day = Workspace.open(home).ledger.records()[0].time[:10]
+    told = thief.ask("keys", "revoke", name, "--since", day, *why)["what"]
+    assert "nothing that it signed since record 1 counts" in told
+    state = owner.ask("keys", "--home", home)["ledger"][0]["state"]
+    assert state.endswith("as compromised since record 1: stolen")
+    assert "already" in thief.run("keys", "revoke", name, "--since", "9", *why)[2]
+    status, out, _ = owner.run("verify", home, "--key", owner.public_key)
+    assert (status, "vouches for nothing" in out) == (4, True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

@@ -3,9 +3,11 @@
 import pytest
 from test_plan import BOARD, execute, planned, with_approvals
 
+from catalog.decisions import draft
 from catalog.declarations import EnvironmentKind, Holder
-from catalog.errors import UsageError
+from catalog.errors import UsageError, WorldError
 from catalog.ledger import Kind
+from catalog.tree import head_of
 from catalog.verification import verify
 from tasks import subjects
 from tasks.history import history
@@ -153,6 +155,52 @@ def test_reliance_is_approved_by_somebody_else_until_a_day_and_may_be_refused_ag
     deciders.sign(*what, "Ann", "refused", reason="the estate has grown")
     refused = decide(deciders.programme, launch, with_approvals(runbook))
     assert (refused.decision, "refused by Ann: the estate has grown" in refused.why) == (Decision.BLOCKED, True)
+
+
+# --- what a key signed before and after it was revoked ---
+
+
+def revoke(deciders, name, **since):
+    head = head_of(deciders.workspace.ledger.records())
+    other = deciders.signer("Bob")
+    deciders.workspace.announce(other, name="Bob", code="1")
+    draft = other.revoke(deciders.signer(name).public_key, head, reason="a stolen laptop", **since)
+    deciders.workspace.record(draft, actor=other.actor("Bob"), code="1")
+
+
+def test_what_a_key_signed_before_it_was_revoked_stands(deciders):
+    deciders.sign_off("orders-plan", "orders-lead")
+    revoke(deciders, "Ann")
+    assert [each.withdrawn for each in people_of(deciders.workspace).decisions] == ["", "", ""]
+    assert verify(deciders.workspace.home).ok
+
+
+def test_what_a_key_signed_since_it_was_in_wrong_hands_counts_as_withdrawn(deciders, real):
+    deciders.sign("requirements:order-house", "test-assurance", "Ann", "suitable")
+    since = deciders.workspace.ledger.records()[-1].sequence + 1
+    deciders.sign_off("orders-plan", "orders-lead")
+    assert decided(deciders, real).decision is Decision.EXECUTE
+    revoke(deciders, "Ann", since=since)
+    found = people_of(deciders.workspace).decisions
+    assert [bool(each.withdrawn) for each in found] == [False, False, True, True]
+    key = deciders.signer("Ann").fingerprint[:16]
+    assert f"its key {key} was revoked by record" in found[-1].withdrawn
+    assert f"as compromised since record {since}: a stolen laptop" in found[-1].withdrawn
+    assert decided(deciders, real).decision is Decision.BLOCKED
+    held = verify(deciders.workspace.home)
+    assert held.ok
+    assert sum("decides nothing" in note for note in held.notes) == 2
+    with pytest.raises(WorldError, match="was revoked by record"):
+        deciders.sign(PLAN, "test-assurance", "Ann", "reviewed")
+
+
+def test_what_a_key_signed_after_it_was_revoked_decides_nothing_whoever_recorded_it(deciders):
+    signed = deciders.sign("requirements:order-house", "test-assurance", "Ann", "suitable")
+    revoke(deciders, "Ann")
+    again = draft(signed.statement, deciders.signer("Ann"))
+    deciders.workspace.record(again, actor=deciders.signer("Ann").actor("Ann"), code="1")
+    assert [bool(each.withdrawn) for each in people_of(deciders.workspace).decisions] == [False, True]
+    assert not verify(deciders.workspace.home).ok
 
 
 # --- an unsigned plan blocks execution, unless the environment is a rehearsal ---
