@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from prefect import task
+from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
@@ -23,11 +23,14 @@ from catalog.runs import RunState, TestEnd, TestRun, next_run_id, test_runs
 from catalog.workspace import HISTORY
 from expectations.verdicts import is_closed_loop
 from flows.desk import Desk, is_asked_for, today
+from flows.incidents import tell_incident, telling
 from flows.progress import current
 from tasks import conclude as concluding
 from tasks import declare as declaring
 from tasks import sampling
+from tasks.alarm import in_force
 from tasks.arrivals import offer_of
+from tasks.breaches import breaches
 from tasks.compose import routes_of
 from tasks.conclude import (
     VOLUMES,
@@ -46,7 +49,7 @@ from tasks.course import has_turns, longest, next_turn
 from tasks.execute import Conduct, Conducted
 from tasks.gather import Ended
 from tasks.history import history
-from tasks.incidents import record_incidents
+from tasks.incidents import incidents_of, record_incidents
 from tasks.index import rebuild_index
 from tasks.inject.choice import reach_entry, require_injector
 from tasks.issues import raise_from_observations
@@ -269,8 +272,8 @@ def execute(desk: Desk, decided: Decided, volumes: Record, arrivals: str, place:
         folder=folder,
     )
     seconds = longest(planned.profile) * offered_us(desk.environment, planned.profile) // 1_000_000 + 3
-    with current().test(planned.test, place=place, seconds=seconds) as bar:
-        conducted = replace(prepared, progress=bar).execute()
+    with current().test(planned.test, place=place, seconds=seconds) as bar, telling(run, get_run_logger()) as tell:
+        conducted = replace(prepared, progress=bar, tell=tell).execute()
     if conducted.reason:
         current().say(f"{place}  {planned.test}  {conducted.reason}")
     desk.recorder.record(
@@ -281,7 +284,21 @@ def execute(desk: Desk, decided: Decided, volumes: Record, arrivals: str, place:
         **common,
     )
     underway.remove(desk.workspace.home, run)
+    _record_incidents(desk, planned, run)
     return conducted.state
+
+
+def _record_incidents(desk: Desk, planned: PlannedTest, run: str) -> None:
+    """Measures a run that has just ended, if any limit on infrastructure is in force for it, and records its breaches.
+
+    They are known before the next test begins, whatever becomes of the rest of the phase.
+    """
+    (ended,) = (each for each in test_runs(desk.workspace.ledger.records()) if each.run == run)
+    limited = in_force(desk.programme, planned.component.role, planned.profile.type)
+    if not limited or ended.state is RunState.UNREACHABLE or not ended.record.output("results"):
+        return
+    for record in incidents_of(desk.recorder, desk.material, ended, _measure(desk, ended)):
+        tell_incident(record, desk.workspace.store.document(record.output("incident") or ""))
 
 
 def rely(desk: Desk, decided: Decided) -> Record:
@@ -363,11 +380,12 @@ def observe(desk: Desk, declared: Record, ended: Sequence[Ended], measured: Mapp
 
 @task(name="issues", cache_policy=NO_CACHE, persist_result=False)
 def raise_issues(desk: Desk, ended: Sequence[Ended], observed: Record) -> None:
-    """Records an incident for each infrastructure requirement that a run of this occasion breached, and raises a
-    testing issue for each requirement that one did not prove."""
+    """Raises a testing issue for each requirement that a run of this occasion did not prove, and records an incident
+    for each breach of infrastructure that is not recorded yet: of a requirement that changed since, or by a run that
+    was interrupted."""
     rows = observations_of(observed, desk.workspace)
     runs = {run.run: run for each in ended if (run := each.stands) and run.occasion == desk.occasion}
-    incidents = record_incidents(desk.recorder, runs, rows)
+    incidents = record_incidents(desk.recorder, desk.material, runs, breaches(rows))
     raised = raise_from_observations(desk.recorder, desk.programme, observed, rows, runs)
     if incidents or raised:
         current().say(f"issues        {len(raised)} raised from observations; {len(incidents)} incidents")

@@ -23,6 +23,7 @@ from expectations.statistics import MILLION
 from expectations.statistics import Step as Came
 from expectations.verdicts import LATER, is_closed_loop
 from expectations.verdicts import Outcome as Expected
+from tasks.alarm import Alarm, Tell, in_force
 from tasks.arrivals import Arrivals, arrivals_of, offered_messages, released_messages
 from tasks.codecs import Flaw, unauthorised_device, unreachable_device
 from tasks.course import Part, Taken, Turn, has_turns, next_turn
@@ -121,6 +122,7 @@ class Conduct:
     """One execution that is about to happen: the test, where, and under which run id.
 
     `folder`: where it writes what it has so far; without one, that is kept until it ends, and a crash loses it.
+    `tell`: is told of infrastructure beyond its limits while the test runs, from another thread.
     """
 
     programme: Programme
@@ -130,6 +132,7 @@ class Conduct:
     attempt: int
     progress: StepProgress
     folder: Path | None = None
+    tell: Tell = lambda _: None
 
     def execute(self) -> Conducted:
         """Executes the test. A system that cannot be stood up or reached is an outcome with a reason, not an error.
@@ -319,6 +322,7 @@ class Conduct:
         )
 
     def _sampler(self, system: RunningSystem | None, watch: Watch) -> Sampler:
+        component = self.planned.component
         return Sampler(
             system.pids if system else {},
             system.metrics_urls if system else {},
@@ -326,6 +330,7 @@ class Conduct:
             paths_us=offered_us(self.environment, self._profile) // SAMPLES,
             sources=list(watch.scrapes.values()),
             keep=self._notes.samples if self._notes else None,
+            look=Alarm(component.id, in_force(self.programme, component.role, self._profile.type), self.tell),
         )
 
     def _document(self) -> dict[str, Any]:

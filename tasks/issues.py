@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from catalog.canonical import canonical
-from catalog.decisions import Statement, decisions, draft
+from catalog.decisions import Decision, Statement, decisions, draft
 from catalog.declarations import Matter, Programme
 from catalog.errors import UsageError
 from catalog.hints import suggestion
@@ -142,35 +142,50 @@ def raise_from_observations(
     severity until people give it one. `runs`: those of this occasion, by id.
     """
     workspace, recorded = recorder.workspace, []
-    for details in _refuted(programme, observations, runs):
+    for details in refuted(programme, observations, runs):
         known = decisions(workspace.ledger.records(), workspace.withdrawals())
-        same = [
-            each
-            for each in issues(known)
-            if (each.phase, each.test, each.requirement) == (recorder.occasion, details["test"], details["requirement"])
-        ]
-        if any(each.is_open or each.run == details["run"] for each in same):
-            continue
-        statement = Statement(
-            matter=Matter.ISSUE,
-            subject=next_issue_id(known, recorder.occasion),
-            of=observed.digest,
-            decision="raised",
-            role="",
-            by=recorder.actor.name,
-            time=now(),
-            phase=recorder.occasion,
-            details=details,
+        statement = raising(
+            details, known, phase=recorder.occasion, of=observed.digest, by=recorder.actor.name, at=now()
         )
+        if statement is None:
+            continue
         run = Reference(role="executed", digest=runs[details["run"]].record.digest)
         made = draft(statement, None, inputs=(run,))
         recorded += workspace.record(made, actor=recorder.actor, code=recorder.code)
     return recorded
 
 
-def _refuted(
+def raising(
+    details: Mapping[str, str], known: Sequence[Decision], *, phase: str, of: str, by: str, at: str
+) -> Statement | None:
+    """What is stated of a requirement that was not proved; None where an issue of it is open, or was of the same run.
+
+    `known`: what was decided before; `of`: the digest of the record that observed it.
+    """
+    same = [
+        each
+        for each in issues(known)
+        if (each.phase, each.test, each.requirement) == (phase, details["test"], details["requirement"])
+    ]
+    if any(each.is_open or each.run == details["run"] for each in same):
+        return None
+    return Statement(
+        matter=Matter.ISSUE,
+        subject=next_issue_id(known, phase),
+        of=of,
+        decision="raised",
+        role="",
+        by=by,
+        time=at,
+        phase=phase,
+        details=details,
+    )
+
+
+def refuted(
     programme: Programme, observations: Sequence[Mapping[str, Any]], runs: Mapping[str, TestRun]
 ) -> Iterator[dict[str, str]]:
+    """For each requirement that a test's run did not prove, all of its scopes together, the details of its issue."""
     titles = {each.id: each.title for each in programme.requirements}
     scopes: dict[tuple[str, str, str], list[str]] = defaultdict(list)
     for row in observations:

@@ -18,6 +18,7 @@ from catalog.store import disk, parse
 from catalog.workspace import HISTORY, Workspace
 from expectations.verdicts import Reliance
 from tasks.arrivals import Offer, seed_for, stream_arrivals
+from tasks.breaches import Breach, describe
 from tasks.compose import Leg, Route, compose_paths
 from tasks.libraries import libraries
 from tasks.measure import measure
@@ -189,6 +190,12 @@ def _subjects(inputs: Inputs, material: Material) -> Sequence[Subject]:
     return found
 
 
+def _incident(inputs: Inputs, material: Material, _: Path) -> Outputs:
+    run, infrastructure = inputs["run"]["digest"], inputs["infrastructure"]["digest"]
+    told = describe(Breach.out_of(inputs["breach"]), material.document(run), material.path(infrastructure))
+    return {"incident": document(told)}
+
+
 def _compose(inputs: Inputs, material: Material, _: Path) -> Outputs:
     routes = [
         Route(path=MessagePath.model_validate(each["path"]), components=tuple(each["components"]))
@@ -221,6 +228,7 @@ _STAGES: dict[str, Callable[[Inputs, Material, Path], Outputs]] = {
     "arrivals": _arrivals,
     "measure": _measure,
     "observe": _observe,
+    "incident": _incident,
     "compose": _compose,
     HISTORY: _trend,
 }

@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from catalog import rules
 from catalog.bundle import said_in
+from catalog.decisions import decisions, is_machines
 from catalog.declarations import Programme
 from catalog.errors import EvidenceError, PlimsollError, UsageError
 from catalog.ledger import Kind, Record
 from catalog.reach import reach
 from catalog.reading import read_catalogue
+from catalog.runs import test_runs
+from catalog.signing import statement_of
 from catalog.store import disk
 from catalog.workspace import HISTORY, Workspace
 from tasks.compare_outputs import OutputDiffers, compare_output
@@ -28,6 +31,7 @@ from tasks.conclude import (
     endings,
     facts_of,
     gather,
+    observations_of,
     plan_outputs,
     plan_versions,
     report_outputs,
@@ -35,6 +39,7 @@ from tasks.conclude import (
 )
 from tasks.declare import declared_outputs
 from tasks.history import history
+from tasks.issues import raising, refuted
 from tasks.libraries import other_versions
 from tasks.perform import Material, Outputs, perform
 from tasks.plan import Decided
@@ -43,6 +48,9 @@ from tasks.stage import document
 
 if TYPE_CHECKING:
     from tasks.judge import Judge
+
+ISSUE = "issue"
+"""Testing issues that were raised from observations, whose records are of the stage that records what people say."""
 
 STAGES = (
     "declare",
@@ -53,14 +61,16 @@ STAGES = (
     "rely",
     "measure",
     "observe",
+    "incident",
+    ISSUE,
     "compose",
     "report",
     HISTORY,
 )
 """The pure stages, in the order of the pipeline."""
 
-_PERFORMED = frozenset({"volumes", "volume-model", "arrivals", "measure", "observe", "compose", HISTORY})
-_KINDS = frozenset({Kind.DECLARED, Kind.DERIVED, Kind.RELIED, Kind.OBSERVED, Kind.REPORTED})
+_PERFORMED = frozenset({"volumes", "volume-model", "arrivals", "measure", "observe", "incident", "compose", HISTORY})
+_KINDS = frozenset({Kind.DECLARED, Kind.DERIVED, Kind.RELIED, Kind.OBSERVED, Kind.INCIDENT, Kind.ISSUE, Kind.REPORTED})
 _COUNTS = ("verdicts", "ends", "repeatable")
 _FILE = "file:"
 
@@ -124,7 +134,12 @@ def pure_records(workspace: Workspace, only: Sequence[str] = (), sequences: Sequ
 def _pure_records(workspace: Workspace, only: Sequence[str]) -> list[Record]:
     records, wanted, said = workspace.ledger.records(), set(only) or set(STAGES), said_in(workspace.home)
     reached = reach(records, said["phase"]).records if said else {each.digest for each in records}
-    return [each for each in records if each.kind in _KINDS and each.stage in wanted and each.digest in reached]
+    return [each for each in records if each.kind in _KINDS and _stage_of(each) in wanted and each.digest in reached]
+
+
+def _stage_of(record: Record) -> str:
+    """The pure stage that a record is of; what people signed is of none."""
+    return ISSUE if is_machines(record) else record.stage
 
 
 def sampled(records: Sequence[Record], share: float, seed: int) -> list[Record]:
@@ -132,7 +147,7 @@ def sampled(records: Sequence[Record], share: float, seed: int) -> list[Record]:
     chance = random.Random(seed)  # noqa: S311 - whoever draws may choose the seed
     drawn: set[int] = set()
     for stage in STAGES:
-        mine = [record.sequence for record in records if record.stage == stage]
+        mine = [record.sequence for record in records if _stage_of(record) == stage]
         drawn.update(chance.sample(mine, min(len(mine), max(1, round(share * len(mine))))))
     return [record for record in records if record.sequence in drawn]
 
@@ -160,14 +175,16 @@ class _Again:
     def compare(self, record: Record, folder: Path) -> Reperformed:
         """One record's stage, computed again and compared."""
         try:
+            if is_machines(record):
+                return self._issue(record)
             key = self._key(record)
             computed = self._compute(record, key, folder)
         except NotComparableError as error:
-            return Reperformed(stage=record.stage, record=record, result=Result.NOT_COMPARABLE, why=str(error))
+            return Reperformed(stage=_stage_of(record), record=record, result=Result.NOT_COMPARABLE, why=str(error))
         except (PlimsollError, KeyError, ValueError) as error:
             told = f"could not be computed again: {type(error).__name__}: {error}"
             differs = (OutputDiffers(output="", what=(told,), excused=False),)
-            return Reperformed(stage=record.stage, record=record, result=Result.DIFFERS, differs=differs)
+            return Reperformed(stage=_stage_of(record), record=record, result=Result.DIFFERS, differs=differs)
         return self._held(record, computed)
 
     def _held(self, record: Record, computed: Outputs) -> Reperformed:
@@ -276,6 +293,37 @@ class _Again:
         if decided.stands.record.digest != key["inputs"]["executed"]["digest"]:
             raise EvidenceError(f"the plan before it, {planned}, lets {test} rest on {decided.stands.run}")
         return {"comparison": document(comparison(decided))}
+
+    def _issue(self, record: Record) -> Reperformed:
+        """What the observations and the issues before it have raised, held against what it states."""
+        if record.rules != rules.ISSUE:
+            raise NotComparableError(f"rules {record.rules}, this is {rules.ISSUE}: not comparable")
+        then, said = self.workspace.until(record.sequence - 1), statement_of(record)
+        observed = self._newest(record, lambda each: each.digest == said["of"] and each.kind is Kind.OBSERVED)
+        programme = self._material(self._declared_for(observed)).programme
+        runs = {run.run: run for run in test_runs(then.ledger.records()) if run.occasion == said["phase"]}
+        told = next(
+            (
+                each
+                for each in refuted(programme, observations_of(observed, self.workspace), runs)
+                if all(each[name] == said["details"][name] for name in ("test", "requirement", "run"))
+            ),
+            None,
+        )
+        known = decisions(then.ledger.records(), then.withdrawals())
+        about = {"phase": said["phase"], "of": said["of"], "by": said["by"], "at": said["time"]}
+        made = raising(told, known, **about) if told else None
+        if made is None:
+            what: tuple[str, ...] = ("nothing is raised from these observations, or it was raised before",)
+        else:
+            what = tuple(
+                f"{name}: recorded {said.get(name)!r}, computed {value!r}"
+                for name, value in made.as_json().items()
+                if said.get(name) != value
+            )
+        differs = (OutputDiffers(output="statement", what=what, excused=False),) if what else ()
+        result = Result.DIFFERS if differs else Result.SAME
+        return Reperformed(stage=ISSUE, record=record, result=result, differs=differs)
 
     def _report(self, record: Record) -> Outputs:
         """The facts gathered anew by the ledger before the report, and the report assembled and rendered from them."""

@@ -13,7 +13,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from fractions import Fraction
@@ -86,7 +86,8 @@ class Sampler:
     `paths_us`: how far apart message paths are sampled at least, as nothing but their growth matters; the first and the
     last sample have them. `sources`: what else is sampled, each in a thread of its own. `keep`: a file in which rows
     are written as they come, one JSON array each, for when this process does not live on; how much is free on its disk
-    is sampled, else on that of the working directory.
+    is sampled, else on that of the working directory. `look`: is shown each sample as it is taken, in the thread of
+    whatever took it, one at a time.
     """
 
     def __init__(
@@ -98,7 +99,9 @@ class Sampler:
         paths_us: int = 0,
         sources: Sequence[Source] = (),
         keep: Path | None = None,
+        look: Callable[[Sample], None] | None = None,
     ) -> None:
+        self._look = look
         self._paths_s = paths_us / 1_000_000
         self._paths_due = 0.0
         self._kept = keep.open("ab", buffering=0) if keep else None
@@ -181,6 +184,9 @@ class Sampler:
             self._samples += taken
             if self._kept:
                 self._kept.write("".join(f"{json.dumps(_row(sample))}\n" for sample in taken).encode())
+            if self._look:
+                for sample in taken:
+                    self._look(sample)
 
     def _take(self) -> Iterator[Sample]:
         for metric, value, unit in self._machine.read():

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from catalog.declarations import AUDIT_REPORTED, AuditDue, Bearing, Clause, Matter, Shown
 from expectations.exit_criteria import numbers_in_use
 from expectations.governance import audit_of, audit_report, declared_document
-from tasks.incidents import is_infrastructure
+from tasks.breaches import is_infrastructure
 from tasks.report.context import Context, Row
 from tasks.report.figures import Figure, Parts
 from tasks.report.sheets import NONE, Cell, Sheet, attached, newest_of, sentence, sheet, signed

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from phases import Bench, make_shop
 
+from catalog.decisions import Statement, decisions, draft
 from catalog.ledger import Kind
 from catalog.verification import verify
 from catalog.workspace import Workspace
@@ -81,17 +82,66 @@ def test_an_issue_from_raised_to_closed(answer: Answer, tmp_path: Path) -> None:
 def failing(tmp_path_factory: pytest.TempPathFactory, surroundings: dict[str, str]) -> Bench:
     """The pilot's load tests, of which those of the order service are not proved; tests may read it."""
     bench = make_shop(tmp_path_factory.mktemp("failing"), surroundings)
+    bench.edit("requirements.yaml", "  - id: memory-growth\n", f"{CAP}  - id: memory-growth\n")
     ended = bench.run("run", "pilot", "--types", "load", "--environment", "rehearsal-failing-orders", "--json")
     assert ended.status == 1, ended.stderr
+    assert "incident      pilot/pilot.orders.load/1  memory-cap: memory-max" in ended.stderr
     return bench
+
+
+CAP = """  - id: memory-cap
+    title: Memory at its peak
+    metric: memory-max
+    limit: 1 MiB
+    scope: {roles: [orders], types: [load]}
+    standing: proposed
+    source: This test
+    owner: The shop
+"""
+"""A requirement that any process breaches."""
 
 
 def test_answers_that_are_errors_disprove_exactly_what_they_affect(failing: Bench) -> None:
     rows = [row for row in failing.observations("pilot") if row["verdict"] != "proved"]
-    affected = {("pilot.orders.load", name) for name in ("answered", "answered-in-time", "latency")}
+    affected = {("pilot.orders.load", name) for name in ("answered", "answered-in-time", "latency", "memory-cap")}
     assert {(row["test"], row["requirement"]) for row in rows} == affected
     assert affected == {(row["test"], row["requirement"]) for row in rows if row["verdict"] == "not proved"}
     assert verify(failing.home).ok
+
+
+def test_an_incident_is_recorded_before_the_next_test_and_before_anything_is_observed(failing: Bench) -> None:
+    records = Workspace.open(failing.home).ledger.records()
+    (incident,) = (each for each in records if each.kind is Kind.INCIDENT)
+    told = Workspace.open(failing.home).store.document(incident.output("incident") or "")
+    assert (told["test"], told["requirement"], told["component"]) == ("pilot.orders.load", "memory-cap", "orders")
+    assert told["beyond"] == told["samples"] > 0
+    executed = next(each for each in records if each.output("run") and each.parameters.get("run") == told["run"])
+    between = [each.kind for each in records[executed.sequence : incident.sequence - 1]]
+    assert between == [Kind.DERIVED]  # its measurement
+    assert [each["record"] for each in failing.facts("pilot")["incidents"]] == [incident.digest]
+
+
+def test_issues_and_incidents_are_computed_again_and_one_of_nothing_is_found(failing: Bench, tmp_path: Path) -> None:
+    only = ("--only", "issue", "--only", "incident", "--json")
+    again = failing.run("reperform", *only)
+    assert again.status == 0, again.stdout
+    results = [(each["stage"], each["result"]) for each in again.answer["stages"]]
+    assert results == [("incident", "the same"), *[("issue", "the same")] * (len(results) - 1)]
+    assert len(results) == 5
+
+    home = tmp_path / "home"
+    shutil.copytree(failing.home, home)
+    workspace = Workspace.open(home)
+    (first, *_) = (each for each in workspace.ledger.records() if each.kind is Kind.ISSUE)
+    said = decisions([first], {})[0]
+    for invented in ({**said.details, "title": "Nothing much"}, {**said.details, "requirement": "memory"}):
+        made = replace(Statement(**{name: getattr(said, name) for name in Statement.__dataclass_fields__}),
+                       details=invented, subject="pilot-issue-9")  # fmt: skip
+        workspace.record(draft(made, None), actor=first.actor, code="1")
+    found = replace(failing, home=home).run("reperform", *only)
+    assert found.status == 4
+    told = [each["differs"][0]["what"][0] for each in found.answer["stages"] if each["result"] == "differs"]
+    assert told == ["nothing is raised from these observations, or it was raised before"] * 2
 
 
 def test_what_is_not_proved_raises_issues_that_people_rate_and_the_report_shows(failing: Bench, tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ import pytest
 from evidence import START, infrastructure, run_document, write
 
 from catalog.ledger import Kind
-from tasks.incidents import breaches, record_incidents
+from tasks.breaches import breaches
+from tasks.incidents import record_incidents
+from tasks.perform import Material
 from tasks.stage import Artefact, document
 
 RUN = "pilot/pilot.orders.load/1"
@@ -15,7 +17,7 @@ LIMIT = 55_000_000
 
 def observed(metric="memory-max", value=LIMIT + 1, **changes):
     row = {
-        "run": RUN, "test": "pilot.orders.load", "component": "dsp", "requirement": "memory", "metric": metric,
+        "run": RUN, "test": "pilot.orders.load", "requirement": "memory", "metric": metric,
         "scope": "all", "value": value, "limit": LIMIT, "unit": "bytes", "direction": "at most",
     }  # fmt: skip
     return {**row, **changes}
@@ -47,11 +49,15 @@ def run(runbook, tmp_path):
     return runbook.run("pilot.orders.load", outputs=outputs)
 
 
+def material(runbook, programme=None):
+    return Material(workspace=runbook.workspace, programme=programme, judge=lambda: None)
+
+
 def test_a_breach_is_told_with_its_samples_and_recorded_once(runbook, run):
     samples = infrastructure(run=RUN, growth=100 * 1024)
     memory = samples[(samples["metric"] == "memory_bytes") & (samples["component"] == "dsp")]
     beyond = memory[memory["value"] > LIMIT]
-    (record,) = record_incidents(runbook.recorder, {RUN: run}, [observed()])
+    (record,) = record_incidents(runbook.recorder, material(runbook), {RUN: run}, breaches([observed()]))
     assert (record.kind, record.parameters["requirement"]) == (Kind.INCIDENT, "memory")
     told = runbook.workspace.store.document(record.output("incident"))
     assert told["samples"] == len(memory)
@@ -59,9 +65,12 @@ def test_a_breach_is_told_with_its_samples_and_recorded_once(runbook, run):
     assert (told["first_us"], told["last_us"]) == (beyond["at_us"].min(), beyond["at_us"].max())
     assert told["first_us"] > START
     assert told["peak"] == memory["value"].max()
-    assert record_incidents(runbook.recorder, {RUN: run}, [observed()]) == [record]
-    assert len(record_incidents(runbook.recorder, {RUN: run}, [observed(limit=LIMIT - 1)])) == 1
+    assert record_incidents(runbook.recorder, material(runbook), {RUN: run}, breaches([observed()])) == [record]
+    assert (
+        len(record_incidents(runbook.recorder, material(runbook), {RUN: run}, breaches([observed(limit=LIMIT - 1)])))
+        == 1
+    )
 
 
 def test_runs_of_other_phases_are_theirs(runbook):
-    assert record_incidents(runbook.recorder, {}, [observed()]) == []
+    assert record_incidents(runbook.recorder, material(runbook), {}, breaches([observed()])) == []
