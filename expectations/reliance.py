@@ -161,8 +161,6 @@ def _flaw(approval: Approval, executor: Actor, day: str) -> str:
     by = f"by {approval.by.name} on {approval.day}"
     if approval.revoked:
         return f"{by}, {approval.revoked}"
-    if not approval.by.fingerprint:
-        return f"{by}, without a key"
     if approval.by.name == executor.name or approval.by.fingerprint == executor.fingerprint:
         return f"{by}, who executed the run"
     if _date(approval.expires) is None:

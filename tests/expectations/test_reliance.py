@@ -299,13 +299,12 @@ def given_by(name="chair", fingerprint="bb" * 32, *, expires="2026-12-31", revok
         (given_by(expires="2026-05-31"), "expired on 2026-05-31"),
         (given_by(expires=""), "without an expiry"),
         (given_by(expires="for ever"), "without an expiry"),
-        (given_by(fingerprint=""), "without a key"),
         (given_by(name="tester"), "who executed the run"),
         (given_by(fingerprint="aa" * 32), "who executed the run"),
         (given_by(revoked="withdrawn by chair on 2026-05-02: wrong"), "withdrawn by chair on 2026-05-02: wrong"),
     ],
 )
-def test_an_approval_is_by_somebody_else_with_a_key_and_in_force(approval, flaw):
+def test_an_approval_is_by_somebody_else_and_in_force(approval, flaw):
     holds, told = approved("the board", DECISION, [approval], EXECUTOR, "2026-06-01")
     assert (holds is approval, told.allows) == (not flaw, not flaw)
     assert flaw in told.new
