@@ -248,15 +248,12 @@ class Component(Declared):
     sub_components: tuple[Identifier, ...] = ()
 
 
-class Protocol(StrEnum):
-    """The message codec of an interface."""
-
-    DUIS = "duis"
-    PLAIN = "plain"
+PLAIN = "plain"
+"""The protocol where no interface declares one."""
 
 
 class Interface(Declared):
-    """A link between two components, carrying messages `from` one `to` the other under a protocol."""
+    """A link between two components, carrying messages `from` one `to` the other under a protocol, a message codec."""
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -264,7 +261,7 @@ class Interface(Declared):
     title: Text
     from_: Identifier = Field(alias="from")
     to: Identifier
-    protocol: Protocol
+    protocol: Identifier = Field(description="plain, duis, or a message codec that is installed")
 
 
 class MessageKind(StrEnum):
@@ -858,9 +855,14 @@ class Requirement(Sourced):
 
 
 class RequirementsFile(Declared):
-    """requirements.yaml: the NFRs in force."""
+    """requirements.yaml: the NFRs in force.
+
+    `expectations`: what every row must meet besides, or is inconclusive, by the names of expectations that are
+    installed.
+    """
 
     requirements: tuple[Requirement, ...] = Field(min_length=1)
+    expectations: tuple[Identifier, ...] = ()
 
 
 # --- tests.yaml -------------------------------------------------------------------------------------------------------
@@ -1185,7 +1187,10 @@ class Tls(Pem):
 
 
 class InjectorKind(StrEnum):
-    """What offers a test's load: the house's own engine, libcurl in its place, or a team's own Locust script."""
+    """What offers a test's load: the house's own engine, libcurl in its place, or a team's own Locust script.
+
+    These are shipped; an environment may name one that is installed.
+    """
 
     OWN = "own"
     LIBCURL = "libcurl"
@@ -1227,6 +1232,9 @@ class LocustScript(Declared):
     requests: dict[Text, Annotated[str, Field(pattern=r"^[^|]+\|.+\|(request|alert)$")]] = Field(min_length=1)
     types: tuple[TestType, ...] = ()
 
+
+Options = dict[Identifier, str | int | bool]
+"""What is declared for an extension in its own words. Never a secret: declarations are recorded."""
 
 Entry = Annotated[str, Field(pattern=r"^https?://[^\s/]+(/[^\s]*)?$")]
 """The URL of something real: a system's first interface, or a source of metrics."""
@@ -1287,6 +1295,11 @@ class PrometheusSource(Declared):
     metrics: Annotated[dict[Sampled, Series], Field(min_length=1)]
 
     @property
+    def source(self) -> str:
+        """The name of the metric source that reads it."""
+        return "prometheus"
+
+    @property
     def host_name(self) -> str:
         """The host that its samples stand under; empty where its URL has none."""
         if self.host:
@@ -1295,6 +1308,27 @@ class PrometheusSource(Declared):
             return urlsplit(self.url or self.server or "").hostname or ""
         except ValueError:
             return ""
+
+
+class MetricSource(Declared):
+    """Where infrastructure metrics come from otherwise than from Prometheus: a metric source, by its name.
+
+    `options` are the source's own, and hold no secrets: they are recorded. `metrics`: those that it tells, every one
+    of them at every instant. `every`, `host` and `part`: as for Prometheus.
+    """
+
+    source: Identifier
+    options: Options = {}
+    describes: Describes = Describes.COMPONENT
+    part: Identifier = "source"
+    host: Annotated[str, Field(pattern=r"^[^\s]*$", max_length=253)] = ""
+    every: Duration = 1_000_000
+    metrics: Annotated[tuple[Sampled, ...], Field(min_length=1)]
+
+    @property
+    def host_name(self) -> str:
+        """The host that its samples stand under; empty: the one that Plimsoll runs on."""
+        return self.host
 
 
 class Receive(Pem):
@@ -1312,7 +1346,18 @@ class Receive(Pem):
         return self.model_dump(exclude={"listen"}, exclude_none=True)
 
 
-_OPTIONAL = ("baselines", "baseline_entries", "receive", "prometheus", "injector", "http", "proxy", "locust")
+_OPTIONAL = (
+    "baselines",
+    "baseline_entries",
+    "receive",
+    "prometheus",
+    "metrics",
+    "injector",
+    "injector_options",
+    "http",
+    "proxy",
+    "locust",
+)
 
 
 class Environment(Declared):
@@ -1324,8 +1369,9 @@ class Environment(Declared):
     `baselines`, `baseline_entries`: likewise, the baseline that regression tests compare with.
     `tls`: where the certificates for those are found; `receive`: where they send what comes later (emulated ones have
     a port of this machine's). `prometheus`: per component, where infrastructure metrics come from that cannot be seen
-    on this machine. `estate`: how many devices messages belong to; each is asked again only after a test's timeout.
-    `injector`: what offers the load; `http` and `proxy` are for libcurl, `locust` says what Locust runs.
+    on this machine, `metrics` from any other source of them. `estate`: how many devices messages belong to; each is
+    asked again only after a test's timeout. `injector`: what offers the load; `http` and `proxy` are for libcurl,
+    `locust` says what Locust runs, `injector_options` are for an injector that is installed.
     """
 
     id: Identifier
@@ -1347,7 +1393,9 @@ class Environment(Declared):
     tls: Tls | None = None
     receive: Receive | None = None
     prometheus: dict[Identifier, tuple[PrometheusSource, ...]] = {}
-    injector: InjectorKind = InjectorKind.OWN
+    metrics: dict[Identifier, tuple[MetricSource, ...]] = {}
+    injector: Identifier = Field(default="own", description="own, libcurl, locust, or an injector that is installed")
+    injector_options: Options = {}
     http: HttpVersion = HttpVersion.HTTP_1_1
     proxy: Proxy | None = None
     locust: LocustScript | None = None
@@ -1357,10 +1405,14 @@ class Environment(Declared):
         """What a record holds: what is as if nothing were declared is left out, so keys stand without it."""
         return _declared(self, whole(self), _OPTIONAL)
 
-    def injector_for(self, kind: TestType) -> InjectorKind:
+    def injector_for(self, kind: TestType) -> str:
         """What offers the load of tests of that type."""
         others = self.locust is not None and self.locust.types and kind not in self.locust.types
-        return InjectorKind.OWN if self.injector is InjectorKind.LOCUST and others else self.injector
+        return InjectorKind.OWN.value if self.injector == InjectorKind.LOCUST and others else self.injector
+
+    def sources_of(self, component: str) -> "tuple[PrometheusSource | MetricSource, ...]":
+        """Where infrastructure metrics of a component come from, in the order in which they are told of."""
+        return (*self.prometheus.get(component, ()), *self.metrics.get(component, ()))
 
     @property
     def tls_names(self) -> dict[str, str]:
@@ -1587,6 +1639,7 @@ class Programme(Declared):
     observed_volumes: tuple[ObservedVolume, ...] = ()
     srv_register: tuple[ServiceReferenceVariant, ...]
     requirements: tuple[Requirement, ...]
+    expectations: tuple[Identifier, ...] = ()
     tests: TestsFile
     environments: tuple[Environment, ...]
     scripts: dict[str, Annotated[str, StringConstraints(strip_whitespace=False)]] = {}
@@ -1595,8 +1648,8 @@ class Programme(Declared):
 
     @model_serializer(mode="wrap", when_used="json")
     def _recorded(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """What a record holds: a programme without scripts or governance does not say so."""
-        return _declared(self, whole(self), ("scripts", "governance"))
+        """What a record holds: a programme without scripts, governance or further expectations does not say so."""
+        return _declared(self, whole(self), ("scripts", "governance", "expectations"))
 
     def phase(self, phase_id: str) -> Phase:
         """The phase of that id. Raises KeyError when there is none."""

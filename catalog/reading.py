@@ -87,6 +87,7 @@ def _programme(declared: Declarations) -> Programme:
         observed_volumes=declared.observed_volumes or (),
         srv_register=declared.srv_register,
         requirements=declared.requirements.requirements,
+        expectations=declared.requirements.expectations,
         tests=declared.tests,
         environments=tuple(full[environment.id] for environment in declared.environments.environments),
         governance=declared.governance,

@@ -3,7 +3,7 @@
 The suites judge whatever is recorded. `plan` and `explain` ask here; a property test holds the two to each other.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from catalog.declarations import METRICS, Direction, Metric
 from expectations.verdicts import Judged, Named, Need
@@ -11,13 +11,17 @@ from expectations.verdicts import Judged, Named, Need
 _KNOWN = {(metric.value, str(unit), direction.value) for metric, (unit, direction, _) in METRICS.items()}
 
 
-def named(rows: Iterable[Judged]) -> Named:
-    """The observations that each suite would name as failing. An unknown value fails whatever needs it."""
+def named(rows: Iterable[Judged], unmet: Mapping[str, frozenset[str]] | None = None) -> Named:
+    """The observations that each suite would name as failing. An unknown value fails whatever needs it.
+
+    `unmet`: as `Named` has it, for whoever has asked the further expectations.
+    """
     rows = list(rows)
     return Named(
         lacking={need: frozenset(row.observation for row in rows if not meets(row)) for need, meets in _NEEDS.items()},
         unproved=frozenset(row.observation for row in rows if not _inside(row)),
         unrefuted=frozenset(row.observation for row in rows if not _outside(row)),
+        unmet=unmet or {},
     )
 
 

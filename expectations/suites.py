@@ -13,6 +13,7 @@ from great_expectations.expectations.core.unexpected_rows_expectation import Une
 from great_expectations.expectations.metrics.query_metrics.query_table.query_table import QueryTable
 
 from catalog.declarations import METRICS, Direction
+from expectations.further import Expectation, check_of, failing
 from expectations.verdicts import Need
 
 SUFFICIENT, PROVED, REFUTED = "sufficient", "proved", "refuted"
@@ -67,8 +68,7 @@ class ExpectObservations(UnexpectedRowsExpectation):
     @classmethod
     def to(cls, condition: str, *, check: str, description: str) -> "ExpectObservations":
         """The expectation that `condition` (SQL over a row of the judged table) holds for all of them."""
-        query = f"SELECT observation FROM {{batch}} WHERE NOT coalesce({condition}, false) ORDER BY observation"  # noqa: S608  # conditions are declared in this module
-        return cls(unexpected_rows_query=query, description=description, meta={"check": check})
+        return cls(unexpected_rows_query=failing(condition, "{batch}"), description=description, meta={"check": check})
 
     def _validate(
         self, metrics: Mapping[str, Any], runtime_configuration: Any = None, execution_engine: Any = None
@@ -77,11 +77,16 @@ class ExpectObservations(UnexpectedRowsExpectation):
         return super()._validate(complete, runtime_configuration, execution_engine)
 
 
-def suites() -> dict[str, ExpectationSuite]:
-    """The three suites by name; each expectation's `meta` names its check."""
-    needs = (ExpectObservations.to(sql, check=need, description=words) for need, (sql, words) in _NEEDS.items())
+def suites(further: Iterable[Expectation] = ()) -> dict[str, ExpectationSuite]:
+    """The three suites by name; each expectation's `meta` names its check.
+
+    `further` ones are among those of what suffices, under the names of `check_of`.
+    """
+    needs = [(need.value, sql, words) for need, (sql, words) in _NEEDS.items()]
+    needs += [(check_of(each.name), each.condition, each.description) for each in further]
+    checks = [ExpectObservations.to(sql, check=check, description=words) for check, sql, words in needs]
     return {
-        SUFFICIENT: _suite(SUFFICIENT, needs),
+        SUFFICIENT: _suite(SUFFICIENT, checks),
         PROVED: _suite(PROVED, _sided(_INSIDE, "inside")),
         REFUTED: _suite(REFUTED, _sided(_OUTSIDE, "outside")),
     }

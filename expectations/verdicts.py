@@ -5,7 +5,7 @@ from `tasks.judge`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import assert_never
 
@@ -186,11 +186,15 @@ class Judged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Named:
-    """The observations that each suite named as failing: by need for *sufficient*, as they are for the other two."""
+    """The observations that each suite named as failing: by need for *sufficient*, as they are for the other two.
+
+    `unmet`: likewise, by what each further expectation says in words.
+    """
 
     lacking: Mapping[Need, frozenset[str]]
     unproved: frozenset[str]
     unrefuted: frozenset[str]
+    unmet: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 def is_closed_loop(injector: str) -> bool:
@@ -210,6 +214,8 @@ def _verdict(row: Judged, named: Named) -> tuple[Verdict, str]:
     if lack is not None:
         weak = row.evidence and lack in (Need.MEASURED, Need.IN_TIME, Need.INTERVAL)
         return Verdict.INCONCLUSIVE, f"{'not provable from this evidence: ' if weak else ''}{_lack(row, lack)}"
+    if unmet := [words for words, observations in named.unmet.items() if row.observation in observations]:
+        return Verdict.INCONCLUSIVE, f"not as expected: {'; '.join(unmet)}"
     if row.observation not in named.unproved:
         return Verdict.PROVED, f"{_interval(row)} lies inside the limit, {_limit(row)}"
     if row.observation not in named.unrefuted:

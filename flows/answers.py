@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from catalog.errors import DeclarationError, Status, UsageError
 from catalog.hints import suggestion
-from flows.show import console, escape, print_json
+from flows.show import console, escape, print_json, table
 
 if TYPE_CHECKING:
     from catalog.lineage import Step
@@ -31,6 +31,41 @@ def init(options: Namespace) -> Status:
         f"  plimsoll plan PHASE --catalog {escape(folder)}"
     )
     return Status.PROVED
+
+
+def extensions(options: Namespace) -> Status:
+    """Lists every extension that is installed here, by the digest that evidence names it by, and why it fails if so."""
+    from catalog.extensions import Extension, ExtensionError, installed
+
+    def identity(extension: Extension) -> dict[str, str]:
+        try:
+            return extension.as_json()
+        except ExtensionError:
+            return {"distribution": extension.distribution, "version": extension.version, "digest": ""}
+
+    found = [
+        {"point": each.point.value, "name": each.name, "target": each.target, **identity(each), "fault": fault}
+        for each, fault in installed()
+    ]
+    if options.json:
+        print_json({"extensions": found})
+    elif not found:
+        console().print("No extensions are installed here: docs/extending.md says what may be added, and how.")
+    else:
+        rows = [
+            (
+                each["point"],
+                escape(each["name"]),
+                escape(f"{each['distribution']} {each['version']}"),
+                each["digest"][:16],
+            )
+            for each in found
+        ]
+        console().print(table("Extensions", ("point", "name", "distribution", "digest"), rows))
+        for each in found:
+            if each["fault"]:
+                console().print(f"[red]✗[/] {escape(each['fault'])}", soft_wrap=True)
+    return Status.ENVIRONMENT if any(each["fault"] for each in found) else Status.PROVED
 
 
 def check(options: Namespace) -> Status:

@@ -132,6 +132,13 @@ def _declaring(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--table", metavar="NAME", default="", help="only this table, in full, such as a3, hours or sensitivity"
     )
     _json(volumes)
+    extensions = _command(
+        commands,
+        "extensions",
+        "flows.answers:extensions",
+        "list what installed distributions add, and what is wrong with it",
+    )
+    _json(extensions)
     plan = _command(
         commands, "plan", "flows.decisions:plan", "say what would be executed, what relied on, and why; changes nothing"
     )

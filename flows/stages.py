@@ -36,6 +36,7 @@ from tasks.conclude import (
     VOLUMES,
     comparison,
     decide_tests,
+    extensions_of,
     facts_of,
     gather,
     observations_of,
@@ -47,6 +48,7 @@ from tasks.conclude import (
 )
 from tasks.course import has_turns, longest, next_turn
 from tasks.execute import Conduct, Conducted
+from tasks.expecting import expectations_of
 from tasks.gather import Ended
 from tasks.history import history
 from tasks.incidents import incidents_of, record_incidents
@@ -132,7 +134,7 @@ def plan(
         key=key,
         inputs=inputs,
         outputs=plan_outputs(decided),
-        parameters={"libraries": libraries()},
+        parameters={"libraries": libraries(), **extensions_of(decided)},
         rules=rules.PLAN,
     )
     return record, decided
@@ -371,7 +373,7 @@ def observe(desk: Desk, declared: Record, ended: Sequence[Ended], measured: Mapp
         desk.material,
         "observe",
         inputs={"requirements": declared.output("requirements") or "", **inputs},
-        settings={"subjects": subjects},
+        settings={"subjects": subjects, **expectations_of(desk.programme)},
         kind=Kind.OBSERVED,
     )
     current().say("observed      " + tally_of(desk.workspace.store.path(record.output("observations") or "")))

@@ -4,7 +4,7 @@ Each is a function of declarations and of the ledger up to a record, so it can b
 give it the workspace as it was (`Workspace.until`).
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from catalog import rules
@@ -78,6 +78,16 @@ def decide_tests(key: Mapping[str, Any], material: Material, workspace: Workspac
 def plan_outputs(decided: Sequence[Decided]) -> Outputs:
     """The plan as it is recorded."""
     return {"plan": document([{**each.as_json(), "key": each.planned.key_digest} for each in decided])}
+
+
+def extensions_of(decided: Iterable[Decided]) -> dict[str, dict[str, dict[str, str]]]:
+    """What any execution that was decided on uses that is installed, as keys hold it; absent where nothing is."""
+    found = {
+        name: identity
+        for each in decided
+        for name, identity in each.planned.key["inputs"].get("extensions", {}).items()
+    }
+    return {"extensions": dict(sorted(found.items()))} if found else {}
 
 
 def comparison(decided: Decided) -> list[dict[str, Any]]:

@@ -34,9 +34,9 @@ from tasks.inject.injector import Injection, InterruptedLoadError, Load, Target
 from tasks.inject.receive import ReceivePort, open_port
 from tasks.inject.scripts import ScriptedInjection
 from tasks.labels import flaw_of, parted
+from tasks.metrics import Watch
 from tasks.notebook import Notebook
 from tasks.plan import PlannedTest, offered_us
-from tasks.prometheus import Watch
 from tasks.sample import SAMPLE, Sampler
 from tasks.stand_up import acknowledged_paths, entry_codec, scaled, specs_for_test
 from tasks.volumes.model import traffic_labels
@@ -165,7 +165,7 @@ class Conduct:
         return conducted(self.programme, document, steps, samples=samples, state=state, reason=reason)
 
     def _watch(self) -> Watch:
-        sources = self.environment.prometheus.get(self.planned.component.id, ())
+        sources = self.environment.sources_of(self.planned.component.id)
         return Watch(self.planned.component.id, sources, self.environment.tls_names)
 
     @property
@@ -255,7 +255,7 @@ class Conduct:
     def _target_at(self, url: str, port: ReceivePort | None) -> Target:
         return Target(
             urls=dict.fromkeys(self._paths, url),
-            codec=entry_codec(self.programme, self.planned.component.id).value,
+            codec=entry_codec(self.programme, self.planned.component.id),
             connections=self.environment.connections,
             max_connections=self.environment.max_connections,
             timeout_us=self._profile.timeout,
@@ -359,6 +359,7 @@ class Conduct:
             "released": sum(released_messages(planned.key).values()),
             "compared": list(planned.key["inputs"].get("baseline", {}).get("messages", ())),
             "injector": {"kind": planned.key["inputs"]["injector"]},
+            **{name: planned.key["inputs"][name] for name in ("extensions",) if name in planned.key["inputs"]},
             **({"follows": self._follows} if self._follows else {}),
             **({"target": {"messages": sum(offered_messages(planned.key).values())}} if self._is_closed else {}),
         }

@@ -24,6 +24,8 @@ from expectations.governance import signed_plans
 from expectations.plain import lacks_from_outside, named
 from expectations.reliance import Compared
 from expectations.verdicts import TARGET_VOLUME, Judged, Verdict, verdict
+from tasks.expecting import expectations_of, expected, unmet
+from tasks.judge import TABLE
 from tasks.measure import ALL, measure
 from tasks.measuring import Settings, measurement_key, settings
 from tasks.observe import Subject, judged_rows
@@ -69,6 +71,7 @@ def history(workspace: Workspace, programme: Programme, *, day: str = "") -> His
             "measurements": [measured.get(run.record.digest, "") for run in runs],
             "requirements": [each.model_dump(mode="json") for each in programme.requirements],
             "settings": settings(programme).as_json(),
+            **expectations_of(programme),
         }
         return remembered_of(inputs, lambda: _observed(workspace, programme, runs, measured))
 
@@ -176,7 +179,7 @@ def _observed(
     workspace: Workspace, programme: Programme, runs: Sequence[TestRun], measured: Mapping[str, str]
 ) -> dict[str, Outcome]:
     """What each run comes to. `measured`: see `_recorded`."""
-    wanted = settings(programme)
+    wanted, further = settings(programme), expected(expectations_of(programme))
     with scratch() as folder:
         subjects = [
             Subject(
@@ -188,11 +191,14 @@ def _observed(
             )
             for number, run in enumerate(runs)
         ]
-        rows = judged_rows(subjects, programme.requirements, Path(folder) / "judged.duckdb")
+        database = Path(folder) / "judged.duckdb"
+        rows = judged_rows(subjects, programme.requirements, database)
+        unmet_by = unmet(database, TABLE, further) if further else {}
+    said = {each.words: unmet_by[each.name] for each in further}
     by_run: dict[str, list[Judged]] = {run.run: [] for run in runs}
     for row in rows:
         by_run[row.run].append(row)
-    return {run: _outcome(_told(mine)) for run, mine in by_run.items()}
+    return {run: _outcome(_told(mine, said)) for run, mine in by_run.items()}
 
 
 def _outcome(told: Sequence[Told]) -> Outcome:
@@ -212,8 +218,8 @@ def _measure(workspace: Workspace, run: TestRun, wanted: Settings, scratch: Path
     return scratch
 
 
-def _told(rows: Sequence[Judged]) -> list[Told]:
-    found = named(rows)
+def _told(rows: Sequence[Judged], unmet: Mapping[str, frozenset[str]]) -> list[Told]:
+    found = named(rows, unmet)
     told = [(row, *verdict(row, found), lacks_from_outside(row, found)) for row in rows]
     return [Told(row=row, verdict=each, reason=reason, outside=outside) for row, each, reason, outside in told]
 

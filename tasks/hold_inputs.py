@@ -1,4 +1,4 @@
-"""Holds the CSV files of a catalogue against their contracts, and says where each row stands that breaks one.
+"""Holds a catalogue against what is here: CSV files against their contracts, extensions against what is installed.
 
 Loading the contracts takes a second: what only answers a question about a catalogue that was held before does without.
 """
@@ -6,6 +6,7 @@ Loading the contracts takes a second: what only answers a question about a catal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from catalog.agreement.extensions import extension_disagreements
 from catalog.declarations import Forecast, MigrationPlan, ObservedVolume
 from catalog.errors import DeclarationError, Fault
 from catalog.reading import Catalogue, read_catalogue
@@ -19,9 +20,17 @@ def read_held(folder: Path) -> Catalogue:
 
 
 def hold_inputs(catalogue: Catalogue) -> None:
-    """Raises DeclarationError with every row of a CSV file that breaks its contract, by file, line and column."""
-    if faults := list(_faults(catalogue)):
+    """Raises DeclarationError with every row of a CSV file that breaks its contract, and every missing extension."""
+    if faults := [*_missing(catalogue), *_faults(catalogue)]:
         raise DeclarationError(faults)
+
+
+def _missing(catalogue: Catalogue) -> Iterator[Fault]:
+    """Names that nothing answers to. One that stands in what an environment extends is told of there."""
+    for found in extension_disagreements(catalogue.programme):
+        document = catalogue.documents[found.file]
+        if found.address in document.values:
+            yield document.fault(found.address, found.code, found.message, found.hint)
 
 
 def _faults(catalogue: Catalogue) -> Iterator[Fault]:

@@ -8,13 +8,14 @@ files but the DuckDB file that it is given to read.
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
 from catalog.errors import WorldError
+from expectations.further import Expectation, check_of
 from expectations.verdicts import Named, Need
 from tasks.wire.process import ChildProcess
 from tasks.wire.watch import take_over
@@ -53,8 +54,10 @@ class Judge(ChildProcess):
         super().__init__("tasks.judge", {}, name="the judge", nice=10)
         self._ready = False
 
-    def judge(self, database: Path) -> Judgement:
+    def judge(self, database: Path, further: Sequence[Expectation] = ()) -> Judgement:
         """What the suites find in the table `judged` of a DuckDB file, which nobody may be writing to.
+
+        `further`: expectations beyond those that every row must meet.
 
         Waits for the process to be ready. Raises WorldError when it has ended, does not answer in time, or when a
         check errored: that is never a verdict.
@@ -62,11 +65,11 @@ class Judge(ChildProcess):
         if not self._ready:
             self.read(_READY_WITHIN_S)
             self._ready = True
-        self._ask({"database": str(database)})
+        self._ask({"database": str(database), "further": [each.as_json() for each in further]})
         answer = self.read(_ANSWER_WITHIN_S)
         if "error" in answer:
             raise WorldError(f"a check errored, so nothing was judged: {answer['error']}")
-        return Judgement(named=_named(answer["named"]), suites=answer["suites"], results=answer["results"])
+        return Judgement(named=_named(answer["named"], further), suites=answer["suites"], results=answer["results"])
 
     def _ask(self, request: Mapping[str, Any]) -> None:
         stdin = self._process.stdin
@@ -84,11 +87,13 @@ def start_judge() -> Judge:
     return Judge()
 
 
-def _named(found: Mapping[str, Mapping[str, list[str]]]) -> Named:
+def _named(found: Mapping[str, Mapping[str, list[str]]], further: Sequence[Expectation]) -> Named:
+    sufficient = found["sufficient"]
     return Named(
-        lacking={need: frozenset(found["sufficient"][need]) for need in Need},
+        lacking={need: frozenset(sufficient[need]) for need in Need},
         unproved=frozenset().union(*found["proved"].values()),
         unrefuted=frozenset().union(*found["refuted"].values()),
+        unmet={each.words: frozenset(sufficient[check_of(each.name)]) for each in further},
     )
 
 
@@ -103,7 +108,9 @@ def main() -> None:
         take_over()  # reading what it is asked, it meets the end of its input
         _say(answers, {"ready": True})
         for line in sys.stdin:
-            _say(answers, _answer(generated, json.loads(line)["database"]))
+            request = json.loads(line)
+            asked = suites([Expectation(**each) for each in request["further"]]) if request["further"] else generated
+            _say(answers, _answer(asked, request["database"]))
 
 
 def _say(answers: TextIO, document: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from catalog.declarations import METRICS, Metric, Requirement
+from expectations.further import Expectation
 from expectations.verdicts import (
     COVERAGE_NEEDED_PPM,
     NEEDED_SAMPLES,
@@ -61,15 +62,19 @@ class Observed:
     results: dict[str, Any]
 
 
-def observe(runs: Sequence[Subject], requirements: Sequence[Requirement], judge: Judge) -> Observed:
+def observe(
+    runs: Sequence[Subject], requirements: Sequence[Requirement], judge: Judge, further: Sequence[Expectation] = ()
+) -> Observed:
     """The observations of `runs`, ordered by run, requirement and scope; the target volume is one of each run.
+
+    `further`: what every observation must meet besides, or is inconclusive.
 
     Raises WorldError when a check errored or the judge ended: no observation is made then.
     """
     with scratch() as folder:
         database = Path(folder) / "judged.duckdb"
         rows = judged_rows(runs, requirements, database)
-        judgement = judge.judge(database)
+        judgement = judge.judge(database, further)
     return Observed(
         observations=_observations(rows, judgement.named), suites=judgement.suites, results=judgement.results
     )

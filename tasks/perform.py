@@ -20,6 +20,7 @@ from expectations.verdicts import Reliance
 from tasks.arrivals import Offer, seed_for, stream_arrivals
 from tasks.breaches import Breach, describe
 from tasks.compose import Leg, Route, compose_paths
+from tasks.expecting import expected
 from tasks.libraries import libraries
 from tasks.measure import measure
 from tasks.observe import Subject, observe
@@ -164,7 +165,7 @@ def _measure(inputs: Inputs, material: Material, _: Path) -> Outputs:
 
 def _observe(inputs: Inputs, material: Material, _: Path) -> Outputs:
     requirements = [Requirement.model_validate(each) for each in material.document(inputs["requirements"]["digest"])]
-    judged = observe(_subjects(inputs, material), requirements, material.judge())
+    judged = observe(_subjects(inputs, material), requirements, material.judge(), expected(inputs))
     return {
         "observations": table("observations", judged.observations),
         "suites": document(judged.suites),

@@ -4,7 +4,7 @@ Changes nothing. What an execution depends on is put together here as its key do
 purpose (id, phase, success criteria, times, hosts, run ids, the repository's commit) is left out here.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Context, Decimal
 from enum import StrEnum
@@ -27,6 +27,7 @@ from catalog.declarations import (
     TestPlan,
 )
 from catalog.errors import EvidenceError, UsageError
+from catalog.extensions import Point, used
 from catalog.ledger import Kind, Record
 from catalog.lineage import told
 from catalog.runs import RunState, TestRun
@@ -38,13 +39,6 @@ from tasks.course import highest, rising
 from tasks.labels import parted
 from tasks.stand_up import acknowledged_paths, codecs_beyond, entry_codec, responses
 from tasks.volumes.model import Volume, followed_labels, target_volumes, traffic_names, window_us
-
-INJECTORS = {
-    InjectorKind.OWN: "own, open loop",
-    InjectorKind.LIBCURL: "libcurl, open loop",
-    InjectorKind.LOCUST: f"locust, {CLOSED_LOOP}",
-}
-"""How keys and run documents name an injector."""
 
 _OUTSIDE_DEFINITION = {"id", "type", "title", "standing", "source", "arrivals", "outage"}
 """What a profile's definition does not hold in a key: arrivals' shape and an outage stand apart, by value."""
@@ -342,6 +336,7 @@ def execution_key(
     follows = followed_labels(programme, target)
     injector = environment.injector_for(profile.type)
     beyond = codecs_beyond(programme, component, sorted({parted(label)[0] for label in target}))
+    entry = entry_codec(programme, component.id)
     return {
         "stage": "execute",
         "rules": [rules.EXECUTE, rules.ARRIVALS],
@@ -354,8 +349,8 @@ def execution_key(
             },
             "components": _components(programme, phase, component),
             "interfaces": {
-                "entry": entry_codec(programme, component.id).value,
-                "beyond": {path: codec.value if codec else None for path, codec in beyond.items()},
+                "entry": entry,
+                "beyond": beyond,
                 **responses(programme, environment, component, beyond),
             },
             "environment": {
@@ -376,8 +371,9 @@ def execution_key(
                 "rate": decimal(rate_factor(environment, component.id)),
             },
             "volumes": {"window_us": window_us(programme), "messages": target},
-            "injector": INJECTORS[injector],
+            "injector": _named(injector),
             "arrivals": _arrivals(environment, component, profile, injector, follows),
+            **_extensions(environment, component, injector, [entry, *filter(None, beyond.values())]),
             **_outage(programme, profile),
             **_compared(programme, environment, component, profile, target, follows),
         },
@@ -426,20 +422,24 @@ def _sources(environment: Environment, component: Component) -> dict[str, Any]:
 
     The name of a token decides nothing, as those of certificates do not.
     """
-    declared = environment.prometheus.get(component.id, ())
-    return {"prometheus": [each.model_dump(mode="json", exclude={"token"}) for each in declared]} if declared else {}
+    scraped, others = environment.prometheus.get(component.id, ()), environment.metrics.get(component.id, ())
+    told = {
+        "prometheus": [each.model_dump(mode="json", exclude={"token"}) for each in scraped],
+        "metrics": [each.model_dump(mode="json") for each in others],
+    }
+    return {name: sources for name, sources in told.items() if sources}
 
 
 def _arrivals(
     environment: Environment,
     component: Component,
     profile: Profile,
-    injector: InjectorKind,
+    injector: str,
     follows: Mapping[str, str],
 ) -> dict[str, Any]:
     """What draws a test's messages; a closed loop has none, and the seed is for what is drawn to judge it."""
     seed = {"seed": seed_for(environment.seed, component.role, profile.type.value, profile.id)}
-    if injector is InjectorKind.LOCUST:
+    if injector == InjectorKind.LOCUST:
         return seed
     return {
         "generator": GENERATOR,
@@ -451,17 +451,31 @@ def _arrivals(
     }
 
 
-def _injector(programme: Programme, environment: Environment, injector: InjectorKind) -> dict[str, Any]:
+def _injector(programme: Programme, environment: Environment, injector: str) -> dict[str, Any]:
     """What the environment declares for an injector that is not the house's own: a script by the bytes of its files."""
-    if injector is InjectorKind.LIBCURL:
+    if injector == InjectorKind.LIBCURL:
         proxy = environment.proxy.url if environment.proxy else None
         return {"injector": {"http": environment.http.value, "proxy": proxy}}
-    if injector is InjectorKind.LOCUST and environment.locust is not None:
+    if injector == InjectorKind.LOCUST and environment.locust is not None:
         locust = environment.locust
         files = {name: digest(programme.scripts[name].encode()) for name in (locust.script, *locust.files)}
         declared = locust.model_dump(mode="json", include={"script", "users", "spawn_rate", "requests"})
         return {"injector": {**declared, "files": files}}
-    return {}
+    options = dict(environment.injector_options)
+    return {"injector": {"options": options}} if options else {}
+
+
+def _named(injector: str) -> str:
+    """How keys and run documents name an injector. One that is installed offers what is due, as the own does."""
+    return f"{injector}, {CLOSED_LOOP if injector == InjectorKind.LOCUST else 'open loop'}"
+
+
+def _extensions(environment: Environment, component: Component, injector: str, codecs: Iterable[str]) -> dict[str, Any]:
+    """What an execution uses that is installed beside Plimsoll, by version and digest; absent where it uses nothing."""
+    sources = [each.source for each in environment.sources_of(component.id)]
+    wanted = {Point.INJECTORS: [injector], Point.CODECS: list(codecs), Point.METRIC_SOURCES: sources}
+    found = used(wanted)
+    return {"extensions": found} if found else {}
 
 
 def _components(programme: Programme, phase: str, component: Component) -> dict[str, Any]:

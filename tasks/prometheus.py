@@ -14,17 +14,15 @@ import math
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from fractions import Fraction
-from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from catalog.declarations import Describes, PrometheusSource, Sampled, Series
+from catalog.declarations import PrometheusSource, Sampled, Series
 from catalog.errors import WorldError
-from expectations.metrics import INFRASTRUCTURE
+from tasks.metrics import Account, Asked, NoAnswerError, reading_of
 from tasks.wire import tls
 
 LONGEST_S = 10.0
@@ -34,43 +32,11 @@ LARGEST_ANSWER = 64 * 1024**2
 MOST_POINTS = 10_000
 """A server gives at most 11,000 points of a series at once."""
 
-HOST = "host"
-"""The component under which hosts' own figures stand."""
-
-_LARGEST = 2**53 - 1
 _LONGEST_ERROR = 300  # characters of what a server says of an error
 _TEXT = "text/plain;version=0.0.4"
 
 Values = dict[tuple[tuple[str, str], ...], Fraction]
 """What is exposed of one metric: a number for each set of labels."""
-
-
-class _NoAnswerError(Exception):
-    """Why there was no answer, in words that hold no secret."""
-
-
-class Source(Protocol):
-    """Something that is sampled beside a load, on a clock and in a thread of its own."""
-
-    component: str
-    sub_component: str
-    host: str
-    every_us: int
-
-    def read(self) -> Iterable[tuple[str, int, str]]:
-        """Metric, value and unit of what there is now; nothing where it does not answer."""
-
-    def close(self) -> None:
-        """Be read no more."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Account:
-    """How often a source was asked and answered, and why it last did not."""
-
-    asked: int = 0
-    answered: int = 0
-    failure: str = ""
 
 
 class _Connection:
@@ -89,58 +55,50 @@ class _Connection:
         )
 
     def get(self, path: str) -> bytes:
-        """The body of an answer that is 200. _NoAnswerError where there is none."""
+        """The body of an answer that is 200. NoAnswerError where there is none."""
         try:
             self._connection.request("GET", path, headers=self._headers)
             response = self._connection.getresponse()
             body = response.read(LARGEST_ANSWER + 1)
         except OSError as error:
             self.close()  # the next request opens it again
-            raise _NoAnswerError(tls.reason(error)) from None
+            raise NoAnswerError(tls.reason(error)) from None
         except http.client.HTTPException as error:
             self.close()
-            raise _NoAnswerError(f"no HTTP answer: {type(error).__name__}") from None
+            raise NoAnswerError(f"no HTTP answer: {type(error).__name__}") from None
         if len(body) > LARGEST_ANSWER:
             self.close()
-            raise _NoAnswerError(f"its answer is longer than {LARGEST_ANSWER} bytes")
+            raise NoAnswerError(f"its answer is longer than {LARGEST_ANSWER} bytes")
         if response.status != http.client.OK:
             told = tls.redacted(_told(body), self._token)[:_LONGEST_ERROR]
-            raise _NoAnswerError(f"it answered {response.status}{told}")
+            raise NoAnswerError(f"it answered {response.status}{told}")
         return body
 
     def close(self) -> None:
         self._connection.close()
 
 
-class Scrape:
-    """An endpoint's exposition, as a `Source`."""
+class Exposition:
+    """An endpoint that is scraped while a load runs, as a `tasks.metrics.Reader`."""
 
-    def __init__(self, component: str, source: PrometheusSource, names: tls.Names) -> None:
-        self.component, self.sub_component = _place(component, source)
-        self.host, self.every_us = source.host_name, source.every
-        self.account = Account()
+    def __init__(self, source: PrometheusSource, names: tls.Names) -> None:
         self._metrics = source.metrics
         timeout_s = min(LONGEST_S, source.every / 1_000_000)
         self._connection = _Connection(source.url or "", names, source.token, timeout_s)
         self._before: dict[Sampled, tuple[Values, int]] = {}
 
-    def read(self) -> list[tuple[str, int, str]]:
-        """See `Source`."""
-        self.account.asked += 1
+    def read(self) -> dict[str, Fraction | None]:
+        """See `Reader`."""
         at_ns = time.monotonic_ns()
         try:
-            text = self._connection.get(self._connection.path or "/").decode()
-            found = exposed(text, self._metrics)
-        except (_NoAnswerError, ValueError) as error:
-            self.account.failure = str(error).splitlines()[0][:200]
+            found = exposed(self._connection.get(self._connection.path or "/").decode(), self._metrics)
+        except (NoAnswerError, ValueError):
             self._before.clear()
-            return []
-        self.account.answered += 1
-        values = ((metric, self._value(metric, at, at_ns)) for metric, at in found.items())
-        return [reading for metric, value in values if (reading := _reading(metric, value)) is not None]
+            raise
+        return {metric.value: self._value(metric, at, at_ns) for metric, at in found.items()}
 
     def close(self) -> None:
-        """See `Source`."""
+        """See `Reader`."""
         self._connection.close()
 
     def _value(self, metric: Sampled, found: Values, at_ns: int) -> Fraction | None:
@@ -152,20 +110,11 @@ class Scrape:
         return _growth(before[0], found, Fraction(at_ns - before[1], 1_000_000_000), series) if before else None
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a server told of the time of a load."""
-
-    rows: list[tuple[int, str, int, str]] = field(default_factory=list)
-    account: Account = field(default_factory=Account)
-
-
 class Server:
-    """A Prometheus server that is asked after a load. Places its samples as a `Scrape` does."""
+    """A Prometheus server, which is asked after a load: a `tasks.metrics.Historian`."""
 
-    def __init__(self, component: str, source: PrometheusSource, names: tls.Names) -> None:
-        self.component, self.sub_component = _place(component, source)
-        self.host, self.every_us = source.host_name, source.every
+    def __init__(self, source: PrometheusSource, names: tls.Names) -> None:
+        self.every_us = source.every
         self._metrics = source.metrics
         self._connection = _Connection(source.server or "", names, source.token, LONGEST_S)
 
@@ -175,12 +124,12 @@ class Server:
         for metric, series in self._metrics.items():
             try:
                 points = self._points(series, start_us, end_us, asked.account)
-            except (_NoAnswerError, ValueError, KeyError, TypeError) as error:
-                told = str(error) if isinstance(error, _NoAnswerError) else f"no answer that makes sense: {error}"
-                asked.account.failure = told.splitlines()[0][:200]
+            except (NoAnswerError, ValueError, KeyError, TypeError) as error:
+                sensible = isinstance(error, NoAnswerError)
+                asked.account.failed(error if sensible else ValueError(f"no answer that makes sense: {error}"))
                 continue
             for at_us, value in _over_time(points, series, self.every_us):
-                if reading := _reading(metric, value):
+                if reading := reading_of(metric.value, value):
                     asked.rows.append((at_us, *reading))
         return asked
 
@@ -208,7 +157,7 @@ class Server:
         body = self._connection.get(f"{path}?{urlencode({**asked, 'lookback_delta': f'{self.every_us // 1000}ms'})}")
         document = json.loads(body, parse_float=Decimal)
         if document["status"] != "success" or document["data"]["resultType"] != "matrix":
-            raise _NoAnswerError(f"no matrix came of {query[:80]!r}")
+            raise NoAnswerError(f"no matrix came of {query[:80]!r}")
         for series in document["data"]["result"]:
             labels = tuple(sorted(series["metric"].items()))
             for at_s, value in series["values"]:
@@ -217,59 +166,9 @@ class Server:
                     yield round(Decimal(at_s) * 1_000_000), labels, Fraction(number)
 
 
-class Watch:
-    """All that is declared for one component: endpoints to be scraped, servers to be asked once the load is over.
-
-    Raises WorldError where a token or a certificate cannot be read. A context manager.
-    """
-
-    def __init__(self, component: str, sources: Sequence[PrometheusSource], names: tls.Names) -> None:
-        self._sources = sources
-        self.scrapes = {place: Scrape(component, each, names) for place, each in enumerate(sources) if each.url}
-        self._servers = {place: Server(component, each, names) for place, each in enumerate(sources) if each.server}
-        self._accounts = {place: scrape.account for place, scrape in self.scrapes.items()}
-
-    def ask(self, start_us: int, end_us: int) -> list[list[Any]]:
-        """What servers know of a load, as rows of samples; a server is given the time to collect the last of it."""
-        rows: list[list[Any]] = []
-        for place, server in self._servers.items():
-            time.sleep(max(0, end_us + server.every_us - time.time_ns() // 1000) / 1_000_000)
-            asked = server.ask(start_us, end_us)
-            self._accounts[place] = asked.account
-            stands = [server.component, server.sub_component, server.host]
-            rows += [[at_us, *stands, metric, value, unit] for at_us, metric, value, unit in asked.rows]
-        return rows
-
-    def as_json(self) -> dict[str, Any]:
-        """What a run's document says of its sources; nothing where there are none.
-
-        `sampling`: for each metric of the component itself, the parts that tell it and how far apart. `sources`: how
-        each was asked and answered.
-        """
-        if not self._sources:
-            return {}
-        found: dict[str, Any] = {}
-        for source in self._sources:
-            for metric in source.metrics if source.describes is Describes.COMPONENT else ():
-                known = found.setdefault(metric.value, {"every_us": source.every, "parts": []})
-                known["parts"].append({"part": source.part, "host": source.host_name})
-        accounts = [self._accounts.get(place, Account()) for place in range(len(self._sources))]
-        told = [
-            {"of": source.url or source.server, **asdict(account)}
-            for source, account in zip(self._sources, accounts, strict=True)
-        ]
-        return {"sampling": found, "sources": told}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        for scrape in self.scrapes.values():
-            scrape.close()
-        for server in self._servers.values():
-            server.close()
+def open_source(source: PrometheusSource, names: tls.Names) -> Exposition | Server:
+    """What reads a declared source, in the table of metric sources."""
+    return Exposition(source, names) if source.url else Server(source, names)
 
 
 def exposed(text: str, metrics: Mapping[Sampled, Series]) -> dict[Sampled, Values]:
@@ -319,19 +218,6 @@ def _growth(before: Values, after: Values, seconds: Fraction, series: Series) ->
     if before.keys() != after.keys() or any(after[labels] < before[labels] for labels in after) or seconds <= 0:
         return None
     return _total({labels: after[labels] - before[labels] for labels in after}, series) / seconds
-
-
-def _reading(metric: Sampled, value: Fraction | None) -> tuple[str, int, str] | None:
-    """Rounded half to even; None where nothing is known, or it is larger than can be recorded."""
-    rounded = None if value is None else round(value)
-    if rounded is None or abs(rounded) > _LARGEST:
-        return None
-    return metric.value, rounded, INFRASTRUCTURE[metric.value][0]
-
-
-def _place(component: str, source: PrometheusSource) -> tuple[str, str]:
-    """Component and sub-component of a source's samples."""
-    return HOST if source.describes is Describes.HOST else component, source.part
 
 
 def _secret(token: str) -> str:

@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from tasks.prometheus import HOST, Source
+from tasks.metrics import HOST, Source
 
 _SHORTEST_S = 0.05
 

@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from catalog.declarations import (
+    PLAIN,
     Answers,
     CapacityPlan,
     CohortOfMeters,
@@ -17,7 +18,6 @@ from catalog.declarations import (
     MessageKind,
     MessagePath,
     Programme,
-    Protocol,
 )
 from catalog.declarations import Scaling as Change
 from tasks.codecs import Flaw
@@ -58,7 +58,7 @@ def specs_for_test(
     beyond = codecs_beyond(programme, component, paths)
     codecs = {path: codec for path, codec in beyond.items() if codec}
     received = _received(programme, component, codecs) if receive else set()
-    by_codec: dict[Protocol, list[str]] = defaultdict(list)
+    by_codec: dict[str, list[str]] = defaultdict(list)
     for path, codec in codecs.items():
         if path not in received:
             by_codec[codec].append(path)
@@ -79,7 +79,7 @@ def specs_for_test(
     ]
 
 
-def _stand_in(codec: Protocol, paths: Iterable[str], seed: int) -> ComponentSpec:
+def _stand_in(codec: str, paths: Iterable[str], seed: int) -> ComponentSpec:
     """Stand-ins judge nothing: what is wrong with a message, the component under test has to find."""
     return replace(_spec(_stand_ins(codec), codec, routes=dict.fromkeys(paths), next_codec={}, seed=seed), refuses=())
 
@@ -109,7 +109,7 @@ def specs_for_system(
     the users' receive service: without one, everything is answered at once.
     """
     routes: dict[str, dict[str, str | None]] = defaultdict(dict)
-    codecs: dict[str, dict[str, Protocol]] = defaultdict(dict)
+    codecs: dict[str, dict[str, str]] = defaultdict(dict)
     for path, steps in _wired_paths(programme, phase):
         for here, there in zip(steps[1:], [*steps[2:], None], strict=True):
             routes[here][path.id] = there
@@ -151,12 +151,12 @@ def responses(
     return {name: value for name, value in told.items() if value}
 
 
-def entry_codec(programme: Programme, component: str) -> Protocol:
+def entry_codec(programme: Programme, component: str) -> str:
     """The protocol of a component's first declared interface inwards: what is offered to it speaks that."""
-    return next((each.protocol for each in programme.system.interfaces if each.to == component), Protocol.PLAIN)
+    return next((each.protocol for each in programme.system.interfaces if each.to == component), PLAIN)
 
 
-def codecs_beyond(programme: Programme, component: Component, paths: Iterable[str]) -> dict[str, Protocol | None]:
+def codecs_beyond(programme: Programme, component: Component, paths: Iterable[str]) -> dict[str, str | None]:
     """By message path, the protocol of a component's interface to its next hop; None where it is the last."""
     beyond = {path: _beyond(programme, component, path) for path in paths}
     return {path: _codec(programme, component.id, hop) if hop else None for path, hop in beyond.items()}
@@ -189,10 +189,10 @@ def _beyond(programme: Programme, component: Component, path_id: str) -> str | N
     return next(each.id for each in programme.system.components if each.role == step.removeprefix("role:"))
 
 
-def _codec(programme: Programme, here: str, there: str) -> Protocol:
+def _codec(programme: Programme, here: str, there: str) -> str:
     """The protocol of the interface from here to there; plain where none is declared."""
     declared = ((each.protocol, each.from_, each.to) for each in programme.system.interfaces)
-    return next((protocol for protocol, start, end in declared if (start, end) == (here, there)), Protocol.PLAIN)
+    return next((protocol for protocol, start, end in declared if (start, end) == (here, there)), PLAIN)
 
 
 def _acknowledged(programme: Programme, component: str, paths: Iterable[str]) -> list[str]:
@@ -205,14 +205,14 @@ def _wrapping(programme: Programme, paths: Iterable[str]) -> dict[str, tuple[str
     return {path: known[path] for path in sorted(paths) if known[path]}
 
 
-def _received(programme: Programme, component: Component, codecs: Mapping[str, Protocol]) -> set[str]:
+def _received(programme: Programme, component: Component, codecs: Mapping[str, str]) -> set[str]:
     """The paths whose alerts go from the component straight to a user, in the component's own entry protocol."""
     known = {each.id: each for each in programme.system.message_paths}
     names, spoken = {component.id, f"role:{component.role}"}, entry_codec(programme, component.id)
     return {
         path
         for path, codec in codecs.items()
-        if codec is spoken and known[path].offers is MessageKind.ALERT and known[path].steps[-2] in names
+        if codec == spoken and known[path].offers is MessageKind.ALERT and known[path].steps[-2] in names
     }
 
 
@@ -223,16 +223,16 @@ def _responses(programme: Programme, component: str, paths: Iterable[str]) -> di
     }
 
 
-def _stand_ins(codec: Protocol) -> str:
+def _stand_ins(codec: str) -> str:
     return f"{STAND_INS}-{codec}"
 
 
 def _spec(
     component: str,
-    codec: Protocol,
+    codec: str,
     *,
     routes: dict[str, str | None],
-    next_codec: dict[str, Protocol],
+    next_codec: dict[str, str],
     seed: int,
     emulated: Emulated | None = None,
     acknowledges: Sequence[str] = (),
@@ -241,10 +241,10 @@ def _spec(
 ) -> ComponentSpec:
     return ComponentSpec(
         component=component,
-        codec=codec.value,
+        codec=codec,
         seed=seed,
         routes=routes,
-        next_codec={path: each.value for path, each in next_codec.items()},
+        next_codec=next_codec,
         acknowledges=tuple(acknowledges) if emulated and emulated.answers is Answers.ACKNOWLEDGE else (),
         wrapping=wrapping or {},
         receivers=receivers or {},

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from catalog.agreement.emulation import EmulationFault, emulation_faults
 from catalog.agreement.material import Declarations, Disagreement, unknown
-from catalog.agreement.prometheus import prometheus_faults, url_faults
+from catalog.agreement.prometheus import source_faults, url_faults
 from catalog.declarations import Answers, ComponentScope, Emulated, Environment, EnvironmentKind, TestType
 from catalog.places import Address
 from catalog.variants import filled_in
@@ -23,8 +23,8 @@ def environment_disagreements(declared: Declarations) -> Iterator[Disagreement]:
         yield from _component_names(declared, position, environment)
         yield from _durations(declared, position, environment)
         yield from _entries(position, environment)
-        for address, code, message, hint in prometheus_faults(environment.prometheus):
-            yield _at((position, "prometheus", *address), code, message, hint)
+        for address, code, message, hint in source_faults(environment):
+            yield _at((position, *address), code, message, hint)
         yield from _numbers(position, environment, full.get(environment.id, environment))
         for field, name, fault in _emulation_faults(environment, full):
             stands = fault.field in getattr(environment, field)[name].model_fields_set
@@ -63,6 +63,7 @@ def _component_names(declared: Declarations, position: int, environment: Environ
         ("baselines", environment.baselines.keys()),
         ("baseline_entries", environment.baseline_entries.keys()),
         ("prometheus", environment.prometheus.keys()),
+        ("metrics", environment.metrics.keys()),
     ):
         for name in sorted(names):
             address = ("environments", position, field, name)

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from catalog.agreement.material import Declarations, Disagreement, unknown
 from catalog.declarations import Answers, Environment, HttpVersion, InjectorKind, LocustScript, TestType
+from catalog.extensions import SHIPPED, Point
 from catalog.places import Address
 from catalog.variants import filled_in
 
@@ -37,8 +38,11 @@ def _misplaced(position: int, environment: Environment, whole: Environment) -> I
         "http": (environment.http is not HttpVersion.HTTP_1_1, InjectorKind.LIBCURL),
         "locust": (environment.locust is not None, InjectorKind.LOCUST),
     }
+    if environment.injector_options and whole.injector in SHIPPED[Point.INJECTORS]:
+        message = f"'injector_options' are for an injector that is installed, and '{whole.injector}' is shipped"
+        yield _at((position, "injector_options"), "injector-mismatch", message, "remove it, or name the other injector")
     for name, (given, whose) in theirs.items():
-        if given and whole.injector is not whose:
+        if given and whole.injector != whose:
             message = f"'{name}' is for the {whose} injector, and the {whole.injector} injector is chosen"
             yield _at((position, name), "injector-mismatch", message, f"declare 'injector: {whose}', or remove it")
 
@@ -69,7 +73,7 @@ def _identity(position: int, environment: Environment, whole: Environment) -> It
     stated, tls = environment.tls, whole.tls
     if stated is None or tls is None:
         return
-    if stated.pkcs12 and whole.injector is not InjectorKind.LIBCURL:
+    if stated.pkcs12 and whole.injector != InjectorKind.LIBCURL:
         message = f"only the libcurl injector reads PKCS#12, and the {whole.injector} injector is chosen"
         hint = "declare 'injector: libcurl', or give certificate and key as PEM"
         yield _at((position, "tls", "pkcs12"), "injector-mismatch", message, hint)
@@ -84,8 +88,8 @@ def _script(
     declared: Declarations, position: int, environment: Environment, whole: Environment
 ) -> Iterator[Disagreement]:
     """There is a script where one is to be run, for tests that a closed loop can conduct."""
-    chosen = environment.injector is InjectorKind.LOCUST
-    if whole.injector is not InjectorKind.LOCUST or not (chosen or environment.locust):
+    chosen = environment.injector == InjectorKind.LOCUST
+    if whole.injector != InjectorKind.LOCUST or not (chosen or environment.locust):
         return  # what it extends is told of there
     if whole.locust is None:
         hint = "declare 'locust' with 'script', 'users', 'spawn_rate' and 'requests'"

@@ -1,25 +1,26 @@
-"""Sources of infrastructure metrics: each is one of two kinds, says what the other cannot, and tells nothing twice."""
+"""Sources of infrastructure metrics: those of Prometheus are one of two kinds each, and none tells anything twice."""
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from urllib.parse import parse_qsl, urlsplit
 
-from catalog.declarations import Describes, PrometheusSource, Sampled, Series
+from catalog.declarations import Describes, Environment, MetricSource, PrometheusSource, Sampled, Series
 from catalog.places import Address
 
 Fault = tuple[Address, str, str, str]
-"""Where it stands below `prometheus`, its code, message and hint."""
+"""Where it stands below the environment, its code, message and hint."""
 
 
-def prometheus_faults(declared: Mapping[str, Sequence[PrometheusSource]]) -> Iterator[Fault]:
+def source_faults(environment: Environment) -> Iterator[Fault]:
     """Everything that is wrong with the sources of an environment's components."""
-    for component, sources in declared.items():
+    for component, sources in environment.prometheus.items():
         for position, source in enumerate(sources):
             for address, code, message, hint in _faults(source):
-                yield (component, position, *address), code, message, hint
-        for position, metric, code, message in _together(sources):
-            yield (component, position, "metrics", metric.value), code, message, ""
+                yield ("prometheus", component, position, *address), code, message, hint
+    for component in sorted(environment.prometheus.keys() | environment.metrics.keys()):
+        for address, metric, code, message in _together(environment, component):
+            yield (*address, "metrics", metric), code, message, ""
 
 
 _SECRET = re.compile(
@@ -76,18 +77,25 @@ def _series(series: Series, *, is_scraped: bool) -> Iterator[tuple[str, str, str
             yield "prometheus-pattern", f"label '{label}': '{pattern[:60]}' is no regular expression: {error}", ""
 
 
-def _together(sources: Sequence[PrometheusSource]) -> Iterator[tuple[int, Sampled, str, str]]:
+def _together(environment: Environment, component: str) -> Iterator[tuple[Address, str | int, str, str]]:
     """What parts of a component tell is summed, instant by instant: each once, and all as far apart."""
-    known: dict[Sampled, list[PrometheusSource]] = defaultdict(list)
-    for position, source in enumerate(sources):
-        for metric in source.metrics:
+    known: dict[Sampled, list[PrometheusSource | MetricSource]] = defaultdict(list)
+    scraped = enumerate(environment.prometheus.get(component, ()))
+    others = enumerate(environment.metrics.get(component, ()))
+    declared: list[tuple[Address, PrometheusSource | MetricSource]] = [
+        *((("prometheus", component, position), source) for position, source in scraped),
+        *((("metrics", component, position), source) for position, source in others),
+    ]
+    for address, source in declared:
+        for place, metric in enumerate(source.metrics):
+            key = metric.value if isinstance(source, PrometheusSource) else place
             alike = [each for each in known[metric] if each.describes is source.describes]
             if any((each.part, each.host_name) == (source.part, source.host_name) for each in alike):
                 message = (
                     f"'{metric}' of part '{source.part}' on host '{source.host_name}' comes from another source too"
                 )
-                yield position, metric, "prometheus-twice", message
+                yield address, key, "prometheus-twice", message
             elif source.describes is Describes.COMPONENT and any(each.every != source.every for each in alike):
                 message = f"'{metric}' of another part is sampled {alike[0].every} µs apart, and this {source.every}"
-                yield position, metric, "prometheus-uneven", message
+                yield address, key, "prometheus-uneven", message
             known[metric].append(source)

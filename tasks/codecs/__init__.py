@@ -1,6 +1,9 @@
 """Message codecs, named by declarations: how a message is written as an HTTP body, and how an answer is read."""
 
-from tasks.codecs.duis import Duis
+from functools import cache
+
+from catalog.extensions import SHIPPED, ExtensionError, Point, load, names
+from catalog.hints import listed
 from tasks.codecs.message import (
     DEFAULT_ORIGINATOR,
     UNKNOWN_SRV,
@@ -19,7 +22,6 @@ from tasks.codecs.message import (
     unauthorised_device,
     unreachable_device,
 )
-from tasks.codecs.plain import Plain
 
 __all__ = [
     "CODECS",
@@ -42,12 +44,20 @@ __all__ = [
     "unreachable_device",
 ]
 
-CODECS: dict[str, Codec] = {codec.name: codec for codec in (Duis(), Plain())}
+CODECS = tuple(sorted(SHIPPED[Point.CODECS]))
+"""The names of those that are shipped."""
 
 
+@cache
 def codec_named(name: str) -> Codec:
-    """The codec that declarations call `name`; ValueError, naming those that exist, when there is none."""
-    if name not in CODECS:
-        known = ", ".join(sorted(CODECS))
-        raise ValueError(f"unknown message codec {name!r}; known: {known}")
-    return CODECS[name]
+    """The codec that declarations call `name`, shipped or installed.
+
+    ValueError, naming those that exist, when there is none; ExtensionError when it cannot be used as it is.
+    """
+    if name not in CODECS and name not in names(Point.CODECS):
+        raise ValueError(f"unknown message codec {name!r}; known: {listed(names(Point.CODECS))}")
+    found = load(Point.CODECS, name)
+    codec: Codec = found() if isinstance(found, type) else found
+    if codec.name != name:
+        raise ExtensionError(f"the message codec '{name}' calls itself '{codec.name}', and declarations by the first")
+    return codec

@@ -1,25 +1,128 @@
-"""Which injector a declaration means: made ready for one test, its entry tried, its package asked for."""
+"""Which injector a declaration means: made ready for one test, its entry tried, its package asked for.
 
-from collections.abc import Callable
+Each is a function in the table of `catalog.extensions`, those that are shipped and those that are installed: it takes
+an `Opening`, and gives an `Injector`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import numpy as np
+
 from catalog.declarations import Environment, InjectorKind, Programme, TestType
-from tasks.inject.injector import Injector, LibcurlInjector, OwnInjector, require
+from catalog.errors import PlimsollError
+from catalog.extensions import SHIPPED, ExtensionError, Point, added, load
+from tasks.inject.files import NEVER, NOBODY, RESULTS, Outcome
+from tasks.inject.injector import Injection, Injector, LibcurlInjector, Load, OwnInjector, Progress, Target, require
 from tasks.inject.scripts import LocustInjector, Script
 from tasks.wire.reach import listens, reach
 
-_PACKAGES = {InjectorKind.LIBCURL: "pycurl", InjectorKind.LOCUST: "locust"}
+_PACKAGES = {InjectorKind.LIBCURL.value: "pycurl", InjectorKind.LOCUST.value: "locust"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """What an injector is made ready with, for one step of a test.
+
+    `on_start` is told the id of each process that offers messages, which is then sampled beside the load. `folder`:
+    where results may be kept meanwhile, so that what came outlives this process. `script`: what a closed loop runs.
+    """
+
+    environment: Environment
+    on_start: Callable[[int], object]
+    folder: Path | None = None
+    script: Script | None = None
+
+    @property
+    def options(self) -> Mapping[str, str | int | bool]:
+        """What is declared for an installed injector, in its own words."""
+        return self.environment.injector_options
+
+
+def own(opening: Opening) -> OwnInjector:
+    """The injector of this house."""
+    return OwnInjector(on_start=opening.on_start, folder=opening.folder)
+
+
+def libcurl(opening: Opening) -> LibcurlInjector:
+    """The same with libcurl for an engine."""
+    declared = opening.environment
+    proxy = declared.proxy.model_dump(exclude_none=True) if declared.proxy else None
+    return LibcurlInjector(http=declared.http.value, proxy=proxy, on_start=opening.on_start, folder=opening.folder)
+
+
+def locust(opening: Opening) -> LocustInjector:
+    """What runs a script, closed loop. ValueError where there is none."""
+    if opening.script is None:
+        raise ValueError(f"the environment {opening.environment.id!r} declares no script")
+    return LocustInjector(opening.script, on_start=opening.on_start, folder=opening.folder)
+
+
+class Guarded:
+    """An installed injector: whatever it fails with is told as its own failure, and its rows are looked at."""
+
+    def __init__(self, injector: Injector, name: str) -> None:
+        self._injector = injector
+        self._name = name
+
+    def run(self, load: Load, target: Target, *, progress: Progress | None = None) -> Injection:
+        """See `Injector`. Raises ExtensionError for what it did not say itself, and for rows of another load."""
+        try:
+            injection = self._injector.run(load, target, progress=progress)
+        except PlimsollError:
+            raise
+        except Exception as error:
+            told = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise ExtensionError(f"{self._name} failed: {told}") from error
+        if told := misfit(load, injection):
+            raise ExtensionError(f"{self._name} {told}", remedy="docs/extending.md says what an injection holds.")
+        return injection
+
+
+def misfit(load: Load, injection: Injection) -> str:
+    """Why an injection is none of a load; empty where every message has its row, in order, and times make sense."""
+    columns = injection.columns
+    if set(columns) != set(RESULTS) or any(column.dtype != np.int64 for column in columns.values()):
+        return f"gave other columns than {', '.join(RESULTS)}, each of int64"
+    if any(len(column) != len(load) for column in columns.values()) or np.any(columns["sequence"] != load.sequence):
+        return f"did not give one row for each of {len(load)} messages, in their order"
+    known = np.isin(columns["outcome"], list(Outcome))
+    sent = columns["sent_us"] != NEVER
+    if not known.all() or np.any(sent & (columns["ready_us"] > columns["sent_us"])):
+        return "gave an outcome that there is none of, or a message that was sent before it was taken up"
+    if np.any(columns["done_us"] < np.where(sent, columns["sent_us"], columns["intended_us"])):
+        return "gave a message that was done before it was sent"
+    due = columns["intended_us"] - load.offset_us
+    if len(load) and np.any(due[load.after == NOBODY] != due[0]):
+        return "gave messages other due times than the load has"
+    return ""
 
 
 def open_injector(
     environment: Environment, kind: TestType, *, on_start: Callable[[int], object], folder: Path | None = None
 ) -> Injector:
-    """What offers arrivals when they are due. `folder`: where results are kept meanwhile."""
-    if environment.injector_for(kind) is not InjectorKind.LIBCURL:
-        return OwnInjector(on_start=on_start, folder=folder)
-    proxy = environment.proxy.model_dump(exclude_none=True) if environment.proxy else None
-    return LibcurlInjector(http=environment.http.value, proxy=proxy, on_start=on_start, folder=folder)
+    """What offers arrivals when they are due. `folder`: where results are kept meanwhile.
+
+    Raises ExtensionError where an installed one cannot be used as it is.
+    """
+    name = environment.injector_for(kind)
+    return _opened(name, Opening(environment=environment, on_start=on_start, folder=folder))
+
+
+def _opened(name: str, opening: Opening) -> Injector:
+    found = load(Point.INJECTORS, name)
+    if name in SHIPPED[Point.INJECTORS]:
+        injector: Injector = found(opening)
+        return injector
+    told = str(added(Point.INJECTORS, name))
+    try:
+        return Guarded(found(opening), told)
+    except PlimsollError:
+        raise
+    except Exception as error:
+        raise ExtensionError(f"{told} cannot be made ready: {type(error).__name__}: {error}") from error
 
 
 def scripted_injector(
@@ -31,25 +134,26 @@ def scripted_injector(
     folder: Path | None = None,
 ) -> LocustInjector:
     """What runs the environment's script for so long. ValueError where it has none. `folder`: as above."""
-    locust = environment.locust
-    if locust is None:
+    declared = environment.locust
+    if declared is None:
         raise ValueError(f"the environment {environment.id!r} declares no script")
     script = Script(
-        script=locust.script,
-        files={name: programme.scripts[name] for name in (locust.script, *locust.files)},
-        users=locust.users,
-        spawn_rate=str(locust.spawn_rate),
+        script=declared.script,
+        files={name: programme.scripts[name] for name in (declared.script, *declared.files)},
+        users=declared.users,
+        spawn_rate=str(declared.spawn_rate),
         duration_us=duration_us,
-        requests=locust.requests,
+        requests=declared.requests,
     )
-    return LocustInjector(script, on_start=on_start, folder=folder)
+    return locust(Opening(environment=environment, on_start=on_start, folder=folder, script=script))
 
 
 def require_injector(environment: Environment, kind: TestType) -> None:
     """Raises WorldError, with the line that installs it, where the injector's package is missing."""
     injector = environment.injector_for(kind)
     if injector in _PACKAGES:
-        require(_PACKAGES[injector], extra=injector.value)
+        require(_PACKAGES[injector], extra=injector)
+    load(Point.INJECTORS, injector)
 
 
 def reach_entry(environment: Environment, entry: str) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from catalog import rules
 from catalog.canonical import canonical, digest, document_digest
 from catalog.declarations import Environment, Programme
+from catalog.extensions import Point, used
 from catalog.ledger import Kind, Record
 from catalog.runs import RunState, next_run_id, test_runs
 from catalog.store import Copied, copied
@@ -62,6 +63,12 @@ class Submission:
     def summaries(self) -> list[Staged]:
         """Those that hold figures."""
         return [each for each in self.staged if each.figures]
+
+    @property
+    def extensions(self) -> dict[str, Any]:
+        """What read them that is installed beside Plimsoll, by version and digest; absent where nothing is."""
+        found = used({Point.RESULT_FORMATS: [each.format.name for each in self.staged]})
+        return {"extensions": found} if found else {}
 
     @property
     def formats(self) -> str:
@@ -251,6 +258,7 @@ class Intake:
                 "tool": {name: value or UNSTATED for name, value in stated["tool"].items()},
                 "files": [digest_of(file) for file in submission.files],
                 "manifest": digest(self.manifest_bytes),
+                **submission.extensions,
             },
         }
 
@@ -477,6 +485,7 @@ def _document(intake: Intake, submission: Submission, run: str, span: tuple[int,
             "from": intake.manifest.submitted_by.organisation,
             "tool": told,
             "messages": samples,
+            **submission.extensions,
             "figures": [
                 {name: getattr(each, name) for name in ("scope", "metric", "value", "unit", "samples", "method")}
                 for each in figures[:MOST_FIGURES]

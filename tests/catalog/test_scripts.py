@@ -26,8 +26,8 @@ def test_scripts_are_read_and_digested_with_the_catalogue(tmp_path: Path) -> Non
     assert {"shop.py", "people.csv"} < set(catalogue.digests)
     environment = catalogue.programme.environment("rehearsal-slow-orders")
     assert environment.locust == catalogue.programme.environment("rehearsal").locust
-    assert environment.injector_for(TestType.LOAD) is InjectorKind.LOCUST
-    assert environment.injector_for(TestType.STRESS) is InjectorKind.OWN
+    assert environment.injector_for(TestType.LOAD) == InjectorKind.LOCUST
+    assert environment.injector_for(TestType.STRESS) == InjectorKind.OWN
     again = Programme.model_validate(catalogue.programme.model_dump(mode="json", by_alias=True))
     assert again.scripts == catalogue.programme.scripts
     assert again.environments == catalogue.programme.environments

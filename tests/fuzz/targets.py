@@ -16,10 +16,10 @@ from seeds import SEEDS, stated
 
 from tasks.intake.archives import unpacked
 from tasks.intake.format import Bulk, SubmittedError
-from tasks.intake.recognise import FORMATS
+from tasks.intake.recognise import formats
 
 _LARGEST = 20_000
-KNOWN = {each.name: each for each in FORMATS}
+KNOWN = {each.name: each for each in formats()}
 FAMILIES = {
     "jmeter": ("jmeter-csv", "jmeter-xml", "jmeter-statistics"),
     "k6": ("k6-csv", "k6-json", "k6-summary"),
@@ -50,13 +50,13 @@ def _family(names: tuple[str, ...]) -> Callable[[bytes], None]:
 
 def recognise(data: bytes) -> None:
     """No format may fail to say whether bytes are its own."""
-    for each in FORMATS:
+    for each in formats():
         each.recognises(data)
 
 
 def bulk(data: bytes) -> None:
     """By DuckDB, with all that follows it, of the format that is surest."""
-    format_ = max(FORMATS, key=lambda each: each.recognises(data))
+    format_ = max(formats(), key=lambda each: each.recognises(data))
     if isinstance(format_, Bulk) and format_.recognises(data):
         with contextlib.suppress(SubmittedError):
             taken(data, format_)

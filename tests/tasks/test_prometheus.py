@@ -22,7 +22,8 @@ from expectations.metrics import INFRASTRUCTURE
 from tasks.emulate.spec import ComponentSpec
 from tasks.emulate.system import start_component
 from tasks.measure import measure
-from tasks.prometheus import Scrape, Server, Watch, _growth, _reading, exposed
+from tasks.metrics import Scrape, Watch, reading_of
+from tasks.prometheus import Exposition, Server, _growth, exposed
 
 __all__ = ["nothing_left_running"]
 
@@ -37,6 +38,10 @@ def process(user="100.5"):
 
 def source(**more):
     return PrometheusSource.model_validate({"metrics": {"connections_count": {"series": "up"}}} | more)
+
+
+def scraping(component, declared, names):
+    return Scrape(component, declared, Exposition(declared, names))
 
 
 CPU = {"series": "node_cpu_seconds_total", "without": {"mode": "idle|iowait"}, "counter": True, "factor": 500}
@@ -83,13 +88,13 @@ def test_a_line_that_cannot_be_read_is_a_gap_where_it_is_ours_and_nothing_where_
     ("value", "rounded"), [("0.5", 0), ("1.5", 2), ("2.5", 2), ("2.500001", 3), ("-0.5", 0), ("7", 7)]
 )
 def test_figures_are_rounded_half_to_even_in_our_unit(value, rounded):
-    assert _reading(Sampled.CPU, Fraction(value)) == ("cpu_permille", rounded, "permille")
-    assert _reading(Sampled.DISK_READ, Fraction(value))[2] == "bytes/s"
+    assert reading_of(Sampled.CPU, Fraction(value)) == ("cpu_permille", rounded, "permille")
+    assert reading_of(Sampled.DISK_READ, Fraction(value))[2] == "bytes/s"
 
 
 def test_what_cannot_be_recorded_is_a_gap():
-    assert _reading(Sampled.MEMORY, Fraction(2**53)) is None
-    assert _reading(Sampled.MEMORY, None) is None
+    assert reading_of(Sampled.MEMORY, Fraction(2**53)) is None
+    assert reading_of(Sampled.MEMORY, None) is None
 
 
 A, B = (("pod", "a"),), (("pod", "b"),)
@@ -125,7 +130,7 @@ def test_an_endpoint_is_scraped_and_its_counters_become_rates(monkeypatch):
     estab = {"series": "node_netstat_Tcp_CurrEstab"}
     metrics = {"cpu_permille": CPU, "disk_written_bytes_per_second": written, "connections_count": estab}
     with serving(lambda _: (200, next(told))) as exporter:
-        scrape = Scrape("orders", source(url=f"{exporter.url}/metrics?x=1", metrics=metrics), {})
+        scrape = scraping("orders", source(url=f"{exporter.url}/metrics?x=1", metrics=metrics), {})
         rounds = [{metric: value for metric, value, _ in scrape.read()} for _ in range(4)]
         scrape.close()
     assert rounds == [
@@ -144,7 +149,7 @@ def test_a_scrape_that_fails_is_a_gap_and_counters_begin_anew():
     cpu = {"series": "namedprocess_namegroup_cpu_seconds_total", "counter": True, "factor": 1000}
     with serving(lambda _: next(answers)) as exporter:
         declared = source(url=exporter.url, metrics={"cpu_permille": cpu, "memory_bytes": MEMORY})
-        scrape = Scrape("orders", declared, {})
+        scrape = scraping("orders", declared, {})
         rounds = [{metric for metric, _, _ in scrape.read()} for _ in range(4)]
         scrape.close()
     assert rounds == [{"memory_bytes"}, set(), {"memory_bytes"}, {"cpu_permille", "memory_bytes"}]
@@ -160,7 +165,7 @@ def test_an_endpoint_that_is_slow_cut_short_or_gone_is_a_gap_with_its_reason(mon
         return 200, "up 1\n"
 
     with serving(slow) as exporter:
-        scrape = Scrape("orders", source(url=exporter.url, every="50 ms"), {})
+        scrape = scraping("orders", source(url=exporter.url, every="50 ms"), {})
         assert scrape.read() == []
         assert scrape.account.failure == "timed out"
         held.set()
@@ -178,7 +183,7 @@ def test_an_endpoint_that_is_slow_cut_short_or_gone_is_a_gap_with_its_reason(mon
 def test_a_token_comes_from_the_environment_and_goes_to_the_endpoint_alone(monkeypatch):
     monkeypatch.setenv("ORDERS_TOKEN", "s3cret\n")
     with serving(lambda _: (200, "up 1\n")) as exporter:
-        scrape = Scrape("orders", source(url=exporter.url, token="ORDERS_TOKEN"), {})
+        scrape = scraping("orders", source(url=exporter.url, token="ORDERS_TOKEN"), {})
         assert scrape.read() == [("connections_count", 1, "count")]
         scrape.close()
     assert exporter.seen == [("/", "Bearer s3cret")]
@@ -191,7 +196,7 @@ def test_a_token_comes_from_the_environment_and_goes_to_the_endpoint_alone(monke
     for held, why in ((None, "is not set"), ("two words", "holds what is no token")):
         monkeypatch.delenv("ORDERS_TOKEN") if held is None else monkeypatch.setenv("ORDERS_TOKEN", held)
         with pytest.raises(WorldError, match=why) as caught:
-            Scrape("orders", source(url="http://127.0.0.1:9", token="ORDERS_TOKEN"), {})
+            scraping("orders", source(url="http://127.0.0.1:9", token="ORDERS_TOKEN"), {})
         assert "words" not in str(caught.value)
 
 
@@ -200,8 +205,8 @@ def test_tls_is_that_of_the_environment(tmp_path):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*authority.issue("server"))
     with serving(lambda _: (200, "up 1\n"), context) as exporter:
-        known = Scrape("orders", source(url=exporter.url), {"ca": str(authority.ca)})
-        unknown = Scrape("orders", source(url=exporter.url), {})
+        known = scraping("orders", source(url=exporter.url), {"ca": str(authority.ca)})
+        unknown = scraping("orders", source(url=exporter.url), {})
         assert known.read() == [("connections_count", 1, "count")]
         assert unknown.read() == []
         known.close()
@@ -217,7 +222,7 @@ AT = 1_700_000_000_000_000
 def asked(series, *, start=AT, seconds=5, query="q", every="1 s", **more):
     with serving(prometheus(series)) as exporter:
         metrics = {"cpu_permille": {"query": query, **more}}
-        server = Server("orders", source(server=f"{exporter.url}/prefix/", every=every, metrics=metrics), {})
+        server = Server(source(server=f"{exporter.url}/prefix/", every=every, metrics=metrics), {})
         found = server.ask(start, start + seconds * SECOND)
         server.close()
     return found, [(at - AT, value) for at, _, value, _ in found.rows], exporter
@@ -268,7 +273,7 @@ def test_long_loads_are_asked_for_in_pieces():
 def test_a_server_that_does_not_answer_leaves_nothing_but_the_reason(answer, why):
     with serving((lambda _: answer) if answer else prometheus(lambda *_: {})) as exporter:
         declared = source(server=f"{exporter.url}/prefix", metrics={"cpu_permille": {"query": "broken("}})
-        server = Server("orders", declared, {})
+        server = Server(declared, {})
         found = server.ask(AT, AT + 5 * SECOND)
         server.close()
     assert found.rows == []

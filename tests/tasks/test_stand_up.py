@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from catalog.declarations import Emulated, Protocol
+from catalog.declarations import Emulated
 from tasks.codecs import Flaw, Message, codec_named
 from tasks.emulate.spec import (
     ANYBODY,
@@ -68,8 +68,8 @@ def test_the_dsp_is_tested_through_its_duis_gateway_with_stand_ins_for_both_code
     paths = ["smets1-bau", "smets1-alert", "non-device", "smets1-commissioning"]
     beyond = codecs_beyond(smets1.programme, dsp, paths)
     assert beyond == {
-        "smets1-bau": Protocol.PLAIN,
-        "smets1-alert": Protocol.DUIS,
+        "smets1-bau": "plain",
+        "smets1-alert": "duis",
         "non-device": None,  # the last hop of its path
         "smets1-commissioning": None,
     }
@@ -219,8 +219,8 @@ def test_behaviour_that_is_not_declared_is_not_in_an_execution_s_key(template):
 
 def test_where_no_interface_is_declared_messages_are_plain(template, edited):
     bare = edited(template.programme, ("system.interfaces", []))
-    assert entry_codec(bare, "orders") is Protocol.PLAIN
-    assert codecs_beyond(bare, bare.component("orders"), ["purchase"]) == {"purchase": Protocol.PLAIN}
+    assert entry_codec(bare, "orders") == "plain"
+    assert codecs_beyond(bare, bare.component("orders"), ["purchase"]) == {"purchase": "plain"}
 
 
 def walked(specs, start, path):

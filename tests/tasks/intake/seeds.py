@@ -5,7 +5,7 @@ import struct
 
 from files import SAMPLES
 
-from tasks.intake.recognise import FORMATS
+from tasks.intake.recognise import formats
 
 STATED = {"value_unit": "us", "timezone": "", "time_unit": "ms", "started": "2026-11-24T00:35:00Z"}
 MAPPING = {"sent": "timeStamp", "elapsed": "elapsed", "label": "label"}
@@ -62,7 +62,7 @@ SEEDS["gatling-statistics"] = json.dumps(
 ).encode()  # fmt: skip
 SEEDS["locust"] = (SAMPLES / "locust_stats.csv").read_bytes()
 for _file in sorted(SAMPLES.iterdir()):
-    for _format in FORMATS:
+    for _format in formats():
         if _format.recognises(_file.read_bytes()[:65536]) > 1:
             SEEDS.setdefault(_format.name, _file.read_bytes()[:6000])
 

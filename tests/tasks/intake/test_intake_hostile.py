@@ -17,9 +17,9 @@ from tasks.intake.histogram import decoded
 from tasks.intake.jmeter_xml import JMeterXml
 from tasks.intake.json_lines import parsed
 from tasks.intake.numbers import decimal_of, instant_us, micros
-from tasks.intake.recognise import FORMATS
+from tasks.intake.recognise import formats
 
-KNOWN = {each.name: each for each in FORMATS}
+KNOWN = {each.name: each for each in formats()}
 
 
 def seeded(seed):
@@ -67,7 +67,7 @@ def test_bytes_changed_at_random_are_read_or_refused(name):
 @given(data=st.binary(max_size=300), prefix=st.sampled_from(sorted(SEEDS)), length=st.integers(0, 80))
 def test_no_reader_raises_anything_but_a_clear_error(data, prefix, length):
     whole = SEEDS[prefix][:length] + data
-    for each in FORMATS:
+    for each in formats():
         each.recognises(whole)
     assert survives(whole, KNOWN[prefix], **stated(prefix))
 

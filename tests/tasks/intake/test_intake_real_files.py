@@ -11,7 +11,7 @@ import pytest
 from files import SAMPLES, adds_up, read, taken
 
 from tasks.intake.format import SubmittedError
-from tasks.intake.recognise import FORMATS
+from tasks.intake.recognise import formats
 
 EXPECTED = {
     "ab-2.3-percentages.csv": ("ab-percentiles", {}),
@@ -274,7 +274,7 @@ def test_locusts_names_with_commas_and_quotes_are_scopes():
 )
 def test_what_watches_a_machine_is_read_in_our_units(name, readings, cpu):
     data = written(name)
-    format_ = max(FORMATS, key=lambda each: each.recognises(data[:65536]))
+    format_ = max(formats(), key=lambda each: each.recognises(data[:65536]))
     _, found, _, _ = read(data, format_)
     assert len(found) == readings
     assert [row[4] for row in found if row[3] == "cpu_permille"] == cpu
@@ -283,6 +283,6 @@ def test_what_watches_a_machine_is_read_in_our_units(name, readings, cpu):
 def test_memory_in_use_leaves_out_what_the_system_only_keeps_files_in():
     """sysstat's kbmemused does; of nmon's columns it is what is neither free nor cached nor in buffers."""
     data = written("nmon.nmon.gz")
-    nmon = next(each for each in FORMATS if each.name == "nmon")
+    nmon = next(each for each in formats() if each.name == "nmon")
     first = next(row for row in read(data, nmon)[1] if row[3] == "memory_bytes")
     assert first[4] == round((Decimal("24105.6") - Decimal("17386.6") - Decimal("4764.9") - Decimal("147.2")) * 2**20)
