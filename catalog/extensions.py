@@ -181,10 +181,27 @@ def used(wanted: Mapping[Point, list[str]]) -> dict[str, dict[str, str]]:
 
 def installed() -> Iterator[tuple[Extension, str]]:
     """Every extension, and why it cannot be used; empty where it can."""
+    for extension in _offered():
+        yield extension, _fault(extension)
+
+
+def _offered() -> Iterator[Extension]:
     for offered in _installed(tuple(sys.path)).values():
         for name in sorted(offered):
-            for extension in offered[name]:
-                yield extension, _fault(extension)
+            yield from offered[name]
+
+
+def fingerprint() -> str:
+    """What tells the extensions that are installed now from any others; empty where there are none."""
+    found = [[str(extension), extension.target, _digest(extension)] for extension in _offered()]
+    return document_digest(found) if found else ""
+
+
+def _digest(extension: Extension) -> str:
+    try:
+        return extension.digest()
+    except ExtensionError as error:
+        return str(error)
 
 
 def _fault(extension: Extension) -> str:

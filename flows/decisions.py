@@ -81,6 +81,7 @@ def explain(options: Namespace) -> Status:
 
 def _decide(options: Namespace, phase_id: str) -> _Phase:
     """What will become of each planned test of a phase. Reads the workspace where there is one, and writes nothing."""
+    from catalog.extensions import fingerprint
     from catalog.reading import read_catalogue
     from catalog.workspace import Workspace, is_workspace, refuse_as_home
     from flows.desk import find_environment, find_phase, today
@@ -98,7 +99,7 @@ def _decide(options: Namespace, phase_id: str) -> _Phase:
         planned = plan_tests(programme, phase, environment, volumes, occasion=phase)
         return catalogue.digests, (programme, environment, volumes, planned)
 
-    asked = ("planned", phase_id, options.environment)
+    asked = ("planned", phase_id, options.environment, fingerprint())
     programme, environment, volumes, planned = remembered(options.catalog, asked, derive)
     refuse_as_home(options.home)
     workspace = Workspace.open(options.home) if is_workspace(options.home) else None

@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 from catalog.canonical import canonical
 from catalog.declarations import METRICS, Direction
 from catalog.errors import WorldError
+from expectations import plain
+from expectations.further import Expectation
 from expectations.verdicts import Judged, Need, Verdict, verdict
+from tasks.expecting import unmet
 from tasks.judge import TABLE, start_judge, stripped
 
 SOME = st.integers(0, 9)
@@ -237,3 +240,43 @@ def test_a_judge_that_was_stopped_or_ended_says_so(tmp_path):
 def test_stripping_keeps_numbers_exact():
     document = {"id": "x", "batch_id": "y", "kept": [1, 2.5, {"exception_info": {}, "deep": True}]}
     assert stripped(document) == {"kept": [1, "2.5", {"deep": True}]}
+
+
+NARROW = Expectation(
+    name="narrow",
+    condition="""metric NOT LIKE 'latency-%' OR upper - lower <= "limit" / 5""",
+    description="the interval is narrow",
+)
+
+
+def test_what_does_not_meet_a_further_expectation_is_inconclusive_and_nothing_else_changes(judge, tmp_path):
+    base = {"metric": "latency-p95", "unit": "us", "limit_unit": "us", "direction": "at most", "limit": 1000}
+    cells = {
+        "narrow": {"value": 500, "lower": 450, "upper": 550},
+        "wide": {"value": 500, "lower": 300, "upper": 900},
+        "lacking": {"value": None, "lower": None, "upper": None},
+        "out": {"value": 2000, "lower": 1950, "upper": 2050},
+        "share": {"metric": "answered-share", "unit": "ppm", "limit_unit": "ppm", "direction": "at least"},
+    }
+    rows = [sound(**{**base, "observation": name, **each}) for name, each in cells.items()]
+    database = write(rows, tmp_path / "judged.duckdb")
+    judgement = judge.judge(database, [NARROW])
+    found = judgement.named
+    assert found.unmet == {NARROW.words: {"wide", "lacking"}}
+    assert found == plain.named(rows, {NARROW.words: unmet(database, TABLE, [NARROW])["narrow"]})
+    told = {row.observation: verdict(row, found) for row in rows}
+    assert told["wide"] == (Verdict.INCONCLUSIVE, "not as expected: the interval is narrow (narrow)")
+    assert told["narrow"][0] is Verdict.PROVED
+    assert told["out"][0] is Verdict.NOT_PROVED
+    assert told["lacking"][1].startswith("missing metrics")  # what every row needs comes first
+    checks = [each["meta"]["check"] for each in judgement.suites["sufficient"]["expectations"]]
+    assert "expectation:narrow" in checks
+    assert judge.judge(database).named.unmet == {}
+
+
+def test_a_further_condition_that_cannot_be_asked_is_an_error_and_never_a_verdict(judge, tmp_path):
+    broken = Expectation(name="broken", condition="colour = 'red'", description="red")
+    database = write([sound()], tmp_path / "judged.duckdb")
+    with pytest.raises(WorldError, match="a check errored, so nothing was judged"):
+        judge.judge(database, [broken])
+    assert judge.judge(database).named.unmet == {}
