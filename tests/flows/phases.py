@@ -77,11 +77,12 @@ class Bench:
         """A command with the programme and the workspace that it is about."""
         where = (
             []
-            if arguments[0] in ("verify", "lineage", "reperform", "export", "withdraw", "submission")
+            if arguments[0] in ("verify", "lineage", "reperform", "export", "withdraw", "submission", "extensions")
             or arguments[:2] == ("issue", "list")
             else ["--catalog", str(self.catalog)]
         )
-        homed = [] if arguments[0] in ("check", "volumes", "emulate", "init") else ["--home", str(self.home)]
+        homeless = arguments[0] in ("check", "volumes", "emulate", "init", "extensions")
+        homed = [] if homeless else ["--home", str(self.home)]
         return [*arguments, *where, *homed]
 
     def ask(self, *arguments: str) -> Ended:
