@@ -86,8 +86,7 @@ def _digests(folder: Path, names: dict[str, str]) -> dict[str, str]:
 def _load(file: Path) -> tuple[dict[str, str], object] | None:
     """What was remembered; None where that is nothing, or nothing that this user alone can have written."""
     try:
-        about = file.stat()
-        if about.st_uid != os.getuid() or about.st_mode & 0o022:
+        if not (_is_own(file.parent) and _is_own(file)):
             return None
         digests, derived = pickle.loads(file.read_bytes())  # noqa: S301  # this user's own, as their code is
     except Exception:  # noqa: BLE001  # whatever is wrong with it: it can be derived
@@ -95,10 +94,18 @@ def _load(file: Path) -> tuple[dict[str, str], object] | None:
     return dict(digests), derived
 
 
+def _is_own(path: Path) -> bool:
+    """Whether nobody but this user can have written there, links not followed."""
+    about = path.lstat()
+    return about.st_uid == os.getuid() and not about.st_mode & 0o022 and not path.is_symlink()
+
+
 def _save(file: Path, remembered: tuple[dict[str, str], object]) -> None:
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not _is_own(file.parent):
+            return
         temporary.write_bytes(pickle.dumps(remembered, pickle.HIGHEST_PROTOCOL))
         temporary.chmod(0o600)
         temporary.rename(file)

@@ -67,6 +67,22 @@ def test_what_is_damaged_or_may_be_anothers_is_not_read(derive: Callable[..., tu
     assert derive() == ("ONE", 6)
 
 
+@pytest.mark.parametrize("spoil", ["open to all", "a link"])
+def test_a_folder_that_others_may_write_to_keeps_nothing_and_gives_nothing(
+    derive: Callable[..., tuple[str, int]], tmp_path: Path, spoil: str
+) -> None:
+    derive()
+    folder = kept(tmp_path).parent
+    if spoil == "a link":
+        folder.rename(tmp_path / "elsewhere")
+        folder.symlink_to(tmp_path / "elsewhere")
+    else:
+        folder.chmod(0o777)
+    before = kept(tmp_path).read_bytes()
+    assert [derive(), derive("launch")] == [("ONE", 2), ("ONE", 3)]
+    assert kept(tmp_path).read_bytes() == before
+
+
 def test_where_nothing_can_be_kept_it_is_derived_every_time(
     derive: Callable[..., tuple[str, int]], tmp_path: Path
 ) -> None:
