@@ -3,9 +3,12 @@
 import io
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 from exporters import Exporter, serving
 from phases import Bench
@@ -54,7 +57,21 @@ def unpacked(name: str, data: bytes) -> Iterator[tuple[str, bytes]]:
             yield from ((f"{name}/{each}", archive.read(each)) for each in archive.namelist())
 
 
-def test_no_secret_is_left_anywhere(shop: Bench, tmp_path: Path) -> None:
+def listening(family: list[psutil.Process]) -> set[str]:
+    """The addresses that processes listen on."""
+    found = set()
+    for process in family:
+        with suppress(psutil.NoSuchProcess):
+            found |= {each.laddr.ip for each in process.net_connections() if each.status == psutil.CONN_LISTEN}
+    return found
+
+
+def readable_by_others(folder: Path) -> list[Path]:
+    """Temporary folders of ours that are open to anybody else: what is in them is as private as they are."""
+    return [each for each in folder.glob("plimsoll-*") if each.stat().st_mode & 0o077]
+
+
+def test_no_secret_is_left_anywhere_and_nothing_is_open_meanwhile(shop: Bench, tmp_path: Path) -> None:
     pem = private_key()
     secrets = {
         "SHOP_TOKEN": TOKEN,
@@ -66,9 +83,14 @@ def test_no_secret_is_left_anywhere(shop: Bench, tmp_path: Path) -> None:
 
     def answer(_path: str) -> tuple[int, str]:
         """Every other time an error that tells what it was sent, as careless servers do."""
+        if len(seen) == 1:
+            run = next(each for each in psutil.Process().children() if "pilot.orders.load" in each.cmdline())
+            meanwhile["listening"] = listening([run, *run.children(recursive=True)])
+            meanwhile["temporary"] = list(tmp_path.glob("plimsoll-*"))
+            meanwhile["open"] = readable_by_others(tmp_path)
         return (200, "resident 4096\n") if len(seen) % 2 else (401, f'{{"error": "not for {seen[-1][1]}"}}')
 
-    said = []
+    said, meanwhile = [], dict[str, Any]()
     with serving(answer) as exporter:
         seen = exporter.seen
         watch(bench, exporter)
@@ -80,6 +102,8 @@ def test_no_secret_is_left_anywhere(shop: Bench, tmp_path: Path) -> None:
             ended = bench.run(*arguments)
             assert ended.status in (0, 1), ended.stderr
             said += [(" ".join(arguments), f"{ended.stdout}{ended.stderr}".encode())]
+    assert meanwhile["listening"] == {"127.0.0.1"}
+    assert (meanwhile["temporary"] != [], meanwhile["open"]) == (True, [])
     assert seen
     assert {token for _, token in seen} == {f"Bearer {TOKEN}"}
     executed = Workspace.open(bench.home).select(Kind.EXECUTED)[0]

@@ -39,6 +39,8 @@ def test_a_folder_ends_with_its_process(tmp_path):
     holder = start(HOLDER, tmp_path)
     folder = Path(first_line(holder))
     assert folder.parent.name.startswith("plimsoll-")
+    assert {each.stat().st_mode & 0o777 for each in (folder, folder.parent)} == {0o700}
+    assert (folder.parent / "owner").stat().st_mode & 0o777 == 0o600
     holder.communicate("")
     assert list(tmp_path.iterdir()) == []
 
