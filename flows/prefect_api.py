@@ -9,6 +9,7 @@ ends when its standard input does, and writes what it was told in few transactio
 import gc
 import json
 import os
+import secrets
 import socket
 import sys
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from typing import Any
 
 from tasks.wire.process import ChildProcess, call_when_parent_ends
 
-_UP_WITHIN_S = 90
+_UP_WITHIN_S = 180
 _STOP_S = 15  # it writes what it was told last; takes 1.5 s
 
 _SERVER = {
@@ -39,10 +40,11 @@ def start_api() -> ChildProcess:
 @contextmanager
 def use_api(server: ChildProcess) -> Iterator[None]:
     """While flows run: against this server once it is up, or whichever Prefect's own settings name."""
-    url = server.read(_UP_WITHIN_S)["url"]
-    from prefect.settings import PREFECT_API_URL, temporary_settings
+    told = server.read(_UP_WITHIN_S)
+    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
-    with temporary_settings({PREFECT_API_URL: url}):
+    own = {PREFECT_API_AUTH_STRING: told["auth"]} if told["auth"] else {}
+    with temporary_settings({PREFECT_API_URL: told["url"], **own}):
         yield
 
 
@@ -51,11 +53,13 @@ def main() -> None:
     gc.disable()  # while importing: nothing of it is garbage
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    os.environ.update(_SERVER)
+    auth = f"plimsoll:{secrets.token_urlsafe()}"  # nobody else on this machine has it
+    own = {"PREFECT_SERVER_API_AUTH_STRING": auth, "PREFECT_API_AUTH_STRING": auth}
+    os.environ |= {**_SERVER, **own}  # before Prefect is imported, which reads it then
     if (named := os.environ.get("PREFECT_API_URL") or _named()) is not None:
-        print(json.dumps({"url": named}), file=answers, flush=True)
+        print(json.dumps({"url": named, "auth": ""}), file=answers, flush=True)
         return
-    _serve(answers)
+    _serve(answers, auth)
 
 
 def _named() -> str | None:
@@ -66,15 +70,15 @@ def _named() -> str | None:
     return named
 
 
-def _serve(answers: Any) -> None:
+def _serve(answers: Any, auth: str) -> None:
     import uvicorn
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             gc.enable()
-            port = listener.getsockname()[1]
-            print(json.dumps({"url": f"http://127.0.0.1:{port}/api"}), file=answers, flush=True)
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}/api"
+            print(json.dumps({"url": url, "auth": auth}), file=answers, flush=True)
 
     config = uvicorn.Config("prefect.server.api.server:create_app", factory=True, log_level="error", lifespan="on")
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -12,7 +12,7 @@ from catalog.approvals import Approval
 from catalog.canonical import canonical, document_digest
 from catalog.declarations import Never, Reliance, RelianceApproval
 from catalog.ledger import Actor
-from expectations.reliance import AGE, RELIANCE, Candidate, Compared, answer, approved, needs_approval, not_compared
+from expectations.reliance import AGE, APPROVAL, RELIANCE, Candidate, Compared, answer, approved, needs_approval, not_compared
 
 SEEDED = settings(derandomize=True, deadline=None)
 FOUND = "verdict under the requirements now in force (needed, found)"
@@ -247,6 +247,7 @@ DAY_US = 86_400_000_000
         ("2026-01-01", "", "2026-02-01", False, "31 d on 2026-02-01, recorded on 2026-01-01"),
         ("2026-01-01", "2026-01-20", "2026-09-01", True, "19 d on 2026-01-20, recorded on 2026-01-01"),
         ("2026-01-01", "2026-02-20", "2026-02-20", False, "50 d on 2026-02-20, recorded on 2026-01-01"),
+        ("2026-01-01", "", "2026-01-01", True, "0 d on 2026-01-01, recorded on 2026-01-01"),
         ("2026-01-02", "", "2026-01-01", False, "-1 d on 2026-01-01, recorded on 2026-01-02"),
         ("2026-01-01", "", "", False, "not known"),
         ("", "", "2026-01-01", False, "not known"),
@@ -273,6 +274,8 @@ def test_a_decision_that_was_withdrawn_is_not_made_again():
         ({}, True),
         ({"roles": ["orders"]}, True),
         ({"types": ["load"]}, True),
+        ({"roles": ["storefront"]}, False),
+        ({"types": ["soak"]}, False),
         ({"roles": ["storefront"], "types": ["load"]}, True),
         ({"roles": ["storefront"], "types": ["soak"]}, False),
     ],
@@ -308,7 +311,9 @@ def test_an_approval_is_by_somebody_else_and_in_force(approval, flaw):
     holds, told = approved("the board", DECISION, [approval], EXECUTOR, "2026-06-01")
     assert (holds is approval, told.allows) == (not flaw, not flaw)
     assert flaw in told.new
-    assert told.old == f"by the board, of decision {DECISION}"
+    assert (told.input, told.old) == (APPROVAL, f"by the board, of decision {DECISION}")
+    assert approval.by.name in told.new
+    assert approval.by.fingerprint[:17] not in told.new or not approval.by.fingerprint
     good = given_by("auditor", "cc" * 32)
     assert approved("the board", DECISION, [approval, good], EXECUTOR, "2026-06-01")[0] is (good if flaw else approval)
 

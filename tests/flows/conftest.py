@@ -39,7 +39,8 @@ def surroundings(alone: dict[str, str]) -> Iterator[dict[str, str]]:
             patch.delenv(name, raising=False)
         server = start_api()
     try:
-        yield {**own, "PREFECT_API_URL": server.read(90)["url"]}
+        told = server.read(300)
+        yield {**own, "PREFECT_API_URL": told["url"], "PREFECT_API_AUTH_STRING": told["auth"]}
     finally:
         server.stop()
 

@@ -38,6 +38,9 @@ VARIANTS = """
 MEASURED = {name: value for name, value in os.environ.items() if name.startswith("COV")}
 """What makes a process be measured for coverage. Whole phases are not: tracing would slow what they measure."""
 
+PREFECT = ("PREFECT_API_URL", "PREFECT_API_AUTH_STRING")
+"""What leads to a Prefect API that is up already."""
+
 PLIMSOLL = str(Path(sys.executable).with_name("plimsoll"))
 
 

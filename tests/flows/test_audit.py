@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
-from phases import PLIMSOLL, Bench, make_shop
+from phases import PLIMSOLL, PREFECT, Bench, make_shop
 
 from catalog import rules, second_verifier
 from catalog.canonical import canonical, document_digest
@@ -55,7 +55,7 @@ def bench(phases: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ben
     """A copy of it, to be changed, in this process's surroundings too."""
     shutil.copytree(phases.home, tmp_path / "home")
     shutil.copytree(phases.catalog, tmp_path / "shop")
-    for name in ("XDG_CONFIG_HOME", "PREFECT_HOME", "PREFECT_API_URL", "PLIMSOLL_ACTOR"):
+    for name in ("XDG_CONFIG_HOME", "PREFECT_HOME", *PREFECT, "PLIMSOLL_ACTOR"):
         monkeypatch.setenv(name, phases.environ[name])
     return replace(phases, home=tmp_path / "home", catalog=tmp_path / "shop")
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from phases import PREFECT
 
 from catalog.ledger import Kind
 from catalog.template import write_template
@@ -272,7 +273,8 @@ def test_a_phase_in_this_process(
     assert (status, "freshness proven" in out) == (0, True)
     assert_lineage_answers(capsys, home)
     assert_reports_are_copied_and_compared(capsys, home)
-    monkeypatch.setenv("PREFECT_API_URL", surroundings["PREFECT_API_URL"])  # the first run served its own
+    for name in PREFECT:  # the first run served its own
+        monkeypatch.setenv(name, surroundings[name])
     assert_again_executes_anew(capsys, where)
     assert_damage_is_named(capsys, home)
 

@@ -102,11 +102,11 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, surroundings: dict[str, str]) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory, alone: dict[str, str]) -> Iterator[Server]:
     folder, port = tmp_path_factory.mktemp("server"), free_port()
     url = f"http://127.0.0.1:{port}/api"
     environ = {
-        **surroundings,
+        **alone,
         "PREFECT_HOME": str(folder / "prefect"),
         "PREFECT_API_URL": url,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",

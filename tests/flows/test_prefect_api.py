@@ -1,6 +1,7 @@
 """Prefect's API for one run: it is there while flows run, ends with its parent, and stands back where there is one."""
 
 import json
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -15,11 +16,16 @@ def test_it_serves_while_it_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     server = start_api()
     try:
         with use_api(server):
+            from prefect.client.orchestration import get_client
             from prefect.settings import PREFECT_API_URL
 
             url = PREFECT_API_URL.value()
             with urllib.request.urlopen(f"{url}/health", timeout=10) as answer:  # noqa: S310  # loopback
                 assert json.loads(answer.read()) is True
+            with pytest.raises(urllib.error.HTTPError, match="401"):  # nobody else on this machine is let in
+                urllib.request.urlopen(f"{url}/admin/version", timeout=10)  # noqa: S310  # loopback
+            with get_client(sync_client=True) as client:
+                assert client.read_flow_runs() == []
     finally:
         server.stop()
     assert not server.is_running
