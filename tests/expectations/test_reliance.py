@@ -12,7 +12,17 @@ from catalog.approvals import Approval
 from catalog.canonical import canonical, document_digest
 from catalog.declarations import Never, Reliance, RelianceApproval
 from catalog.ledger import Actor
-from expectations.reliance import AGE, APPROVAL, RELIANCE, Candidate, Compared, answer, approved, needs_approval, not_compared
+from expectations.reliance import (
+    AGE,
+    APPROVAL,
+    RELIANCE,
+    Candidate,
+    Compared,
+    answer,
+    approved,
+    needs_approval,
+    not_compared,
+)
 
 SEEDED = settings(derandomize=True, deadline=None)
 FOUND = "verdict under the requirements now in force (needed, found)"
