@@ -27,7 +27,7 @@ from catalog.workspace import Workspace, is_workspace, refuse_as_home
 from flows.cli import CATALOG
 from flows.governance import deciding_at
 from flows.remote import at_home
-from tasks.question import Question, question
+from tasks.question import Question, in_markdown, question
 from tasks.sign import Asked, prepare, sign
 
 KEYS, ATTACHMENTS = "PLIMSOLL_KEYS", "PLIMSOLL_ATTACHMENTS"
@@ -157,7 +157,8 @@ def form(asked: Question, why: str = "") -> type[RunInput]:
         },
     }
     made: type[RunInput] = create_model("Decision", __base__=RunInput, **fields)
-    return made.with_initial_data(description=f"**Not recorded: {why}**\n\n{asked.text}" if why else asked.text)
+    first = f"**Not recorded:** {in_markdown(why)}\n\n" if why else ""
+    return made.with_initial_data(description=first + asked.text)
 
 
 def _ask(asked: Question, why: str, *, key: str, hours: int) -> RunInput:

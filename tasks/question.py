@@ -46,9 +46,9 @@ def question(
     by, roles = _holder(programme, subject, fingerprint)
     answers = tuple(dict.fromkeys(each for allowed in roles.values() for each in allowed))
     told = [
-        f"## {_plain(f'{subject.matter} {subject.name}')}",
+        f"## {in_markdown(f'{subject.matter} {subject.name}')}",
         f"Decided on is exactly what has the SHA-256 `{subject.of}`. Another form of it is another decision.",
-        f"It is signed by **{_plain(by)}**, as {_plain(listed(list(roles)))}, with the key `{fingerprint}`.",
+        f"It is signed by **{in_markdown(by)}**, as {in_markdown(listed(list(roles)))}, with the key `{fingerprint}`.",
         *_document(subject, workspace),
         *_earlier(subject, workspace),
         *(line for phase in _phases(subject, programme) for line in _criteria(phase, workspace)),
@@ -94,8 +94,8 @@ def _named(subject: Subject, workspace: Workspace) -> Any:
     reported = newest_report(workspace, subject.phase)
     if reported is None or reported.output("report.json") != subject.digest:
         return None
-    told = {name: reported.parameters[name] for name in ("verdicts", "ends")}
-    return {"report of": subject.phase, "record": reported.sequence, "time": reported.time, **told}
+    counts = {name: found for name in ("verdicts", "ends") if (found := reported.parameters.get(name))}
+    return {"report of": subject.phase, "record": reported.sequence, "time": reported.time, **counts}
 
 
 def _earlier(subject: Subject, workspace: Workspace) -> Iterator[str]:
@@ -132,7 +132,7 @@ def _criteria(phase: str, workspace: Workspace) -> Iterator[str]:
     """The exit criteria of a phase, as its newest report holds them against the facts."""
     reported = newest_report(workspace, phase)
     if reported is None:
-        yield f"Exit criteria of {_plain(phase)}: it is not reported yet, so none was held against anything."
+        yield f"Exit criteria of {in_markdown(phase)}: it is not reported yet, so none was held against anything."
         return
     report = workspace.store.document(reported.output("report.json") or "")
     rows = [
@@ -141,7 +141,7 @@ def _criteria(phase: str, workspace: Workspace) -> Iterator[str]:
         for each in report["exit_criteria"]
     ]  # fmt: skip
     yield (
-        f"Exit criteria of {_plain(phase)}, by the report of {reported.time}, {_plain(str(reported))}, "
+        f"Exit criteria of {in_markdown(phase)}, by the report of {reported.time}, {in_markdown(str(reported))}, "
         f"`{reported.output('report.json')}`:"
     )
     yield _table(("criterion", "state", "what it asks", "facts"), rows)
@@ -153,12 +153,12 @@ def _said(part: str | Mapping[str, Any]) -> str:
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     head = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
-    return "\n".join([*head, *(f"| {' | '.join(_plain(cell) for cell in row)} |" for row in rows)])
+    return "\n".join([*head, *(f"| {' | '.join(in_markdown(cell) for cell in row)} |" for row in rows)])
 
 
-_MARKUP = str.maketrans({each: f"\\{each}" for each in "\\`*_{}[]()<>#+!|~&$@"} | {"\n": " ", "\t": " "})
+_MARKUP = str.maketrans({each: f"\\{each}" for each in "\\`*_{}[]()<>#!|~&$@:."} | {"\n": " ", "\t": " "})
 
 
-def _plain(text: str) -> str:
-    """A text in Markdown as it stands: nothing in it is markup, a link or a line's end."""
+def in_markdown(text: str) -> str:
+    """A text as Markdown shows it as it stands: nothing in it is markup, a link or a line's end."""
     return harmless_text(text).translate(_MARKUP)

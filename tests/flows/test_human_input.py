@@ -14,10 +14,14 @@ from test_deployments import eventually
 
 from catalog.decisions import Decision, decisions
 from catalog.errors import UsageError, WorldError
+from catalog.ledger import Actor, Kind, Record
 from catalog.signing import Signer
 from catalog.verification import verify
 from catalog.workspace import Workspace, is_workspace
+from flows.human_input import signer_of
+from flows.incidents import tell_incident, telling
 from flows.prefect_api import start_api, use_api
+from tasks.alarm import Crossing
 
 PLAN = "plan:orders-plan"
 
@@ -167,7 +171,7 @@ def test_an_answer_that_may_not_be_recorded_is_told_why_and_asked_for_again(desk
     run.go_on()
     assert run.decide(decision="reviewed").name == "Suspended"
     text, _ = run.shown()
-    assert "**Not recorded: orders-plan is not submitted" in text
+    assert "**Not recorded:** orders-plan is not submitted" in text
     submitting = desk.ask(PLAN, "Lee")
     submitting.go_on()
     assert submitting.decide(decision="submitted").is_completed()
@@ -176,7 +180,7 @@ def test_an_answer_that_may_not_be_recorded_is_told_why_and_asked_for_again(desk
     assert "'rejected' needs a reason" in run.shown()[0]
     assert "| submitted | Lee | orders-lead |" in run.shown()[0]
     assert run.decide(decision="rejected", reason="too short", file="none.pdf").name == "Suspended"
-    assert "there is no file to attach 'none.pdf'" in run.shown()[0]
+    assert "there is no file to attach 'none\\.pdf'" in run.shown()[0]
     assert run.decide(decision="rejected", reason="too short").is_completed()
     assert [each.decision for each in desk.decided] == ["submitted", "rejected"]
 
@@ -221,25 +225,30 @@ def test_a_run_without_a_deployment_is_paused_and_a_document_attached(desk: Desk
     assert Workspace.open(desk.bench.home).store.get(given.file) == b"We can."
 
 
-@pytest.mark.parametrize(
-    ("what", "key", "told"),
-    [
-        (PLAN, "Bob", "there is no key 'Bob.pem'"),
-        (PLAN, "../keys/Lee", "there is no key"),
-        (PLAN, "/etc/passwd", "there is no key"),
-        (PLAN, "secret:nothing", "there is no Secret block 'nothing'"),
-        ("plan:storefront-plan", "Lee", "nobody is declared to decide on plan:storefront-plan with the key"),
-        ("plan:orders-plam", "Lee", "no test plan 'orders-plam'"),
-        ("phase:pilot", "Ann", "pilot is not reported yet"),
-    ],
-)
-def test_what_cannot_be_asked_ends_the_run_with_the_reason(desk: Desk, what: str, key: str, told: str) -> None:
-    state = desk.ask(what, key).go_on()
+def test_what_cannot_be_asked_ends_the_run_with_the_reason(desk: Desk) -> None:
+    state = desk.ask("plan:storefront-plan", "Lee").go_on()
     assert state.is_failed()
-    with pytest.raises(UsageError, match=told) as refused:
+    with pytest.raises(
+        UsageError, match="nobody is declared to decide on plan:storefront-plan with the key"
+    ) as refused:
         state.result()
-    assert refused.value.help()
+    assert "holders: [{name: …, key: " in refused.value.help()
     assert desk.decided == []
+
+
+@pytest.mark.parametrize("key", ["Bob", "../keys/Lee", "/etc/passwd", "", "Lee.pem", "secret:nothing"])
+def test_a_key_is_one_by_its_name_that_is_there_already(desk: Desk, tmp_path: Path, key: str) -> None:
+    before = set(tmp_path.rglob("*.pem"))
+    with pytest.raises(UsageError, match=r"there is no (key|Secret block) '") as refused:
+        signer_of(key, outside=desk.bench.home)
+    assert "PLIMSOLL_KEYS" in refused.value.help() or "secret:NAME" in refused.value.help()
+    assert set(tmp_path.rglob("*.pem")) == before
+
+
+def test_without_a_folder_of_keys_nobody_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("PLIMSOLL_KEYS", raising=False)
+    with pytest.raises(UsageError, match="no folder of keys is named"):
+        signer_of("Lee", outside=tmp_path)
 
 
 def test_a_key_in_a_secret_block_signs_and_one_that_others_may_read_does_not(desk: Desk, tmp_path: Path) -> None:
@@ -268,3 +277,37 @@ def test_what_was_signed_in_a_run_is_not_signed_again(desk: Desk) -> None:
     assert again.is_completed()
     assert again.result()["record"] == first["record"]
     assert len(desk.decided) == 1
+
+
+def test_prefect_is_told_of_a_sample_beyond_a_limit_and_of_an_incident(api: None) -> None:
+    from prefect import flow, get_run_logger
+    from prefect.client.orchestration import get_client
+
+    crossing = Crossing(requirement="memory", metric="memory-max", value=3, limit=2, unit="bytes", at_us=1)
+    incident = {"run": RUN, "requirement": "memory", "metric": "memory-max", "value": 3, "limit": 2, "unit": "bytes",
+                "beyond": 1, "samples": 2}  # fmt: skip
+
+    @flow
+    def watched() -> None:
+        with telling(RUN, get_run_logger()) as tell:
+            tell(crossing)
+        tell_incident(RECORDED, incident)
+
+    watched()
+    named = {"resource": {"id": [f"plimsoll.requirement.{RUN}/memory"]}}
+
+    def told() -> list[dict[str, Any]]:
+        with get_client(sync_client=True) as client:
+            answer = client.request("POST", "/events/filter", json={"filter": named})
+        found = answer.json()["events"]
+        return found if len(found) == 2 else []
+
+    events = {each["event"]: each for each in eventually(told, within_s=60)}
+    assert events["plimsoll.infrastructure.beyond"]["payload"]["value"] == 3
+    assert events["plimsoll.incident"]["payload"]["record"] == RECORDED.sequence
+    assert events["plimsoll.incident"]["related"][0]["prefect.resource.id"] == f"plimsoll.run.{RUN}"
+
+
+RUN = "pilot/pilot.orders.load/1"
+RECORDED = Record(kind=Kind.INCIDENT, stage="incident", sequence=7, time="", code="", actor=Actor(name="x"),
+                  previous="", digest="d" * 64)  # fmt: skip
