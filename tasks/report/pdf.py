@@ -129,7 +129,8 @@ def _widths(block: Block) -> list[int]:
         lengths = [_length(row[place]) for row in block["rows"]] or [0]
         longest = max(*lengths, 0)
         average = sum(lengths) / len(lengths)
-        found.append(0 if head["number"] or longest <= 16 else max(8, min(60, round(average + longest / 8))))
+        fits = round(min(longest, 40) * 3 / 4)  # of a column that is mostly empty: else its words break
+        found.append(0 if head["number"] or longest <= 16 else max(fits, min(60, round(average + longest / 8))))
     return found if any(found) else [1] * len(found)
 
 
