@@ -25,6 +25,9 @@ STAGE = "sign"
 FILE, SUBJECT, PROGRAMME = "file", "subject", "programme"
 """The roles of what a decision's record names: an attached file, what was decided on, the programme in force."""
 
+FLOW_RUN = "flow run"
+"""The detail of a statement that says in which flow run of Prefect somebody said it; absent where they signed it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:

@@ -18,7 +18,7 @@ from prefect.flow_runs import pause_flow_run, suspend_flow_run
 from prefect.input import RunInput
 from pydantic import Field, ValidationError, create_model
 
-from catalog.decisions import decisions
+from catalog.decisions import FLOW_RUN, decisions
 from catalog.errors import PlimsollError, UsageError, WorldError
 from catalog.keyring import refuse_ended
 from catalog.reading import read_catalogue
@@ -32,9 +32,6 @@ from tasks.sign import Asked, prepare, sign
 
 KEYS, ATTACHMENTS = "PLIMSOLL_KEYS", "PLIMSOLL_ATTACHMENTS"
 """Environment variables that name the folders, where the flow runs, of keys (`NAME.pem`) and of files to attach."""
-
-FLOW_RUN = "flow run"
-"""The detail of a statement that says in which flow run it was given."""
 
 _BLOCK = "secret:"
 _FILE_NAME = re.compile(r"[\w][\w .()-]*")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from catalog.decisions import Decision
+from catalog.decisions import FLOW_RUN, Decision
 from catalog.declarations import Matter, TestPlan
 from expectations.exit_criteria import exclusions_in_force, plans_in_force
 from expectations.governance import (
@@ -140,7 +140,7 @@ def _signatures(context: Context) -> Sheet:
         [
             f"{each.matter}:{each.subject}",
             words(each.decision),
-            each.by,
+            f"{each.by}, in Prefect" if FLOW_RUN in each.details else each.by,
             each.role,
             each.time,
             each.key[:16],

@@ -47,7 +47,7 @@ def facts(programme: Programme) -> dict[str, Any]:
         (Matter.ASSURANCE, assurance.id, "given", document_digest(declared_document(assurance)),
          {"file": named("letter"), "file_name": "letter.pdf"}),
         (Matter.EXCLUSION, exclusion.id, "risk-accepted", document_digest(declared_document(exclusion)), {}),
-        (Matter.AUDIT, "ioc", "appointed", named("audit"), {}),
+        (Matter.AUDIT, "ioc", "appointed", named("audit"), {"details": {"flow run": "a run of Prefect"}}),
         (Matter.CLAUSE, "ioc/3.3.2", "conforms", named("report"), {"reason": "Nothing was relied on"}),
         (Matter.CRITERION, "ioc/capacity-proved", "met", named("report"), {}),
         (Matter.PHASE, "ioc", "complete", named("report"), {"withdrawn": "withdrawn by Ann on 2027-02-02: too soon"}),
@@ -102,6 +102,7 @@ def test_each_decision_stands_where_it_belongs(report: dict[str, Any]) -> None:
     ]  # the other one was withdrawn
     signatures = rows(report, "approvals", "Signatures")
     assert signatures["phase:ioc"][-1] == "withdrawn by Ann on 2027-02-02: too soon"
+    assert (signatures["audit:ioc"][1], signatures["phase:ioc"][1]) == ("Ann, in Prefect", "Ann")
     assert len(signatures) == 11  # an issue's two stand under one name, a machine's is not signed
 
 
