@@ -474,7 +474,7 @@ class Traffic(Declared):
 
     id: Identifier
     title: Text
-    traffic: Text = Field(description="the label on every message: migration, BAU, SMETS2+…")
+    traffic: Text = Field(description="the label on every message, such as BAU or migration")
     path: Identifier
     generation: Identifier
     factors: tuple[Identifier, ...]
@@ -1348,6 +1348,7 @@ class Receive(Pem):
 
 _OPTIONAL = (
     "baselines",
+    "scaled_by",
     "baseline_entries",
     "receive",
     "prometheus",
@@ -1365,7 +1366,8 @@ class Environment(Declared):
 
     `durations`: per test type, the compressed duration (stress: of a step; regression: of a run). `rates`: per
     component, the factor on the target rate ('default' for the rest). `entries`: per component, the URL of a real
-    system's first interface.
+    system's first interface. `scaled_by`: per component that has one, a URL that is told before a test of scaling when
+    capacity is to change.
     `baselines`, `baseline_entries`: likewise, the baseline that regression tests compare with.
     `tls`: where the certificates for those are found; `receive`: where they send what comes later (emulated ones have
     a port of this machine's). `prometheus`: per component, where infrastructure metrics come from that cannot be seen
@@ -1389,6 +1391,7 @@ class Environment(Declared):
     components: dict[Identifier, Emulated] = {}
     baselines: dict[Identifier, Emulated] = {}
     entries: dict[Identifier, Entry] = {}
+    scaled_by: dict[Identifier, Entry] = {}
     baseline_entries: dict[Identifier, Entry] = {}
     tls: Tls | None = None
     receive: Receive | None = None

@@ -36,7 +36,7 @@ def differences(old: Any, new: Any) -> list[Difference]:
 
     Items of lists are matched by identity where both lists give each item one: a unique `id` or `name`; for objects
     without, the strings in them; for rows (lists that end in a value), the columns before the value; for plain values,
-    the value. Such a path reads `components[dsp].version`. Other lists are compared position by position.
+    the value. Such a path reads `components[orders].version`. Other lists are compared position by position.
     """
     return sorted(_compare("", old, new), key=lambda found: found.input)
 

@@ -75,7 +75,7 @@ class Arrivals(_Table):
     path: str = _text("message path")
     srv: str = _text("service reference variant, or own message")
     kind: str = _one_of("message kind", MessageKind)
-    traffic: str = _text("the label of the traffic: migration, BAU, SMETS2+ and so on")
+    traffic: str = _text("the label of the traffic, such as BAU or migration")
     device: int = _number("number of the device that the message belongs to", ge=0)
     expect: str = _one_of("the outcome that is right", (Outcome.OK, Outcome.ERROR))
 

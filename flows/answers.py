@@ -21,14 +21,18 @@ _HEAD = "[0-9]+:[0-9a-f]{64}"
 
 def init(options: Namespace) -> Status:
     """Writes a new programme that `check` accepts."""
+    from catalog.reading import read_programme
     from catalog.template import write_template
 
-    write_template(options.folder)
+    write_template(options.folder, options.example)
     folder = options.folder
+    phases = ", ".join(phase.id for phase in read_programme(folder).programme.phases)
     console().print(
         f"A new programme is in {escape(folder)}. Its README.md says what each file holds. Next:\n"
         f"  plimsoll check --catalog {escape(folder)}\n"
-        f"  plimsoll plan PHASE --catalog {escape(folder)}"
+        f"  plimsoll plan PHASE --catalog {escape(folder)}     its phases: {phases}\n"
+        f"  plimsoll run PHASE --catalog {escape(folder)}",
+        soft_wrap=True,
     )
     return Status.PROVED
 

@@ -59,6 +59,6 @@ def _side(name: str, facts: Mapping[str, Mapping[str, Any]]) -> tuple[str, Mappi
             return name, found, name
     runs = sorted({row["run"] for found in facts.values() for row in found["observations"]["rows"]})
     known = ", ".join(facts) or "nothing yet"
-    there = f"There are reports of: {known}; a run is named as {(runs or ['ioc/ioc.dsp.load/1'])[0]}."
+    there = f"There are reports of: {known}; a run is named as {(runs or ['pilot/pilot.orders.load/1'])[0]}."
     remedy = did_you_mean(name, [*facts, *runs]) or there
     raise UsageError(f"{name!r} is neither a phase nor a run that is reported in this workspace", remedy=remedy)

@@ -38,6 +38,7 @@ from tasks.metrics import Watch
 from tasks.notebook import Notebook
 from tasks.plan import PlannedTest, offered_us
 from tasks.sample import SAMPLE, Sampler
+from tasks.scaling import changes_of, scaled_system
 from tasks.stand_up import acknowledged_paths, entry_codec, scaled, specs_for_test
 from tasks.volumes.model import traffic_labels
 
@@ -153,6 +154,7 @@ class Conduct:
                 system, baseline = self._stand_up(stack, port), self._stand_up_baseline(stack, port)
                 watch = stack.enter_context(self._watch())
                 stack.push(partial(_ask_after, watch, steps, told))
+                document |= self._scale(stack)
                 sampler = stack.enter_context(self._sampler(system, watch))
                 for step in self._offer(self._targets(system, baseline, port), sampler):
                     steps.append(step)  # noqa: PERF402  # extend() promises nothing of what came before an error
@@ -163,6 +165,15 @@ class Conduct:
         samples = [*(sampler.rows() if sampler else ()), *told]
         document |= watch.as_json() if watch else {}
         return conducted(self.programme, document, steps, samples=samples, state=state, reason=reason)
+
+    def _scale(self, stack: ExitStack) -> dict[str, Any]:
+        """Tells a real system when its capacity is to change, where it has been declared who does that."""
+        name, plan = self.planned.component.id, self._profile.scaling
+        if plan is None or name not in self.environment.entries or name not in self.environment.scaled_by:
+            return {}
+        changes = changes_of(plan, Fraction(self.planned.key["inputs"]["factors"]["compression"]))
+        url = self.environment.scaled_by[name]
+        return stack.enter_context(scaled_system(url, changes, self.environment.tls_names))
 
     def _watch(self) -> Watch:
         sources = self.environment.sources_of(self.planned.component.id)

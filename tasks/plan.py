@@ -362,6 +362,7 @@ def execution_key(
                 "connections": environment.connections,
                 "max_connections": environment.max_connections,
                 **_sources(environment, component),
+                **_scaled(environment, component, profile),
                 **({"receive": environment.receive.listen} if environment.receive else {}),
                 **_injector(programme, environment, injector),
             },
@@ -428,6 +429,12 @@ def _sources(environment: Environment, component: Component) -> dict[str, Any]:
         "metrics": [each.model_dump(mode="json") for each in others],
     }
     return {name: sources for name, sources in told.items() if sources}
+
+
+def _scaled(environment: Environment, component: Component, profile: Profile) -> dict[str, Any]:
+    """Who changes a real system's capacity; absent where nobody does, or nothing is to change."""
+    url = environment.scaled_by.get(component.id) if profile.scaling else None
+    return {"scaled_by": url} if url else {}
 
 
 def _arrivals(

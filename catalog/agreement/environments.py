@@ -60,6 +60,7 @@ def _component_names(declared: Declarations, position: int, environment: Environ
         ("rates", environment.rates.keys() - {DEFAULT_RATE}),
         ("components", environment.components.keys()),
         ("entries", environment.entries.keys()),
+        ("scaled_by", environment.scaled_by.keys()),
         ("baselines", environment.baselines.keys()),
         ("baseline_entries", environment.baseline_entries.keys()),
         ("prometheus", environment.prometheus.keys()),
@@ -83,7 +84,8 @@ def _durations(declared: Declarations, position: int, environment: Environment) 
 def _entries(position: int, environment: Environment) -> Iterator[Disagreement]:
     """Entries that no connection can be opened to, or that hold a secret."""
     entries = [("entries", *each) for each in environment.entries.items()]
-    for field, name, url in [*entries, *(("baseline_entries", *each) for each in environment.baseline_entries.items())]:
+    entries += [("baseline_entries", *each) for each in environment.baseline_entries.items()]
+    for field, name, url in [*entries, *(("scaled_by", *each) for each in environment.scaled_by.items())]:
         for code, message, hint in url_faults(url):
             yield _at((position, field, name), code, message, hint)
 
@@ -150,8 +152,11 @@ def _lacking(declared: Declarations, environment: Environment) -> Iterator[tuple
     for kind in sorted(_planned_types(declared) - environment.durations.keys()):
         yield ("duration-missing", kind), f"'{environment.id}' has no compressed duration for {kind} tests"
     for name in tested:
-        if name not in environment.components:
-            yield ("emulation-missing", name), f"'{environment.id}' does not say how the component '{name}' is emulated"
+        if name not in environment.components and name not in environment.entries:
+            yield (
+                ("emulation-missing", name),
+                f"'{environment.id}' does not say how the component '{name}' is emulated, nor where it is",
+            )
     for name in sorted(_compared(declared) - environment.baselines.keys()):
         message = f"'{environment.id}' has no baseline of the component '{name}', whose regression is tested"
         yield ("baseline-missing", name), message

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from catalog.declarations import FILES, Metric, Profile, Programme, TestType, minute_of
+from catalog.declarations import FILES, Metric, Profile, Programme, Standing, TestType, minute_of
 from catalog.errors import UsageError, WorldError
 from catalog.reading import read_programme
-from catalog.template import write_template
+from catalog.template import examples, write_template
 
 SECOND = 1_000_000
 
@@ -123,6 +123,25 @@ def test_its_variant_with_a_defect_cannot_carry_the_load(programme: Programme) -
     capacity = Decimal(variant.components["orders"].workers * SECOND) / variant.components["orders"].service
     assert capacity < target_rate(programme, "orders") * variant.rates["orders"] / 2
     assert variant.defect
+
+
+def test_every_example_is_in_order_and_its_files_name_schemas_that_stand_beside_them(tmp_path: Path) -> None:
+    assert examples() == ["web"]
+    for example in examples():
+        folder = tmp_path / example
+        write_template(folder, example)
+        assert read_programme(folder).programme.programme == example
+        for name in (name for name in FILES if (folder / name).exists()):
+            schema = (folder / name).read_text(encoding="utf-8").splitlines()[0].partition("$schema=")[2]
+            assert (folder / schema).exists()
+        assert {each.standing for each in read_programme(folder).requirements} == {Standing.PROPOSED}
+
+
+def test_an_example_that_there_is_none_of_is_told_with_those_that_there_are(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there is no example 'wep'") as caught:
+        write_template(tmp_path / "x", "wep")
+    assert "Did you mean 'web'?" in caught.value.help()
+    assert not (tmp_path / "x").exists()
 
 
 def test_nothing_is_written_over(tmp_path: Path) -> None:
