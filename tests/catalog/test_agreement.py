@@ -766,6 +766,36 @@ CASES: list[tuple[str, list[Edit]]] = [
     ("injector-mismatch", offered_by("http: ▶h2")),
     ("injector-mismatch", offered_by("tls: {pkcs12: ▶site.p12}")),
     ("injector-mismatch", [*scripted(at="▶"), ("environments.yaml", "injector: locust", "injector: libcurl")]),
+    ("injector-mismatch", offered_by("injector_options: ▶{threads: 4}")),
+    ("unknown-component", offered_by("scaled_by: {▶nobody: 'http://h/capacity'}")),
+    ("entry-impossible", offered_by("scaled_by: {orders: ▶'http://:0/'}")),
+    ("entry-credentials", offered_by("scaled_by: {orders: ▶'http://a:b@h/'}")),
+    (
+        "unknown-component",
+        offered_by("metrics: {▶nobody: [{source: nginx, metrics: [handles_count]}]}"),
+    ),
+    (
+        "prometheus-twice",
+        offered_by(
+            "metrics: {orders: [{source: a, metrics: [handles_count]}, {source: b, metrics: [▶handles_count]}]}"
+        ),
+    ),
+    (
+        "prometheus-twice",
+        [
+            sources("{url: 'http://h/m', part: one, metrics: {handles_count: {series: fds}}}"),
+            *offered_by(
+                "metrics: {orders: [{source: a, part: one, host: h, metrics: [cpu_permille, ▶handles_count]}]}"
+            ),
+        ],
+    ),
+    (
+        "prometheus-uneven",
+        [
+            sources("{url: 'http://h/m', metrics: {handles_count: {series: fds}}}"),
+            *offered_by("metrics: {orders: [{source: a, every: 5 s, metrics: [▶handles_count]}]}"),
+        ],
+    ),
     ("proxy-credentials", offered_by("injector: libcurl\n    proxy: {url: ▶'http://me:secret@proxy:3128'}")),
     ("proxy-impossible", offered_by("injector: libcurl\n    proxy: {url: ▶'http://proxy'}")),
     ("proxy-impossible", offered_by("injector: libcurl\n    proxy: {url: ▶'http://proxy:99999'}")),
