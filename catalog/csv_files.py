@@ -4,13 +4,13 @@ Columns are the fields of a declared model. Line ends may be LF or CRLF; blank l
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from itertools import islice
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from catalog.declarations import Declared
+from catalog.declarations import Declared, MeterUnit, ObservedMeasure
 from catalog.errors import Fault
 from catalog.hints import did_you_mean
 from catalog.places import MOST_FAULTS, MOST_PARTS, Address, Document, Place, fault_at
@@ -18,6 +18,8 @@ from catalog.places import MOST_FAULTS, MOST_PARTS, Address, Document, Place, fa
 _CELL = re.compile(r'"(?P<quoted>(?:[^"]|"")*)"|(?P<plain>[^",\n]*)')
 _WHOLE = re.compile(r"[0-9]{1,15}")
 _YES_NO = {"yes": True, "no": False}
+_ENUMERATED = (MeterUnit, ObservedMeasure)
+"""Columns of these say what is counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,18 +36,48 @@ class _UnfitError(Exception):
         self.reason = (place, code, message, hint)
 
 
-def parse_csv(file: str, text: str, model: type[Declared]) -> tuple[Document | None, list[Fault]]:
-    """The rows in `text` (a list of mappings by column), and their faults. No document: no use looking further."""
+def parse_csv(
+    file: str, text: str, model: type[Declared], words: Mapping[str, str] | None = None
+) -> tuple[Document | None, list[Fault]]:
+    """The rows in `text` (a list of mappings by column), and their faults. No document: no use looking further.
+
+    `words`: what columns and whole cells of enumerations may be called here, to the names that the model has for them.
+    """
+    words = words or {}
     text = text.replace("\r\n", "\n")
     lines = text.split("\n")
     try:
         header, *rows = [row for row in _rows(text) if len(row) > 1 or row[0].text] or [[]]
     except _UnfitError as error:
         return None, [fault_at(file, lines, *error.reason)]
+    header = [replace(cell, text=words.get(cell.text.strip(), cell.text)) for cell in header]
     faults = list(islice(_header_faults(file, lines, header, model), MOST_FAULTS))
     if faults:
         return None, faults
-    return _document(file, lines, [cell.text.strip() for cell in header], rows, model)
+    names = [cell.text.strip() for cell in header]
+    if words:
+        rows = [_renamed(model, names, row, words) if len(row) == len(names) else row for row in rows]
+    return _document(file, lines, names, rows, model)
+
+
+def _renamed(model: type[Declared], names: list[str], row: list[_Cell], words: Mapping[str, str]) -> list[_Cell]:
+    """The row by the model's own words, in those columns that hold one of a list of words."""
+    kinds = [_kind(model, name) for name in names]
+    return [
+        replace(cell, text=words.get(cell.text.strip(), cell.text)) if kind in _ENUMERATED else cell
+        for cell, kind in zip(row, kinds, strict=True)
+    ]
+
+
+def reworded(faults: Iterable[Fault], words: Mapping[str, str]) -> list[Fault]:
+    """Faults that speak of the model's names, in the words that stand in the file (see `parse_csv`)."""
+    own = {name: word for word, name in words.items()}
+    pattern = re.compile("|".join(rf"\b{re.escape(name)}\b" for name in sorted(own, key=len, reverse=True)) or "$^")
+
+    def word(text: str) -> str:
+        return pattern.sub(lambda found: own[found[0]], text)
+
+    return [replace(fault, message=word(fault.message), hint=word(fault.hint)) for fault in faults]
 
 
 def _rows(text: str) -> Iterator[list[_Cell]]:

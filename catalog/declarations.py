@@ -594,6 +594,10 @@ class Sensitivity(Declared):
     seed: Annotated[int, Field(ge=0, le=2**31)] = 1
 
 
+METERS = "meters"
+"""What forecasts count where a programme has no word of its own for it; and the name that it is recorded under."""
+
+
 class VolumesFile(Declared):
     """volumes.yaml: how forecasts and assumptions become messages. File names are relative to the catalogue."""
 
@@ -601,6 +605,9 @@ class VolumesFile(Declared):
     forecasts: Text
     migration_plans: Text | None = None
     observed_volumes: Text | None = None
+    counted: Annotated[str, Field(pattern=r"^[a-z][a-z-]*$", max_length=32)] = Field(
+        default=METERS, description="what forecasts count, such as customers: their column and unit are called so"
+    )
     peak_window: Window
     periods: tuple[Period, ...] = Field(min_length=1)
     profiles: tuple[DayProfile, ...] = ()
@@ -614,6 +621,11 @@ class VolumesFile(Declared):
     catch_up: tuple[CatchUp, ...] = ()
     sensitivity: Sensitivity = Sensitivity()
 
+    @model_serializer(mode="wrap", when_used="json")
+    def _recorded(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What a record holds: that meters are counted is not said."""
+        return _declared(self, whole(self), ("counted",))
+
 
 class MeterUnit(StrEnum):
     """The unit that a forecast counts meters in."""
@@ -625,6 +637,8 @@ class MeterUnit(StrEnum):
 class Forecast(Declared):
     """One row of the forecasts CSV: how many meters a cohort has in a phase, from one day to another, both included.
 
+    A programme that counts something else says so under `counted` in volumes.yaml; column and unit are called so then.
+
     Grain: one phase, cohort and first day. `prepayment_meters`: how many of them are in prepayment mode; empty where
     that is not known. `version`: which issue of the forecast the row is from; a phase rests on one.
     """
@@ -634,7 +648,7 @@ class Forecast(Declared):
     begins: Date
     ends: Date
     meters: Annotated[int, Field(ge=0, le=200_000_000)]
-    prepayment_meters: Annotated[int, Field(ge=0, le=200_000_000)] | None
+    prepayment_meters: Annotated[int, Field(ge=0, le=200_000_000)] | None = None
     unit: MeterUnit
     version: Text
     standing: Standing

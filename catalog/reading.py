@@ -7,9 +7,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from catalog.agreement import Declarations, disagreements
-from catalog.csv_files import parse_csv
+from catalog.csv_files import parse_csv, reworded
 from catalog.declarations import (
     FILES,
+    METERS,
     OPTIONAL_FILES,
     Declared,
     Forecast,
@@ -125,7 +126,20 @@ class _Reader:
             return None  # the fault is that of volumes.yaml
         name = name.strip()
         text = self._named("volumes.yaml", (key,), name)
-        return self._shaped(key, parse_csv(text.file, text.text, row), tuple[row, ...]) if text else None
+        if text is None:
+            return None
+        words, before = self._words(volumes.data), len(self._faults)
+        shaped = self._shaped(key, parse_csv(text.file, text.text, row, words), tuple[row, ...])
+        self._faults[before:] = reworded(self._faults[before:], words)
+        return shaped
+
+    @staticmethod
+    def _words(volumes: dict[str, Any]) -> dict[str, str]:
+        """What the CSV files call what they count, to the names that records have for it."""
+        word = volumes.get("counted")
+        if not isinstance(word, str) or not word.strip() or word.strip() == METERS:
+            return {}
+        return {word.strip(): METERS, f"thousand {word.strip()}": f"thousand {METERS}"}
 
     def _named(self, file: str, address: Address, name: str) -> TextFile | None:
         """The file of the catalogue that a declaration names; None, and a fault, when there is none."""

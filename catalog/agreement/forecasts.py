@@ -122,7 +122,7 @@ def _coverage(declared: Declarations) -> Iterator[Disagreement]:
         named = {row.cohort for row in declared.forecasts if row.phase == phase}
         if missing := [cohort for cohort in cohorts if cohort not in named]:
             message = f"the phase '{phase}' has no forecast for: {listed(missing)}"
-            hint = "a cohort that is not there yet has 0 meters"
+            hint = f"a cohort that is not there yet has 0 {declared.volumes.counted}"
             yield Disagreement(file=FORECASTS, address=(), code="forecast-missing", message=message, hint=hint)
         first = min((each[0][1] for each in known.values()), default=None)
         last = max((ends for each in known.values() for _, _, ends in each), default=None)
@@ -133,7 +133,7 @@ def _coverage(declared: Declarations) -> Iterator[Disagreement]:
 
 
 def _gaps(stretches: Sequence[Stretch], first: date, last: date, whose: str) -> Iterator[Disagreement]:
-    due, hint = first, "a cohort without meters has a row of 0"
+    due, hint = first, "a cohort that is not there has a row of 0"
     for position, begins, ends in stretches:
         if begins > due:
             message = f"no row gives {whose} from {due} to {begins - _DAY}"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from catalog.declarations import METERS
 from catalog.shown import plain
 
 Cell = int | str | None
@@ -102,16 +103,18 @@ def _markdown(text: str) -> str:
 
 
 def _a1(model: Mapping[str, Any]) -> Sheet:
+    counted = model.get("counted", METERS)
+    apart = " Credit and prepayment are told apart only where that is known."
     return Sheet(
         name="a1",
-        title="A1: meters, devices and migrations",
-        note="On the day modelled. Credit and prepayment are told apart only where that is known.",
+        title=f"A1: {counted}, devices and migrations",
+        note=f"On the day modelled.{apart if counted == METERS else ''}",
         key=("cohort",),
         columns=(
             Column(key="cohort", heading="cohort"),
             Column(key="generation", heading="generation"),
-            Column(key="meters", heading="meters", unit="count"),
-            Column(key="prepayment_meters", heading="prepayment"),
+            Column(key="meters", heading=counted, unit="count"),
+            *([Column(key="prepayment_meters", heading="prepayment")] if counted == METERS else []),
             Column(key="devices", heading="devices", unit="count"),
             Column(key="migrations_planned", heading="migrations planned", unit="a day", brief=False),
             Column(key="migrations", heading="migrations a day", unit="a day"),

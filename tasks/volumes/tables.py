@@ -13,6 +13,7 @@ from itertools import groupby
 from typing import Any
 
 from catalog.declarations import (
+    METERS,
     CohortOfMeters,
     ComponentScope,
     Forecast,
@@ -52,6 +53,7 @@ def tabulate(programme: Programme, model: VolumeModel, levels: Mapping[str, Mapp
         "sensitivity": _sensitivity(programme, sensitivities(programme, model.day, levels)),
         "backtest": [_backtested(each) for each in backtest(programme)],
         "paths": _paths(programme, model.rows),
+        **({"counted": programme.volumes.counted} if programme.volumes.counted != METERS else {}),
     }
 
 

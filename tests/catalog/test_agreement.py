@@ -111,10 +111,10 @@ LAST_STEP = ("system.yaml", '"role:orders", payments', '"role:orders", ▶paymen
 LAST_PERIOD = 'begins: "22:00", ends: "24:00"'
 ORDERS = "groups: [ordering]\n    in_window: evening-share"
 CATCH_UP = "outage: 1 h, cleared_within: 2 h, kept: orders-kept"
-PILOT = "pilot,customers,2026-03-01,2026-05-31,50000,,meters,1"
-LAUNCH = "launch,customers,2026-06-01,2026-08-31,120000,,meters,1"
-LATER = "launch,customers,2026-09-01,2026-12-31,200000,,meters,1"
-FORECASTS = "phase,cohort,begins,ends,meters,prepayment_meters,unit,version,standing,source\n"
+PILOT = "pilot,customers,2026-03-01,2026-05-31,50000,customers,1"
+LAUNCH = "launch,customers,2026-06-01,2026-08-31,120000,customers,1"
+LATER = "launch,customers,2026-09-01,2026-12-31,200000,customers,1"
+FORECASTS = "phase,cohort,begins,ends,customers,unit,version,standing,source\n"
 MOVES = "phase,cohort,begins,ends,installations_per_day,version,standing,source"
 SEEN = "begins,ends,measure,generation,value,standing,source"
 
@@ -128,8 +128,8 @@ MIGRATION = """migration:
   steps:
     - {message: change-basket, path: browse, per_attempt: requests-per-customer-per-day, fails: orders-kept}
 """
-GUESTS_ROWS = """pilot,guests,2026-03-01,2026-05-31,1,,meters,1,agreed,x
-launch,guests,2026-06-01,2026-12-31,1,,meters,1,agreed,x
+GUESTS_ROWS = """pilot,guests,2026-03-01,2026-05-31,1,customers,1,agreed,x
+launch,guests,2026-06-01,2026-12-31,1,customers,1,agreed,x
 """
 EVENINGS_ONLY = """      - {begins: "00:00", rate: 0}
       - {begins: "18:00", rate: 1}
@@ -242,7 +242,7 @@ CASES: list[tuple[str, list[Edit]]] = [
     ("unknown-phase", [("scope.yaml", "# phases: [pilot] ", "phases: [▶pilto] # ")]),
     (
         "unknown-phase",
-        [("forecasts.csv", LAUNCH, f"▶lunch,customers,2026-01-01,2026-01-31,1,,meters,1,agreed,x\n{LAUNCH}")],
+        [("forecasts.csv", LAUNCH, f"▶lunch,customers,2026-01-01,2026-01-31,1,customers,1,agreed,x\n{LAUNCH}")],
     ),
     ("unknown-phase", [plan("orders", "order-house", phases="[▶lunch]")]),
     ("unknown-component", [("programme.yaml", PHASE, f"{PHASE}, ▶order")]),
@@ -343,7 +343,7 @@ CASES: list[tuple[str, list[Edit]]] = [
     ),
     (
         "unknown-cohort",
-        [("forecasts.csv", LAUNCH, f"launch,▶guests,2026-06-01,2026-12-31,1,,meters,1,agreed,x\n{LAUNCH}")],
+        [("forecasts.csv", LAUNCH, f"launch,▶guests,2026-06-01,2026-12-31,1,customers,1,agreed,x\n{LAUNCH}")],
     ),
     # forecasts
     (
@@ -370,8 +370,15 @@ CASES: list[tuple[str, list[Edit]]] = [
     ("no-such-date", [("forecasts.csv", PILOT, PILOT.replace("2026-03-01", "▶0000-03-01"))]),
     ("no-such-date", [*MIGRATING, moves("pilot,customers,▶2026-02-29,2026-03-01,5,1,agreed,x")]),
     ("no-such-date", [*OBSERVED, ("seen.csv", "2026-03-31", "▶2026-03-32")]),
-    ("two-units", [("forecasts.csv", LATER, LATER.replace("meters", "▶thousand meters"))]),
-    ("share-above-one", [("forecasts.csv", PILOT, PILOT.replace(",,", ",▶50001,"))]),
+    ("two-units", [("forecasts.csv", LATER, LATER.replace("00,customers", "00,▶thousand customers"))]),
+    (
+        "share-above-one",
+        [
+            ("forecasts.csv", "customers,unit", "customers,prepayment_meters,unit"),
+            ("forecasts.csv", "00,customers,1", "00,,customers,1"),
+            ("forecasts.csv", "50000,,", "50000,▶50001,"),
+        ],
+    ),
     ("two-versions", [("forecasts.csv", LATER, f"{LATER.removesuffix('1')}▶2")]),
     (
         "two-versions",
@@ -529,8 +536,8 @@ CASES: list[tuple[str, list[Edit]]] = [
     (
         "absurd-volume",
         [
-            ("forecasts.csv", "meters,1", "thousand meters,1"),
-            ("forecasts.csv", "200000,,", "200000000,,"),
+            ("forecasts.csv", "00,customers,1", "00,thousand customers,1"),
+            ("forecasts.csv", "200000,", "200000000,"),
             ("assumptions.yaml", "value: 12\n    low: 8", "value: 0.01\n    low: 0.01"),
             ("volumes.yaml", "[requests-per-customer-per-day]\n    groups: [ordering]", "▶[]\n    groups: [ordering]"),
         ],
@@ -978,8 +985,8 @@ def test_disagreement_is_found_where_it_stands(code: str, edits: list[Edit], tmp
 def test_the_last_of_all_days_may_be_forecast(tmp_path: Path) -> None:
     edited(tmp_path / "shop", ("forecasts.csv", "2026-09-01,2026-12-31", "2026-09-01,2036-12-31"))
     assert faults_of(tmp_path / "shop") == []
-    rows = "pilot,customers,9990-01-01,9998-12-31,5,,meters,1,agreed,x\n"
-    rows += "launch,customers,9999-01-01,9999-12-31,5,,meters,1,agreed,x\n"
+    rows = "pilot,customers,9990-01-01,9998-12-31,5,customers,1,agreed,x\n"
+    rows += "launch,customers,9999-01-01,9999-12-31,5,customers,1,agreed,x\n"
     edited(tmp_path / "late", ("forecasts.csv", "", FORECASTS + rows))
     assert faults_of(tmp_path / "late") == []
 
@@ -1023,7 +1030,7 @@ def test_disagreements_of_all_files_are_reported_at_once_in_order(tmp_path: Path
         ("system.yaml", "provider: payment-firm", "provider: nobody"),
         ("requirements.yaml", "limit: 8 KiB", "limit: 0 KiB"),
         ("requirements.yaml", "limit: 512 MiB", "limit: 512 ms"),
-        ("forecasts.csv", LAUNCH, f"launch,guests,2026-06-01,2026-12-31,1,,meters,1,agreed,x\n{LAUNCH}"),
+        ("forecasts.csv", LAUNCH, f"launch,guests,2026-06-01,2026-12-31,1,customers,1,agreed,x\n{LAUNCH}"),
     )
     faults = faults_of(tmp_path / "shop")
     assert [fault.code for fault in faults] == [

@@ -287,13 +287,13 @@ SHAPES: list[tuple[str, str, str, list[Edit]]] = [
     ("pattern", "expected a date, such as 2020-06-30", "", [("forecasts.csv", "2026-12-31", "▶31.12.2026")]),
     (
         "unknown-value",
-        "expected one of meters, thousand meters",
-        "did you mean 'thousand meters'?",
-        [("forecasts.csv", "50000,,meters", "50,,▶thousand metres")],
+        "expected one of customers, thousand customers",
+        "did you mean 'thousand customers'?",
+        [("forecasts.csv", "50000,customers", "50,▶thousand costumers")],
     ),
-    ("range", "expected 200000000 or less; found 200000001", "", [("forecasts.csv", "50000,,", "▶200000001,,")]),
-    ("type", "expected a whole number; found the text 'inf'", "", [("forecasts.csv", "50000,,", "▶inf,,")]),
-    ("type", "expected a whole number; found the text '1.5'", "", [("forecasts.csv", "50000,,", "50000,▶1.5,")]),
+    ("range", "expected 200000000 or less; found 200000001", "", [("forecasts.csv", "50000,c", "▶200000001,c")]),
+    ("type", "expected a whole number; found the text 'inf'", "", [("forecasts.csv", "50000,c", "▶inf,c")]),
+    ("type", "expected a whole number; found the text '1.5'", "", [("forecasts.csv", "50000,c", "▶1.5,c")]),
     ("range", "expected 0 or more; found -0.16", "", [("assumptions.yaml", "value: 0.16", "value: ▶-0.16")]),
     ("range", "expected at most 24 digits", "", [("assumptions.yaml", "value: 0.16", f"value: ▶0.{'1' * 25}")]),
     ("quantity", "expected a number and a unit", "", [("requirements.yaml", "limit: 8 KiB", "limit: ▶8 kilo")]),
@@ -510,7 +510,7 @@ def test_places_after_a_cell_of_two_lines_are_still_right(tmp_path: Path) -> Non
     place = edited(
         tmp_path / "shop",
         ("forecasts.csv", '1,agreed,"Business plan 2026, table 3"', '1,agreed,"two\nlines"'),
-        ("forecasts.csv", "200000,,", "▶many,,"),
+        ("forecasts.csv", "200000,c", "▶many,c"),
     )
     (fault,) = faults_of(tmp_path / "shop")
     assert (fault.file, fault.line, fault.column) == place
@@ -544,15 +544,17 @@ def test_files_that_volumes_yaml_may_name_are_read_when_it_does(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("unit", "counted", "prepayment"), [("meters", 50_000, None), ("thousand meters", 50_000_000, 7_000)]
+    ("unit", "counted", "prepayment"),
+    [("customers", 50_000, None), ("thousand customers", 50_000_000, 7_000), ("meters", 50_000, None)],
 )
-def test_forecasts_are_counted_in_meters_whatever_their_unit(
+def test_forecasts_are_counted_in_the_programmes_own_word_whatever_their_unit(
     unit: str, counted: int, prepayment: int | None, tmp_path: Path
 ) -> None:
     known = "" if prepayment is None else str(prepayment // 1000)
     edited(
         tmp_path / "shop",
-        ("forecasts.csv", ",meters,1,", f",{unit},1,"),
+        ("forecasts.csv", "customers,unit", "customers,prepayment_meters,unit"),
+        ("forecasts.csv", "00,customers,1,", f"00,,{unit},1,"),
         ("forecasts.csv", "50000,,", f"50000,{known},"),
     )
     first = read_programme(tmp_path / "shop").forecasts[0]
@@ -702,3 +704,26 @@ def test_a_long_chain_of_variants_is_filled_in(tmp_path: Path) -> None:
     edited(tmp_path / "shop", ("environments.yaml", "environments:\n", f"environments:\n{chain}"))
     programme = read_programme(tmp_path / "shop")
     assert programme.environment("v0").components == programme.environment("rehearsal").components
+
+
+def test_a_programme_without_a_word_of_its_own_counts_meters_and_one_with_is_recorded_as_if(tmp_path: Path) -> None:
+    """What is recorded has the one name, so that evidence is read alike whatever a programme calls it."""
+    edited(tmp_path / "own")
+    edited(
+        tmp_path / "plain",
+        ("volumes.yaml", "counted: customers #", "#"),
+        ("forecasts.csv", "customers,unit", "meters,unit"),
+        ("forecasts.csv", "00,customers,1", "00,meters,1"),
+    )
+    own, plain = (read_programme(tmp_path / name).model_dump(mode="json") for name in ("own", "plain"))
+    assert own["volumes"].pop("counted") == "customers"
+    assert own == plain
+    assert own["forecasts"][0]["meters"] == 50_000
+
+
+def test_a_column_that_is_missing_is_told_in_the_programmes_own_word(tmp_path: Path) -> None:
+    edited(tmp_path / "shop", ("forecasts.csv", "ends,customers,unit", "ends,custom,unit"))
+    [missing, unknown] = faults_of(tmp_path / "shop")
+    assert (missing.code, unknown.code) == ("missing-column", "unknown-column")
+    assert missing.message.endswith("customers not found")
+    assert "meters" not in missing.message

@@ -312,7 +312,9 @@ def main():
         database = stack.enter_context(Started(account, signal.SIGINT, program("postgres"), "-D", data, *sockets))
         database.until(Path(folder, ".s.PGSQL.5432").exists)
         port = shop.rpartition(":")[2]
-        service = stack.enter_context(Started({}, signal.SIGTERM, sys.executable, __file__, "--serve", port, folder))
+        service = stack.enter_context(
+            Started({}, signal.SIGTERM, sys.executable, HERE / "service.py", "--serve", port, folder)
+        )
         service.until(lambda: answers(shop))
         configuration = Path(folder) / "nginx.conf"
         configuration.write_text(NGINX.format(folder=folder, front=front, shop=shop))
@@ -341,7 +343,7 @@ class Started:
         self._ending = ending
         self.process = subprocess.Popen(
             [str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-            preexec_fn=end_with_parent, start_new_session=True, **account,
+            preexec_fn=end_with_parent, start_new_session=True, cwd="/", **account,
         )  # fmt: skip
 
     def until(self, is_there):
