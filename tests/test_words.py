@@ -25,7 +25,7 @@ WORDS = re.compile(
 
 ALLOWED: dict[str, tuple[str, frozenset[str]]] = {
     r"srvs?": (
-        "The kind of a message: `srv` is a column of every results table that was ever recorded; a shop's is view-page.",
+        "The kind of a message: `srv` is a column of every results table that was ever recorded; view-page, for one.",
         frozenset(),
     ),
     r"meters?|prepayment": (
