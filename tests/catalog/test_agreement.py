@@ -837,7 +837,7 @@ CASES: list[tuple[str, list[Edit]]] = [
     ("rate-impossible", [("environments.yaml", "orders: 25", "orders: ▶100000000")]),
     ("rate-impossible", [("environments.yaml", "orders: 25", "orders: ▶0.000000000000000000001")]),
     ("duration-short", [("environments.yaml", "{load: 6 s", "{load: ▶1 us")]),
-    ("duration-short", [("environments.yaml", "stress: 2 s", "stress: ▶999 ms")]),
+    ("duration-short", [("environments.yaml", "stress: 1700 ms", "stress: ▶999 ms")]),
     ("entry-impossible", [entry("http://127.0.0.1:99999999/x")]),
     ("entry-impossible", [entry("http://127.0.0.1:abc/x")]),
     ("entry-impossible", [entry("http://[::1/x")]),
@@ -882,7 +882,7 @@ CASES: list[tuple[str, list[Edit]]] = [
     ("connections-limit", [("environments.yaml", "connections: 16", "connections: ▶300")]),
     (
         "duration-missing",
-        [("environments.yaml", ", soak: 8 s", ""), ("environments.yaml", "- id: rehearsal\n", "- ▶id: rehearsal\n")],
+        [("environments.yaml", ", soak: 6 s", ""), ("environments.yaml", "- id: rehearsal\n", "- ▶id: rehearsal\n")],
     ),
     (
         "emulation-missing",
@@ -1044,7 +1044,7 @@ def test_disagreements_of_all_files_are_reported_at_once_in_order(tmp_path: Path
 def test_what_a_variant_inherits_is_held_against_its_base_only(tmp_path: Path) -> None:
     edited(
         tmp_path / "shop",
-        ("environments.yaml", "{load: 6 s, stress: 2 s, soak: 8 s}", "{}"),
+        ("environments.yaml", "{load: 6 s, stress: 1700 ms, soak: 6 s}", "{}"),
         ("environments.yaml", "      orders: {workers: 1", "      storefront: {workers: 1"),
         ("environments.yaml", "      orders: {workers: 6, service: 32 ms}\n", ""),
     )
