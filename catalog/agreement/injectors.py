@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from catalog.agreement.material import Declarations, Disagreement, unknown
+from catalog.agreement.prometheus import option_faults
 from catalog.declarations import Answers, Environment, HttpVersion, InjectorKind, LocustScript, TestType
 from catalog.extensions import SHIPPED, Point
 from catalog.places import Address
@@ -41,6 +42,8 @@ def _misplaced(position: int, environment: Environment, whole: Environment) -> I
     if environment.injector_options and whole.injector in SHIPPED[Point.INJECTORS]:
         message = f"'injector_options' are for an injector that is installed, and '{whole.injector}' is shipped"
         yield _at((position, "injector_options"), "injector-mismatch", message, "remove it, or name the other injector")
+    for option, code, message, hint in option_faults(environment.injector_options):
+        yield _at((position, "injector_options", option), code, message, hint)
     for name, (given, whose) in theirs.items():
         if given and whole.injector != whose:
             message = f"'{name}' is for the {whose} injector, and the {whole.injector} injector is chosen"

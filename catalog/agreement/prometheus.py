@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from urllib.parse import parse_qsl, urlsplit
 
 from catalog.declarations import Describes, Environment, MetricSource, PrometheusSource, Sampled, Series
@@ -18,6 +18,10 @@ def source_faults(environment: Environment) -> Iterator[Fault]:
         for position, source in enumerate(sources):
             for address, code, message, hint in _faults(source):
                 yield ("prometheus", component, position, *address), code, message, hint
+    for component, others in environment.metrics.items():
+        for position, other in enumerate(others):
+            for name, code, message, hint in option_faults(other.options):
+                yield ("metrics", component, position, "options", name), code, message, hint
     for component in sorted(environment.prometheus.keys() | environment.metrics.keys()):
         for address, metric, code, message in _together(environment, component):
             yield (*address, "metrics", metric), code, message, ""
@@ -47,6 +51,23 @@ def url_faults(url: str) -> Iterator[tuple[str, str, str]]:
     elif not host or port == 0:
         message = f"expected a URL with a host and, if any, a port from 1 to 65535; found '{url[:60]}'"
         yield "entry-impossible", message, "such as http://host:8080/ or http://[::1]:8080/"
+
+
+def option_faults(options: Mapping[str, str | int | bool]) -> Iterator[tuple[str, str, str, str]]:
+    """Options of an extension that hold a secret, or look like it: name, code, message and hint."""
+    for name, value in options.items():
+        if _SECRET.fullmatch(name) and value:
+            message = (
+                f"'{name}' looks like a secret, and declarations are recorded for everybody who reads the evidence"
+            )
+            yield (
+                name,
+                "entry-credentials",
+                message,
+                "name an environment variable that holds it, and change the secret",
+            )
+        elif isinstance(value, str) and "://" in value:
+            yield from ((name, *fault) for fault in url_faults(value) if fault[0] == "entry-credentials")
 
 
 def _faults(source: PrometheusSource) -> Iterator[Fault]:

@@ -774,6 +774,12 @@ CASES: list[tuple[str, list[Edit]]] = [
     ("injector-mismatch", offered_by("tls: {pkcs12: ▶site.p12}")),
     ("injector-mismatch", [*scripted(at="▶"), ("environments.yaml", "injector: locust", "injector: libcurl")]),
     ("injector-mismatch", offered_by("injector_options: ▶{threads: 4}")),
+    ("entry-credentials", offered_by("injector: acme\n    injector_options: {token: ▶abc}")),
+    ("entry-credentials", offered_by("injector: acme\n    injector_options: {proxy: ▶'socks5://me:secret@proxy:1'}")),
+    (
+        "entry-credentials",
+        offered_by("metrics: {orders: [{source: a, options: {url: ▶'http://h/?token=x'}, metrics: [cpu_permille]}]}"),
+    ),
     ("unknown-component", offered_by("scaled_by: {▶nobody: 'http://h/capacity'}")),
     ("entry-impossible", offered_by("scaled_by: {orders: ▶'http://:0/'}")),
     ("entry-credentials", offered_by("scaled_by: {orders: ▶'http://a:b@h/'}")),

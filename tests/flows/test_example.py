@@ -1,6 +1,7 @@
 """The example of a real system, nginx, a service and PostgreSQL: a whole phase against it, and nothing left of it."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -37,6 +38,11 @@ class Web:
     process: "subprocess.Popen[str]"
     ready: str
     family: list[psutil.Process]
+
+    @property
+    def places(self) -> list[str]:
+        """Where nginx, the service and the exporter listen."""
+        return re.findall(r"http://[^\s,]+", self.ready)
 
     def ask(self, place: str, body: str = "") -> str:
         """What is answered at a URL."""
@@ -75,7 +81,7 @@ def test_the_system_is_real_and_none_of_it_is_root(web: Web) -> None:
     assert {"nginx", "postgres"} <= names
     owners = {process.username() for process in web.family if process.name() in ("nginx", "postgres")}
     assert "root" not in owners
-    front, service, figures = (word.rstrip(",\n") for word in web.ready.split() if word.startswith("http"))
+    front, service, figures = web.places
     for place in (front, service):
         assert web.ask(f"{place}/paths/order", "1 request place-order d u").startswith("order ")
     assert "nginx_connections_active 1" in web.ask(figures)
@@ -116,6 +122,6 @@ def test_it_ends_with_whoever_started_it_and_leaves_nothing(web: Web) -> None:
     _, err = web.process.communicate(timeout=WITHIN_S)
     assert (web.process.returncode, err) == (0, "")
     assert not [process for process in web.family if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
-    front = next(word for word in web.ready.split() if word.startswith("http"))
-    with pytest.raises(OSError, match="refused"):
-        web.ask(front)
+    for place in web.places:
+        with pytest.raises(OSError, match="refused"):
+            web.ask(place)
