@@ -179,6 +179,19 @@ def used(wanted: Mapping[Point, list[str]]) -> dict[str, dict[str, str]]:
     return found
 
 
+def other(name: str, then: Mapping[str, str]) -> str:
+    """What is installed here in place of what evidence names by `point:name`; empty where it is the same."""
+    point, _, called = name.partition(":")
+    try:
+        extension = added(Point(point), called)
+        now = extension.as_json() if extension else {}
+    except (ExtensionError, ValueError) as error:
+        return str(error)
+    if now == then:
+        return ""
+    return f"{now['distribution']} {now['version']} ({now['digest'][:16]})" if now else "it is not installed"
+
+
 def installed() -> Iterator[tuple[Extension, str]]:
     """Every extension, and why it cannot be used; empty where it can."""
     for extension in _offered():

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from catalog import rules
+from catalog.agreement.extensions import extensions_in
 from catalog.declarations import Environment, Phase, Programme
 from catalog.errors import UsageError
 from catalog.hints import suggestion
@@ -76,7 +77,9 @@ class Desk:
 
     def key(self, asked: dict[str, Any]) -> dict[str, Any]:
         """The key document of the phase as a whole: when it and the evidence are unchanged, nothing is left to do."""
-        inputs = {"phase": self.phase.id, "files": self.catalogue.digests, "asked": asked}
+        added = extensions_in(self.programme, self.environment.id)
+        used = {"extensions": added} if added else {}
+        inputs = {"phase": self.phase.id, "files": self.catalogue.digests, "asked": asked, **used}
         return {"stage": "capability-phase", "rules": rules.versions(), "inputs": inputs}
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from catalog import rules
 from catalog.canonical import digest
 from catalog.errors import Status, UsageError
+from catalog.extensions import other
 from catalog.inspection.page import publish_page
 from catalog.ledger import Kind, Record
 from catalog.workspace import FORMAT_FILE, Workspace, refuse_as_home
@@ -122,7 +123,8 @@ def _is_current(workspace: Workspace, reported: Record, catalog: Path, wanted: d
     settled = (
         not reported.parameters["repeatable"] and key["rules"] == rules.versions() and key["inputs"]["asked"] == wanted
     )
-    return settled and _unchanged(catalog, key["inputs"]["files"]) and _undisturbed(workspace, reported)
+    added = any(other(name, then) for name, then in key["inputs"].get("extensions", {}).items())
+    return settled and not added and _unchanged(catalog, key["inputs"]["files"]) and _undisturbed(workspace, reported)
 
 
 def _unchanged(catalog: Path, files: Mapping[str, str]) -> bool:

@@ -17,7 +17,7 @@ from catalog.bundle import said_in
 from catalog.decisions import decisions, is_machines
 from catalog.declarations import Programme
 from catalog.errors import EvidenceError, PlimsollError, UsageError
-from catalog.extensions import ExtensionError, Point, added
+from catalog.extensions import other
 from catalog.ledger import Kind, Record
 from catalog.reach import reach
 from catalog.reading import read_catalogue
@@ -358,26 +358,13 @@ _COUNTED = "counts"
 def _refuse_other_extensions(record: Record) -> None:
     """A plan names what is installed by its digest: where that is not installed here, nobody can tell the same."""
     then: dict[str, dict[str, str]] = record.parameters.get("extensions", {})
-    others = [f"{_told(name, each)}; here {found}" for name, each in then.items() if (found := _other(name, each))]
+    others = [f"{_told(name, each)}; here {found}" for name, each in then.items() if (found := other(name, each))]
     if others:
         raise NotComparableError(f"{', '.join(others)}: not comparable")
 
 
 def _told(name: str, identity: Mapping[str, str]) -> str:
     return f"{name} was {identity['distribution']} {identity['version']} ({identity['digest'][:16]})"
-
-
-def _other(name: str, then: Mapping[str, str]) -> str:
-    """What is installed here in place of a recorded extension; empty where it is the same."""
-    point, _, called = name.partition(":")
-    try:
-        extension = added(Point(point), called)
-        now = extension.as_json() if extension else {}
-    except (ExtensionError, ValueError) as error:
-        return str(error)
-    if now == then:
-        return ""
-    return f"{now['distribution']} {now['version']} ({now['digest'][:16]})" if now else "it is not installed"
 
 
 def _refuse_other_rules(record: Record, key: Mapping[str, Any]) -> None:

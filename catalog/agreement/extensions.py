@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from catalog.agreement.material import Disagreement, unknown
 from catalog.declarations import Environment, Programme
-from catalog.extensions import SHIPPED, Point, names
+from catalog.extensions import SHIPPED, Point, names, used
 from catalog.places import Address
 
 _Named = tuple[str, Address, Point, str]
@@ -22,6 +22,16 @@ def extension_disagreements(programme: Programme) -> Iterator[Disagreement]:
             hint = "; or install the distribution that offers it (`plimsoll extensions` lists those that are)"
             for found in unknown(file, address, name, names(point), point.what):
                 yield replace(found, hint=f"{found.hint}{hint}")
+
+
+def extensions_in(programme: Programme, environment: str) -> dict[str, dict[str, str]]:
+    """What a programme uses in an environment that is installed, as evidence has it. ExtensionError where it is not."""
+    wanted: dict[Point, list[str]] = {point: [] for point in Point}
+    other = {position for position, each in enumerate(programme.environments) if each.id != environment}
+    for file, address, point, name in _named(programme):
+        if file != "environments.yaml" or address[1] not in other:
+            wanted[point].append(name)
+    return used(wanted)
 
 
 def _named(programme: Programme) -> Iterator[_Named]:

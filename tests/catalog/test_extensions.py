@@ -6,7 +6,7 @@ import sys
 import pytest
 from distributions import install
 
-from catalog.extensions import SHIPPED, ExtensionError, Point, added, installed, load, names, used
+from catalog.extensions import SHIPPED, ExtensionError, Point, added, installed, load, names, other, used
 
 CODECS = Point.CODECS
 
@@ -140,3 +140,16 @@ def test_a_shipped_name_is_not_taken_over(site):
     assert names(CODECS) == list(SHIPPED[CODECS])
     [fault] = [fault for each, fault in installed() if each.distribution == "acme"]
     assert fault == "the name is that of one that is shipped, which is used"
+
+
+def test_what_evidence_names_is_held_against_what_is_installed(site):
+    name = "plimsoll.codecs:acme"
+    codec(site)
+    then = added(CODECS, "acme").as_json()
+    assert other(name, then) == ""
+    assert other(name, {**then, "version": "0.9"}) == f"acme 1.0 ({then['digest'][:16]})"
+    assert other("plimsoll.codecs:gone", then) == "it is not installed"
+    assert "is not a valid Point" in other("plimsoll.moods:acme", then)
+    codec(site, name="second", module="second_codec")
+    sys.path[:] = [*sys.path, "/elsewhere"]
+    assert other(name, then).startswith("several distributions offer")

@@ -10,6 +10,7 @@ from phases import Bench, make_shop
 
 from catalog.runs import test_runs
 from catalog.workspace import Workspace
+from flows.run import finished
 
 TEST = "pilot.storefront.load"
 
@@ -60,6 +61,22 @@ def test_a_phase_runs_with_what_is_added_and_says_so(acme):
 def test_what_is_pure_is_computed_again_with_the_same_extensions(acme):
     ended = acme.run("reperform", "--only", "plan", "--only", "measure", "--json")
     assert ended.status == 0, ended.stdout
+
+
+def test_a_phase_that_is_settled_is_run_again_where_an_extension_is_another(acme, tmp_path):
+    """Nothing is left to do only as long as the code that did it is the same."""
+    [asked] = [record.key for record in Workspace.open(acme.home).ledger.records() if record.stage == "report"]
+    key = Workspace.open(acme.home).store.document(asked)["inputs"]
+    assert list(key["extensions"]) == [
+        "plimsoll.codecs:form", "plimsoll.expectations:narrow", "plimsoll.injectors:threads"
+    ]  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(acme.environ["PYTHONPATH"])
+        assert finished(acme.home, acme.catalog, "pilot", key["asked"]) is not None
+        _, site = changed(acme, tmp_path)
+        patch.syspath_prepend(str(site))
+        (site / "acme_plimsoll" / "narrow.py").write_text("")
+        assert finished(acme.home, acme.catalog, "pilot", key["asked"]) is None
 
 
 def test_one_changed_byte_of_an_extension_executes_the_test_anew_and_is_named(acme, tmp_path):
