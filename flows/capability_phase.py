@@ -6,6 +6,7 @@ from typing import Any
 from prefect import flow
 
 from flows.cli import CATALOG
+from flows.cluster import join
 from flows.desk import asked, open_desk, warm_judge
 from flows.recovery import recover
 from flows.remote import at_home
@@ -40,6 +41,8 @@ def capability_phase(
     occasion: str = "",
     execute: bool = True,  # noqa: FBT001, FBT002  # a deployment's parameter
     sample_reliance: str = "",
+    cluster: str = "",
+    shards: int = 0,
 ) -> dict[str, Any]:
     """Runs a capability phase; returns the digest of the report's record and how many tests were executed.
 
@@ -47,10 +50,11 @@ def capability_phase(
     to execute anew, each with the reason. `occasion`: what the runs are counted within, the phase unless a regression
     gives its date. `execute`: without it the report is assembled from what is recorded.
     `sample_reliance`: the share of the tests that may rest on earlier evidence and are executed all the same, such as
-    0.2, or with a seed, 0.2:42.
+    0.2, or with a seed, 0.2:42. `cluster`: the address of a Dask scheduler whose workers offer loads, in so many
+    `shards` (one a worker where it is 0), and measure.
     """
     where: dict[str, Any] = {"catalog": Path(catalog), "home": at_home(home), "environment": environment}
-    with open_desk(phase, **where, occasion=occasion, again=again or {}) as desk:
+    with open_desk(phase, **where, occasion=occasion, again=again or {}) as desk, join(cluster, shards) as desk.cluster:
         warm_judge()
         declared = declare(desk)
         recover(desk)

@@ -177,6 +177,7 @@ def _running(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         help="execute a random share of the tests that may rest on earlier evidence all the same, such as 0.2, and "
         "report how often relying would have been wrong",
     )
+    _cluster(run)
     _json(run)
     regression = _command(
         commands, "regression", "flows.run:regress", "execute the declared regression, and hold it against those before"
@@ -185,6 +186,7 @@ def _running(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     regression.add_argument(
         "--occasion", metavar="NAME", default="", help="what it is counted within; regression-<today, UTC> unless given"
     )
+    _cluster(regression)
     _json(regression)
 
 
@@ -546,6 +548,18 @@ def _world(parser: argparse.ArgumentParser) -> None:
     _catalog(parser)
     _home(parser)
     _environment(parser)
+
+
+def _cluster(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        default=os.environ.get("PLIMSOLL_CLUSTER", ""),
+        help="a Dask scheduler, tcp://host:8786: its workers offer the load and measure (default: $PLIMSOLL_CLUSTER)",
+    )
+    parser.add_argument(
+        "--shards", metavar="N", type=int, default=0, help="in how many parts a load is offered (default: one a worker)"
+    )
 
 
 def _json(parser: argparse.ArgumentParser) -> None:

@@ -26,6 +26,7 @@ from catalog.workspace import Workspace, refuse_as_home
 from tasks.stage import Recorder
 
 if TYPE_CHECKING:
+    from flows.cluster import Cluster
     from tasks.judge import Judge
     from tasks.perform import Material
     from tasks.plan import PlannedTest
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
 class Desk:
     """One run's working place. A plain class, so that Prefect passes it to tasks without looking into it.
 
-    `occasion`: what is executed and counted together; the phase, or a regression's date.
+    `occasion`: what is executed and counted together; the phase, or a regression's date. `cluster`: the workers that
+    loads are offered by and runs are measured on, while a flow has joined one.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Desk:
         self.phase = find_phase(catalogue.programme, phase)
         self.environment = find_environment(catalogue.programme, environment)
         self.occasion = occasion or self.phase.id
+        self.cluster: Cluster | None = None
 
     @property
     def programme(self) -> Programme:

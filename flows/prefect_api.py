@@ -14,9 +14,12 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from tasks.wire.process import ChildProcess, call_when_parent_ends
+
+LOOPBACK = "127.0.0.1"
 
 _UP_WITHIN_S = 180
 _STOP_S = 15  # it writes what it was told last; takes 1.5 s
@@ -32,9 +35,12 @@ _SERVER = {
 that are being written when it ends are lost."""
 
 
-def start_api() -> ChildProcess:
-    """The server's process, started; it loads while the caller goes on. Stop it after everything else."""
-    return ChildProcess("flows.prefect_api", {}, name="Prefect's API", stop_s=_STOP_S)
+def start_api(host: str = LOOPBACK) -> ChildProcess:
+    """The server's process, started; it loads while the caller goes on. Stop it after everything else.
+
+    `host`: where it listens, this machine alone unless workers on others have to reach it.
+    """
+    return ChildProcess("flows.prefect_api", {"host": host}, name="Prefect's API", stop_s=_STOP_S)
 
 
 @contextmanager
@@ -59,7 +65,7 @@ def main() -> None:
     if (named := os.environ.get("PREFECT_API_URL") or _named()) is not None:
         print(json.dumps({"url": named, "auth": ""}), file=answers, flush=True)
         return
-    _serve(answers, auth)
+    _serve(answers, json.loads(Path(sys.argv[1]).read_bytes())["host"], auth)
 
 
 def _named() -> str | None:
@@ -70,18 +76,19 @@ def _named() -> str | None:
     return named
 
 
-def _serve(answers: Any, auth: str) -> None:
+def _serve(answers: Any, host: str, auth: str) -> None:
     import uvicorn
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             gc.enable()
-            url = f"http://127.0.0.1:{listener.getsockname()[1]}/api"
+            shown = f"[{host}]" if ":" in host else host
+            url = f"http://{shown}:{listener.getsockname()[1]}/api"
             print(json.dumps({"url": url, "auth": auth}), file=answers, flush=True)
 
     config = uvicorn.Config("prefect.server.api.server:create_app", factory=True, log_level="error", lifespan="on")
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
         server = Server(config)
         call_when_parent_ends(lambda: _end(server))
         server.run([listener])

@@ -20,7 +20,12 @@ from tasks.trend import told
 
 @flow(name="regression", persist_result=False)
 def regression(
-    catalog: str = str(CATALOG), home: str = ".plimsoll", environment: str = "", occasion: str = ""
+    catalog: str = str(CATALOG),
+    home: str = ".plimsoll",
+    environment: str = "",
+    occasion: str = "",
+    cluster: str = "",
+    shards: int = 0,
 ) -> dict[str, Any]:
     """Executes the declared regression tests; returns what the phase's flow returns, the occasion, and the history.
 
@@ -29,13 +34,21 @@ def regression(
 
     `occasion`: what the runs are counted within and where the report is published, `regression-YYYY-MM-DD` (UTC) unless
     it is given. Within one occasion finished tests are not repeated: a second run on the same day completes the first.
+    `cluster`, `shards`: as of a capability phase.
     """
     programme = read_catalogue(Path(catalog)).programme
     occasion = occasion_of(programme, occasion)
     declared = programme.programme.regression
     types = [each.value for each in declared.types]
     done = capability_phase(
-        phase=declared.phase, catalog=catalog, home=home, environment=environment, types=types, occasion=occasion
+        phase=declared.phase,
+        catalog=catalog,
+        home=home,
+        environment=environment,
+        types=types,
+        occasion=occasion,
+        cluster=cluster,
+        shards=shards,
     )
     folder = at_home(home)
     where: dict[str, Any] = {"catalog": Path(catalog), "home": folder, "environment": environment}

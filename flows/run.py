@@ -218,6 +218,8 @@ def _run_flow(
             again=dict(again),
             execute=execute,
             sample_reliance=sample,
+            cluster=getattr(options, "cluster", ""),
+            shards=getattr(options, "shards", 0),
         )
     return _record(options.home, done["record"]), done["executed"]
 
@@ -238,6 +240,8 @@ def regress(options: Namespace) -> Status:
             home=str(options.home),
             environment=options.environment,
             occasion=occasion,
+            cluster=options.cluster,
+            shards=options.shards,
         )
     reported, traced = _record(options.home, done["record"]), _record(options.home, done["history"])
     folder = options.home / "reports" / occasion
@@ -260,7 +264,7 @@ def _prefect(options: Namespace, phase: str, again: Mapping[str, str] | None = N
     refuse_as_home(options.home)
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
-    api = start_api()  # loads on one core, the judge on the other
+    api = start_api(_serving(options))  # loads on one core, the judge on the other
     atexit.register(api.stop)  # after Prefect's own clients have drained, which is before any exit handler runs
     warm_judge()
     where = {"catalog": options.catalog, "home": options.home, "environment": options.environment}
@@ -270,6 +274,17 @@ def _prefect(options: Namespace, phase: str, again: Mapping[str, str] | None = N
     current().say("starting      Prefect's API and the judge")
     with use_api(api):
         yield
+
+
+def _serving(options: Namespace) -> str:
+    """Where Prefect's API listens: at the address that the cluster's workers reach this machine by, if there is one."""
+    from flows.prefect_api import LOOPBACK
+
+    if not getattr(options, "cluster", ""):
+        return LOOPBACK
+    from flows.cluster import facing
+
+    return facing(options.cluster)
 
 
 def _answer(

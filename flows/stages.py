@@ -272,6 +272,9 @@ def execute(desk: Desk, decided: Decided, volumes: Record, arrivals: str, place:
         attempt=1 + sum(each.state is RunState.FINISHED for each in same),
         progress=lambda *_: None,
         folder=folder,
+        hosts=desk.cluster,
+        shards=desk.cluster.shards if desk.cluster else 1,
+        say=current().say,
     )
     seconds = longest(planned.profile) * offered_us(desk.environment, planned.profile) // 1_000_000 + 3
     with current().test(planned.test, place=place, seconds=seconds) as bar, telling(run, get_run_logger()) as tell:

@@ -194,10 +194,18 @@ def offer_of(key: dict[str, Any], *, multiple: Fraction = Fraction(1), step: int
     )
 
 
-def arrivals_of(key: dict[str, Any], *, multiple: Fraction = Fraction(1), step: int = 0) -> Arrivals:
-    """All arrivals of an execution under this key at once: of a test that is short."""
+def arrivals_of(
+    key: dict[str, Any], *, multiple: Fraction = Fraction(1), step: int = 0, shard: tuple[int, int] = (0, 1)
+) -> Arrivals:
+    """All arrivals of an execution under this key at once: of a test that is short. `shard`: see `stream_arrivals`."""
     offer = offer_of(key, multiple=multiple, step=step)
-    return collected(offer, stream_arrivals(offer))
+    return collected(offer, stream_arrivals(offer, shard=shard))
+
+
+def shard_of(arrivals: Arrivals, shard: tuple[int, int]) -> Arrivals:
+    """The k-th (from 0) of so many parts of arrivals, as `stream_arrivals` parts them; they keep their numbers."""
+    kept, of = shard
+    return _kept(arrivals, (~arrivals.follows).cumsum() % of == (kept + 1) % of)
 
 
 def stream_arrivals(offer: Offer, *, shard: tuple[int, int] = (0, 1)) -> Iterator[Arrivals]:

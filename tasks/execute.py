@@ -24,15 +24,16 @@ from expectations.statistics import Step as Came
 from expectations.verdicts import LATER, is_closed_loop
 from expectations.verdicts import Outcome as Expected
 from tasks.alarm import Alarm, Tell, in_force
-from tasks.arrivals import Arrivals, arrivals_of, offered_messages, released_messages
+from tasks.arrivals import Arrivals, arrivals_of, offered_messages, released_messages, shard_of
 from tasks.codecs import Flaw, unauthorised_device, unreachable_device
 from tasks.course import Part, Taken, Turn, has_turns, next_turn
 from tasks.emulate.system import RunningSystem, start_system
-from tasks.inject.choice import open_injector, reach_entry, scripted_injector
+from tasks.inject.choice import is_gated, open_injector, reach_entry, scripted_injector
 from tasks.inject.files import ACKNOWLEDGED, NEVER, NOBODY, Outcome
-from tasks.inject.injector import Injection, InterruptedLoadError, Load, Target
+from tasks.inject.injector import Injection, Injector, InterruptedLoadError, Load, Target
 from tasks.inject.receive import ReceivePort, open_port
 from tasks.inject.scripts import ScriptedInjection
+from tasks.inject.shards import Hosts, ShardedInjector, Work
 from tasks.labels import flaw_of, parted
 from tasks.metrics import Watch
 from tasks.notebook import Notebook
@@ -124,6 +125,8 @@ class Conduct:
 
     `folder`: where it writes what it has so far; without one, that is kept until it ends, and a crash loses it.
     `tell`: is told of infrastructure beyond its limits while the test runs, from another thread.
+    `hosts`: which offer each step by so many `shards`; without them this machine does. `say` is told what happens to
+    hosts.
     """
 
     programme: Programme
@@ -134,6 +137,9 @@ class Conduct:
     progress: StepProgress
     folder: Path | None = None
     tell: Tell = lambda _: None
+    hosts: Hosts | None = None
+    shards: int = 1
+    say: Callable[[str], object] = lambda _: None
 
     def execute(self) -> Conducted:
         """Executes the test. A system that cannot be stood up or reached is an outcome with a reason, not an error.
@@ -290,7 +296,9 @@ class Conduct:
             step = partial(Step, turn=turn, first=first, arrivals=arrivals)
             folder = self._notes.step(len(taken), turn) if self._notes else None
             try:
-                injection = self._inject(load_of(arrivals, first), targets[turn.part], sampler, len(taken), folder)
+                load, at = load_of(arrivals, first), len(taken)
+                injector = self._injector(turn, first, targets[turn.part], sampler, folder)
+                injection = injector.run(load, targets[turn.part], progress=partial(self.progress, at))
             except InterruptedLoadError as error:
                 yield step(injection=error.injection)
                 raise
@@ -324,13 +332,23 @@ class Conduct:
             raise
         yield scripted_step(turn, injection, window_us)
 
-    def _inject(self, load: Load, target: Target, sampler: Sampler, index: int, folder: Path | None) -> Injection:
-        injector = open_injector(
-            self.environment, self._profile.type, on_start=lambda pid: sampler.watch("injector", pid), folder=folder
+    def _injector(self, turn: Turn, first: int, target: Target, sampler: Sampler, folder: Path | None) -> Injector:
+        kind = self._profile.type
+        own = open_injector(self.environment, kind, on_start=lambda pid: sampler.watch("injector", pid), folder=folder)
+        if self.hosts is None or not is_gated(self.environment, kind):
+            return own
+        work = Work(
+            test=self.planned.test,
+            key=self.planned.key,
+            turn=turn.as_json(),
+            first=first,
+            shard=(0, self.shards),
+            environment=self.environment,
+            kind=kind,
+            target=replace(target, receive=None),
         )
-        return injector.run(
-            load, target, progress=lambda done, offered, total: self.progress(index, done, offered, total)
-        )
+        limit_us = self._profile.lateness
+        return ShardedInjector(self.hosts, work, alone=own, alignment_us=limit_us, folder=folder, say=self.say)
 
     def _sampler(self, system: RunningSystem | None, watch: Watch) -> Sampler:
         component = self.planned.component
@@ -485,18 +503,18 @@ def _results_table(programme: Programme, document: Mapping[str, Any], steps: Seq
     )
 
 
-def arrivals_in(key: Mapping[str, Any], turn: Turn) -> Arrivals:
+def arrivals_in(key: Mapping[str, Any], turn: Turn, shard: tuple[int, int] = (0, 1)) -> Arrivals:
     """What an execution under this key offers in a turn: of a baseline's, those messages alone that are compared.
 
-    Of these, none that follows one which is not.
+    Of these, none that follows one which is not. `shard`: the k-th (from 0) of so many parts of it.
     """
-    arrivals = arrivals_of(dict(key), multiple=turn.multiple, step=turn.stream)
     if turn.part is not Part.BASELINE:
-        return arrivals
+        return arrivals_of(dict(key), multiple=turn.multiple, step=turn.stream, shard=shard)
+    arrivals = arrivals_of(dict(key), multiple=turn.multiple, step=turn.stream)
     compared = set(key["inputs"]["baseline"]["messages"])
     kept = np.array([label in compared for label in arrivals.labels], dtype=bool)[arrivals.label]
     kept[1:] &= kept[:-1] | ~arrivals.follows[1:]
-    return replace(
+    compared_alone = replace(
         arrivals,
         offset_us=arrivals.offset_us[kept],
         label=arrivals.label[kept],
@@ -504,6 +522,7 @@ def arrivals_in(key: Mapping[str, Any], turn: Turn) -> Arrivals:
         sequence=np.arange(kept.sum(), dtype=np.int64),
         follows=arrivals.follows[kept],
     )
+    return shard_of(compared_alone, shard)
 
 
 def scripted_step(turn: Turn, injection: ScriptedInjection, window_us: int) -> Step:
@@ -522,11 +541,11 @@ def scripted_step(turn: Turn, injection: ScriptedInjection, window_us: int) -> S
 
 
 def load_of(arrivals: Arrivals, first: int) -> Load:
-    """A step's arrivals as the injector takes them, numbered from `first` on."""
+    """A step's arrivals, or a shard of them, as the injector takes them, numbered from `first` on."""
     parts = [parted(label) for label in arrivals.labels]
     paths, srvs, kinds = ([parts[label][position] for label in arrivals.label] for position in range(3))
     return Load.of(
-        sequence=first + np.arange(len(arrivals), dtype=np.int64),
+        sequence=first + arrivals.sequence,
         offset_us=arrivals.offset_us,
         path=paths,
         srv=srvs,

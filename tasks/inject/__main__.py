@@ -1,13 +1,15 @@
 """The injector as a process: `python -m tasks.inject SPEC.json`.
 
 Prints `{"done", "offered", "total"}` about once a second and, last, `{"summary": …}` or `{"error": …}`. Results are
-written while the load runs, the summary after it. It ends at the end of its standard input.
+written while the load runs, the summary after it. It ends at the end of its standard input. Where the load is gated it
+prints `{"prepared": true}` when everything is ready, and begins at the `Start` that its standard input then has.
 """
 
 import argparse
 import asyncio
 import json
 import os
+import queue
 import signal
 import socket
 import sys
@@ -20,7 +22,7 @@ import uvloop
 
 from catalog.errors import WorldError
 from tasks.inject.engine import Engine
-from tasks.inject.files import LIBCURL, WORK, InjectionSpec, read_columns
+from tasks.inject.files import LIBCURL, WORK, InjectionSpec, Start, read_columns
 from tasks.inject.segments import Segments
 from tasks.inject.summary import summary
 from tasks.inject.telling import PROGRESS_S, CpuWatch, open_descriptors, say, write_summary
@@ -56,7 +58,23 @@ def _engine(loop: asyncio.AbstractEventLoop, spec: InjectionSpec, work: Mapping[
     return CurlEngine(loop, spec, work)
 
 
-async def _inject(spec: InjectionSpec, listener: socket.socket | None) -> tuple[Engine, _Watch, Segments]:
+class _Gate:
+    """Gives the caller's word on when to start, which comes in another thread, to the event loop that waits for it."""
+
+    def __init__(self) -> None:
+        self._said: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+
+    def heard(self, line: bytes) -> None:
+        """The caller has said this."""
+        self._said.put(line)
+
+    async def start(self) -> Start:
+        """Says that everything is ready, and waits for when to start."""
+        say({"prepared": True})
+        return Start.from_json(json.loads(await asyncio.to_thread(self._said.get)))
+
+
+async def _inject(spec: InjectionSpec, listener: socket.socket | None, gate: _Gate) -> tuple[Engine, _Watch, Segments]:
     """Run the load. When this returns, its last results are still to be written."""
     loop = asyncio.get_running_loop()
     engine = _engine(loop, spec, read_columns(Path(spec.work), WORK, spec.count))
@@ -66,7 +84,7 @@ async def _inject(spec: InjectionSpec, listener: socket.socket | None) -> tuple[
         watch = _Watch(engine)
         segments = Segments(Path(spec.segments), engine.log, lambda: engine.rows, engine.beside)
         try:
-            await engine.run()
+            await engine.run(gate.start() if spec.gated else None)
         finally:
             watch.stop()
     finally:
@@ -87,13 +105,14 @@ def main() -> int:
     arguments.add_argument("spec", type=Path)
     arguments.add_argument("--fd", type=int, help="the listening socket of the receive service")
     given = arguments.parse_args()
-    call_when_parent_ends(lambda: os.kill(os.getpid(), signal.SIGTERM))
+    gate = _Gate()
+    call_when_parent_ends(lambda: os.kill(os.getpid(), signal.SIGTERM), gate.heard)
     open_descriptors()
     spec = InjectionSpec.from_json(json.loads(given.spec.read_bytes()))
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             listener = socket.socket(fileno=given.fd) if given.fd is not None else None
-            engine, watch, segments = runner.run(_inject(spec, listener))
+            engine, watch, segments = runner.run(_inject(spec, listener, gate))
         _close(segments)
     except WorldError as error:
         say({"error": str(error)})

@@ -15,7 +15,17 @@ from catalog.declarations import Environment, InjectorKind, Programme, TestType
 from catalog.errors import PlimsollError
 from catalog.extensions import SHIPPED, ExtensionError, Point, added, load
 from tasks.inject.files import NEVER, NOBODY, RESULTS, Outcome
-from tasks.inject.injector import Injection, Injector, LibcurlInjector, Load, OwnInjector, Progress, Target, require
+from tasks.inject.injector import (
+    Gate,
+    Injection,
+    Injector,
+    LibcurlInjector,
+    Load,
+    OwnInjector,
+    Progress,
+    Target,
+    require,
+)
 from tasks.inject.scripts import LocustInjector, Script
 from tasks.wire.reach import listens, reach
 
@@ -28,12 +38,14 @@ class Opening:
 
     `on_start` is told the id of each process that offers messages, which is then sampled beside the load. `folder`:
     where results may be kept meanwhile, so that what came outlives this process. `script`: what a closed loop runs.
+    `gate`: asked, once everything is ready, when to start (`is_gated`); at once where there is none.
     """
 
     environment: Environment
     on_start: Callable[[int], object]
     folder: Path | None = None
     script: Script | None = None
+    gate: Gate | None = None
 
     @property
     def options(self) -> Mapping[str, str | int | bool]:
@@ -43,14 +55,16 @@ class Opening:
 
 def own(opening: Opening) -> OwnInjector:
     """The injector of this house."""
-    return OwnInjector(on_start=opening.on_start, folder=opening.folder)
+    return OwnInjector(on_start=opening.on_start, folder=opening.folder, gate=opening.gate)
 
 
 def libcurl(opening: Opening) -> LibcurlInjector:
     """The same with libcurl for an engine."""
     declared = opening.environment
     proxy = declared.proxy.model_dump(exclude_none=True) if declared.proxy else None
-    return LibcurlInjector(http=declared.http.value, proxy=proxy, on_start=opening.on_start, folder=opening.folder)
+    return LibcurlInjector(
+        http=declared.http.value, proxy=proxy, on_start=opening.on_start, folder=opening.folder, gate=opening.gate
+    )
 
 
 def locust(opening: Opening) -> LocustInjector:
@@ -101,14 +115,24 @@ def misfit(load: Load, injection: Injection) -> str:
 
 
 def open_injector(
-    environment: Environment, kind: TestType, *, on_start: Callable[[int], object], folder: Path | None = None
+    environment: Environment,
+    kind: TestType,
+    *,
+    on_start: Callable[[int], object],
+    folder: Path | None = None,
+    gate: Gate | None = None,
 ) -> Injector:
-    """What offers arrivals when they are due. `folder`: where results are kept meanwhile.
+    """What offers arrivals when they are due. `folder`: where results are kept meanwhile; `gate` says when to start.
 
     Raises ExtensionError where an installed one cannot be used as it is.
     """
     name = environment.injector_for(kind)
-    return _opened(name, Opening(environment=environment, on_start=on_start, folder=folder))
+    return _opened(name, Opening(environment=environment, on_start=on_start, folder=folder, gate=gate))
+
+
+def is_gated(environment: Environment, kind: TestType) -> bool:
+    """Whether the injector of such tests waits for the word to start; nobody knows it of those that are installed."""
+    return environment.injector_for(kind) in SHIPPED[Point.INJECTORS]
 
 
 def _opened(name: str, opening: Opening) -> Injector:

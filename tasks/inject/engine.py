@@ -13,7 +13,7 @@ import gc
 import socket
 from array import array
 from collections import defaultdict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from mmap import mmap
 from time import monotonic_ns, time_ns
 from typing import Any, Protocol
@@ -22,7 +22,7 @@ from catalog.errors import WorldError
 from tasks.codecs import MessageError, MessageKind, PushedKind, Writer, codec_named
 from tasks.inject.chains import Chains
 from tasks.inject.correlate import ANSWERED, GIVEN_UP, Claim, Correlator
-from tasks.inject.files import ACKNOWLEDGED, NEVER, RESULTS, ROW, InjectionSpec, Outcome
+from tasks.inject.files import ACKNOWLEDGED, NEVER, RESULTS, ROW, InjectionSpec, Outcome, Start
 from tasks.inject.receive import ReceiveService
 from tasks.inject.segments import Beside
 from tasks.wire.alarm import alarm
@@ -155,16 +155,25 @@ class Engine:
         self._route_of = [routes[each] for each in zip(work["path"], work["srv"], work["kind"], strict=True)]
         self._device_of = [devices[device] for device in work["device"]]
 
-    async def run(self) -> None:
-        """Offer everything and wait until each message has ended. Needs `prepare`."""
+    async def run(self, gate: Awaitable[Start] | None = None) -> None:
+        """Offer everything and wait until each message has ended. Needs `prepare`.
+
+        With `gate` the load begins at the instant that it gives, on the clock that it gives; a start that has passed
+        when it comes makes every message late that was due meanwhile.
+        """
         if not self.count:
             return
         gc.collect()
         gc.freeze()
         gc.disable()
+        given = await gate if gate is not None else None
         monotonic_us, wall_us = monotonic_ns() // 1000, time_ns() // 1000
-        self._shift = wall_us - monotonic_us
-        start = wall_us + _LEAD_US + self.count // 5  # the next line takes less than 0.2 µs a message
+        if given is None:
+            self._shift = wall_us - monotonic_us
+            start = wall_us + _LEAD_US + self.count // 5  # the next line takes less than 0.2 µs a message
+        else:
+            self._shift = wall_us + given.correction_us - monotonic_us
+            start = given.at_us
         self._intended[: self._leads] = array("q", [start + each for each in self._work["offset_us"][: self._leads]])
         self._counter = start
         if self._correlator is not None:

@@ -53,9 +53,30 @@ NOBODY = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """When a gated load begins, µs since the epoch on the clock of whoever says so.
+
+    `correction_us`: what is added to the wall clock of the injector's own machine, which may differ, to get that clock.
+    """
+
+    at_us: int
+    correction_us: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """As a JSON document."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """From that document."""
+        return cls(**document)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InjectionSpec:
     """What the injector is to do. Codes in the work columns index `paths`, `srvs`, `kinds` and `devices`.
 
+    `gated`: the load begins when the caller says so, and not as soon as everything is ready (`Start`).
     `receive`: where the certificates of its receive service are; None where it has none. `http` and `proxy` (its `url`,
     and the names of environment variables or files for `user`, `password` and `ca`) are for the engine that knows more
     than the own one does.
@@ -80,6 +101,7 @@ class InjectionSpec:
     engine: str = OWN
     http: str = HTTP_1_1
     proxy: dict[str, str] = field(default_factory=dict)
+    gated: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """As a JSON document."""

@@ -21,6 +21,7 @@ from tasks.inject.files import (
     RESULTS,
     WORK,
     InjectionSpec,
+    Start,
     write_columns,
 )
 from tasks.inject.receive import ReceivePort
@@ -37,6 +38,8 @@ Column = NDArray[np.int64]
 _NO_ROWS: Column = np.empty((0, len(RESULTS)), dtype=np.int64)
 Progress = Callable[[int, int, int], object]
 """Called about once a second with messages done, offered and in all."""
+Gate = Callable[[], Start]
+"""Asked, once everything is ready, when to start; whoever answers may take their time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,18 +177,26 @@ class OwnInjector:
     """The injector of this house, in a process of its own. `on_start` is told its process id before it connects.
 
     It speaks HTTP/1.1. Results are kept in `folder` while the load runs (a temporary one if there is none), in segments
-    that are complete at any time: `recovered` reads them, whoever wrote them.
+    that are complete at any time: `recovered` reads them, whoever wrote them. Without a `gate` it starts when it is
+    ready.
     """
 
-    def __init__(self, *, on_start: Callable[[int], object] | None = None, folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        on_start: Callable[[int], object] | None = None,
+        folder: Path | None = None,
+        gate: Gate | None = None,
+    ) -> None:
         self._on_start = on_start
         self._folder = folder
+        self._gate = gate
 
     def run(self, load: Load, target: Target, *, progress: Progress | None = None) -> Injection:
         """See `Injector`. Also raises `InterruptedLoadError` when the process ends in the midst of the load."""
         with scratch() as temporary:
             folder = Path(temporary) if self._folder is None else self._folder
-            spec = self._with_engine(_spec(load, target, folder))
+            spec = self._with_engine(replace(_spec(load, target, folder), gated=self._gate is not None))
             Path(spec.segments).mkdir()
             columns = (np.ascontiguousarray(getattr(load, name), dtype=np.int64) for name in WORK)
             write_columns(Path(spec.work), (column.data.cast("B") for column in columns))
@@ -194,7 +205,7 @@ class OwnInjector:
                 if self._on_start is not None:
                     self._on_start(process.pid)
                 try:
-                    summary = _follow(process, progress)
+                    summary = _follow(process, progress, self._gate)
                 except WorldError as error:
                     _tell_gap(error, load, folder)
                     raise
@@ -222,8 +233,9 @@ class LibcurlInjector(OwnInjector):
         proxy: Mapping[str, str] | None = None,
         on_start: Callable[[int], object] | None = None,
         folder: Path | None = None,
+        gate: Gate | None = None,
     ) -> None:
-        super().__init__(on_start=on_start, folder=folder)
+        super().__init__(on_start=on_start, folder=folder, gate=gate)
         self._http = http
         self._proxy = dict(proxy or {})
 
@@ -305,9 +317,12 @@ def gap(sequence: Column, offset_us: Column, held: Column) -> str:
     )
 
 
-def _follow(process: ChildProcess, progress: Progress | None) -> dict[str, Any]:
+def _follow(process: ChildProcess, progress: Progress | None, gate: Gate | None) -> dict[str, Any]:
     while True:
         document = process.read()
+        if "prepared" in document and gate is not None:
+            process.tell(gate().as_json())
+            continue
         if "error" in document:
             raise ToldError(document["error"], remedy="Check that the system under test is up and listens there.")
         if "summary" in document:

@@ -27,15 +27,20 @@ _STOP_S = 2
 _TAIL_BYTES = 2_000
 
 
-def call_when_parent_ends(callback: Callable[[], object]) -> None:
+def call_when_parent_ends(callback: Callable[[], object], heard: Callable[[bytes], object] | None = None) -> None:
     """In a child: run `callback`, in a thread of its own, when standard input ends; until now its end ended the child.
 
-    A thread, because an event loop cannot watch a standard input that is a regular file or `/dev/null`.
+    `heard` is given every whole line that the parent says meanwhile (`ChildProcess.tell`), in the same thread. A
+    thread, because an event loop cannot watch a standard input that is a regular file or `/dev/null`.
     """
 
     def wait() -> None:
-        while os.read(0, 4096):
-            pass
+        unread = b""
+        while said := os.read(0, 4096):
+            *lines, unread = (unread + said).split(b"\n")
+            if heard is not None:
+                for line in lines:
+                    heard(line)
         callback()
 
     take_over()
@@ -100,6 +105,17 @@ class ChildProcess:
         except ValueError:
             raise self.failure(f"printed {line[:200]!r} where a JSON document was expected") from None
         return document
+
+    def tell(self, document: Mapping[str, Any]) -> None:
+        """Says one JSON object, as a line on its standard input. WorldError when it has ended."""
+        stdin = self._process.stdin
+        try:
+            if stdin is None or stdin.closed:
+                raise BrokenPipeError
+            stdin.write(json.dumps(document).encode() + b"\n")
+            stdin.flush()
+        except BrokenPipeError:
+            raise self.failure("ended unexpectedly") from None
 
     def failure(self, what: str) -> WorldError:
         """The error that says `what` happened to it, with the end of its standard error."""
