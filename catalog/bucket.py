@@ -303,6 +303,17 @@ def _copy_objects(bucket: Bucket, home: Path, names: Sequence[str]) -> Iterator[
             yield name
 
 
+def pull_objects(bucket: Bucket, home: Path, digests: Iterable[str]) -> None:
+    """Copies these objects to the store below `home`, where they are not there yet; each is hashed.
+
+    Raises EvidenceError where the bucket's bytes are not the ones that a name says, WorldError where it has none.
+    """
+    store = ObjectStore(home / "objects")
+    missing = sorted({each for each in digests if not store.has(each)})
+    for _ in _copy_objects(bucket, home, [f"objects/{each[:2]}/{each[2:]}" for each in missing]):
+        pass
+
+
 def pull_ledger(bucket: Bucket, home: Path, names: Mapping[str, int] | None = None) -> None:
     """Copies the batches that the bucket has and the working copy has not, in order, so that a crash leaves a prefix.
 

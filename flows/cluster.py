@@ -8,7 +8,7 @@ import pickle
 import socket
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -17,12 +17,16 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from catalog import rules
+from catalog.declarations import Programme
 from catalog.errors import PlimsollError, UsageError, WorldError
+from catalog.workspace import Workspace
 from flows.desk import code_version
 from flows.progress import current
+from tasks.elsewhere import Evidence, Wanted, packed, perform_there, unpacked
 from tasks.inject.files import Start
 from tasks.inject.shards import AbandonedError, Work
 from tasks.libraries import libraries
+from tasks.perform import Outputs
 
 if TYPE_CHECKING:
     from prefect_dask.task_runners import DaskTaskRunner
@@ -179,6 +183,24 @@ class Cluster:
             return f"it ended unexpectedly: {state.message}"
         return ""
 
+    def perform(self, key: Mapping[str, Any], workspace: Workspace, programme: Programme) -> Callable[[], Outputs]:
+        """Has any worker perform a pure stage; what is returned waits for its outputs.
+
+        A stage whose worker is gone is performed on another, which Dask sees to. Where no worker reaches the evidence
+        it is performed here, which is said.
+        """
+        wanted = Wanted(key=key, evidence=Evidence.of(workspace), programme=programme)
+        future = self._runner.submit(perform_stage, {"stage": key["stage"], "wanted": pickle.dumps(wanted)})
+
+        def outputs() -> Outputs:
+            told = future.result()
+            if isinstance(told, bytes):
+                return unpacked(told)
+            current().say(f"{key['stage']:<13} here and not on the cluster: {told}")
+            return perform_there(wanted)
+
+        return outputs
+
     def clock_us(self, host: str) -> int:
         """See `Hosts`."""
         try:
@@ -194,6 +216,15 @@ def offer_shard(shard: str, test: str, work: bytes, words: str, attempt: str) ->
 
     offer(pickle.loads(work), _Line(words, attempt))  # noqa: S301  # Dask itself hands tasks over in this form
     return f"{shard} of {test}"
+
+
+@task(name="stage", task_run_name="{stage} on a worker", cache_policy=NO_CACHE, persist_result=False)
+def perform_stage(stage: str, wanted: bytes) -> bytes | str:  # noqa: ARG001 - names the task's run
+    """Performs a pure stage on whichever worker it is handed to; its outputs, or why it cannot."""
+    try:
+        return packed(perform_there(pickle.loads(wanted)))  # noqa: S301  # Dask itself hands tasks over in this form
+    except WorldError as error:
+        return str(error)
 
 
 class _Line:

@@ -4,7 +4,7 @@ Nothing is cached or persisted by Prefect: what was done is in the ledger, and o
 """
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from catalog import rules, underway
-from catalog.canonical import digest
+from catalog.canonical import digest, document_digest
 from catalog.declarations import TestType
 from catalog.errors import EvidenceError, WorldError
 from catalog.inspection.page import publish_page, shell_digest
@@ -59,7 +59,7 @@ from tasks.libraries import libraries
 from tasks.measuring import measurement_inputs, settings
 from tasks.observe import tally as tally_of
 from tasks.parquet import table_bytes
-from tasks.perform import MEASUREMENTS, RESULTS, RUN, derive
+from tasks.perform import MEASUREMENTS, RESULTS, RUN, Outputs, derive, read_key
 from tasks.plan import Decided, Decision, PlannedTest, offered_us, phases_needed
 from tasks.stage import Artefact, document
 from tasks.volumes.tables import levels_tested
@@ -347,15 +347,30 @@ def executed_now(ended: Sequence[Ended], chosen: Sequence[Decided]) -> int:
 @task(name="measure", cache_policy=NO_CACHE, persist_result=False)
 def measure(desk: Desk, ended: Sequence[Ended]) -> dict[str, Record]:
     """Measures every run that stands and has results to be judged by; of an interrupted one, what it offered."""
-    found = {}
-    for run in (each.stands for each in ended if not each.withdrawn):
-        if run is not None and run.state is not RunState.UNREACHABLE and run.record.output("results"):
-            found[run.run] = _measure(desk, run)
+    stand = [each.stands for each in ended if not each.withdrawn]
+    runs = {
+        run.run: run for run in stand if run and run.state is not RunState.UNREACHABLE and run.record.output("results")
+    }
+    elsewhere = _measured_elsewhere(desk, runs)
+    found = {name: _measure(desk, run, elsewhere.get(name)) for name, run in runs.items()}
     current().say(f"measured      {len(found)} test runs")
     return found
 
 
-def _measure(desk: Desk, run: TestRun) -> Record:
+def _measured_elsewhere(desk: Desk, runs: Mapping[str, TestRun]) -> dict[str, Callable[[], Outputs]]:
+    """What gives the measurements of runs that were not measured yet, where workers of a cluster measure them."""
+    if desk.cluster is None:
+        return {}
+    found = {}
+    for name, run in runs.items():
+        inputs, wanted = measurement_inputs(run.record), settings(desk.programme).as_json()
+        key = read_key("measure", inputs=inputs, settings=wanted)
+        if desk.workspace.find(document_digest(key), desk.occasion) is None:
+            found[name] = desk.cluster.perform(key, desk.workspace, desk.programme)
+    return found
+
+
+def _measure(desk: Desk, run: TestRun, elsewhere: Callable[[], Outputs] | None) -> Record:
     return derive(
         desk.recorder,
         desk.material,
@@ -363,6 +378,7 @@ def _measure(desk: Desk, run: TestRun) -> Record:
         inputs=measurement_inputs(run.record),
         settings=settings(desk.programme).as_json(),
         parameters={"run": run.run},
+        elsewhere=elsewhere,
     )
 
 

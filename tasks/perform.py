@@ -79,20 +79,30 @@ def derive(
     settings: Mapping[str, Any] | None = None,
     kind: Kind = Kind.DERIVED,
     parameters: Mapping[str, Any] | None = None,
+    elsewhere: Callable[[], Outputs] | None = None,
 ) -> Record:
-    """The record of a pure stage (see `Recorder.derive`), performed from its key where it is not there yet."""
+    """The record of a pure stage (see `Recorder.derive`), performed from its key where it is not there yet.
+
+    `elsewhere` gives its outputs where somebody else performs it from the same key.
+    """
     version = version_of(stage)
-    key = parse(canonical(key_of(stage, rules=version, inputs=inputs, settings=settings)))  # as whoever reads it has it
+    key = read_key(stage, inputs=inputs, settings=settings)
     with material.workspace.store.incoming() as folder:
         return recorder.derive(
             stage,
             rules=version,
             inputs=inputs,
             settings=settings,
-            compute=lambda: perform(key, material, folder),
+            compute=elsewhere or (lambda: perform(key, material, folder)),
             kind=kind,
             parameters={"libraries": libraries(), **(parameters or {})},
         )
+
+
+def read_key(stage: str, *, inputs: Mapping[str, str], settings: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+    """The key of a stage under this code's rules, as whoever reads it from the store has it."""
+    key: Mapping[str, Any] = parse(canonical(key_of(stage, rules=version_of(stage), inputs=inputs, settings=settings)))
+    return key
 
 
 def version_of(stage: str) -> int:
