@@ -75,7 +75,7 @@ def facing(address: str) -> str:
     """The address of this machine that a scheduler at `address` (tcp://host:port) reaches it by."""
     parts = urlsplit(address if "://" in address else f"tcp://{address}")
     try:
-        host, port = parts.hostname, parts.port
+        host, port = parts.hostname, parts.port  # which raises for a port that is none
     except ValueError:
         host, port = None, None
     if not host or not port:

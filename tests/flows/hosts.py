@@ -1,12 +1,13 @@
 """Hosts for a cluster: network namespaces with addresses of their own, joined by a bridge in one more.
 
-Nothing of it is in this machine's own network. Where namespaces are not allowed, hosts are processes on addresses of the
-loopback network, which every Linux machine has.
+Nothing of it is in this machine's own network. Where namespaces are not allowed, hosts are processes on addresses of
+the loopback network, which every Linux machine has.
 """
 
 import json
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,20 +22,19 @@ from tasks.emulate.spec import ComponentSpec
 ROOT = Path(__file__).parents[2]
 
 
+IP = shutil.which("ip") or ""
+
+
 def _ip(*words: str) -> None:
-    subprocess.run(["ip", *words], check=True, capture_output=True, text=True)
+    subprocess.run([IP, *words], check=True, capture_output=True, text=True)
 
 
 def are_allowed() -> bool:
     """Whether network namespaces, and links between them, can be made here."""
     name = f"plim-{secrets.token_hex(3)}"
-    try:
-        made = subprocess.run(["ip", "netns", "add", name], capture_output=True, check=False).returncode == 0
-    except OSError:
+    if not IP or subprocess.run([IP, "netns", "add", name], capture_output=True, check=False).returncode:
         return False
-    if not made:
-        return False
-    words = ["ip", "-n", name, "link", "add", "one", "type", "veth", "peer", "name", "two"]
+    words = [IP, "-n", name, "link", "add", "one", "type", "veth", "peer", "name", "two"]
     linked = subprocess.run(words, capture_output=True, check=False).returncode == 0
     _ip("netns", "del", name)
     return linked
@@ -78,7 +78,7 @@ def hosts(*names: str) -> Iterator[list[Host]]:
             _ip("-n", own, "address", "add", f"{address}/24", "dev", "eth0")
             for link in ("lo", "eth0"):
                 _ip("-n", own, "link", "set", link, "up")
-            made.append(Host(name=name, address=address, prefix=("ip", "netns", "exec", own)))
+            made.append(Host(name=name, address=address, prefix=(IP, "netns", "exec", own)))
         yield made
 
 
@@ -119,7 +119,7 @@ def _cli(name: str) -> list[str]:
 
 
 def _await_workers(near: Host, address: str, count: int, environ: dict[str, str]) -> None:
-    """Waits until as many workers are at the scheduler; asked from a host, for the address is none of this machine's."""
+    """Waits until as many workers are at the scheduler. A host asks: the address is none of this machine's."""
     program = f"from distributed import Client; Client({address!r}, timeout=60).wait_for_workers({count}, timeout=60)"
     with running(near.start([sys.executable, "-c", program], environ)) as asking:
         assert asking.wait(90) == 0
