@@ -235,6 +235,7 @@ def _outside(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         help="the tool's own report, to be shown beside ours with the reason where they differ",
     )
     _world(intake)
+    _scheduler(intake, "its workers read the files")
     _json(intake)
     emulate = _command(
         commands, "emulate", "flows.emulate:emulate", "stand up the emulated system by itself, until interrupted"
@@ -550,13 +551,17 @@ def _world(parser: argparse.ArgumentParser) -> None:
     _environment(parser)
 
 
-def _cluster(parser: argparse.ArgumentParser) -> None:
+def _scheduler(parser: argparse.ArgumentParser, purpose: str) -> None:
     parser.add_argument(
         "--cluster",
         metavar="ADDRESS",
         default=os.environ.get("PLIMSOLL_CLUSTER", ""),
-        help="a Dask scheduler, tcp://host:8786: its workers offer the load and measure (default: $PLIMSOLL_CLUSTER)",
+        help=f"a Dask scheduler, tcp://host:8786: {purpose} (default: $PLIMSOLL_CLUSTER)",
     )
+
+
+def _cluster(parser: argparse.ArgumentParser) -> None:
+    _scheduler(parser, "its workers offer the load and measure")
     parser.add_argument(
         "--shards", metavar="N", type=int, default=0, help="in how many parts a load is offered (default: one a worker)"
     )

@@ -5,11 +5,13 @@ process, which holds the workspace, stores and records (docs/adr/0028-where-shar
 """
 
 import pickle
+import shutil
 import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -25,6 +27,8 @@ from flows.progress import current
 from tasks.elsewhere import Evidence, Wanted, packed, perform_there, unpacked
 from tasks.inject.files import Start
 from tasks.inject.shards import AbandonedError, Work
+from tasks.intake.manifest import Manifest
+from tasks.intake.receive import FileRead, read_file
 from tasks.libraries import libraries
 from tasks.perform import Outputs
 
@@ -201,6 +205,23 @@ class Cluster:
 
         return outputs
 
+    def read(self, file: Path, manifest: Manifest, folder: Path) -> Callable[[], FileRead]:
+        """Has any worker read a submitted file, as `tasks.intake.receive.Reader`; here, where none sees it."""
+        wanted = (file.resolve(), manifest, folder.resolve() / "there")
+        future = self._runner.submit(read_submitted, {"file": file.name, "wanted": pickle.dumps(wanted)})
+
+        def found() -> FileRead:
+            told = future.result()
+            if isinstance(told, bytes):
+                read: FileRead = pickle.loads(told)  # noqa: S301  # from a host that runs our code
+                return read
+            current().say(f"reading       {file.name} here and not on the cluster: {told}")
+            here = folder / "here"
+            here.mkdir()
+            return read_file(file, manifest, here)
+
+        return found
+
     def clock_us(self, host: str) -> int:
         """See `Hosts`."""
         try:
@@ -225,6 +246,21 @@ def perform_stage(stage: str, wanted: bytes) -> bytes | str:  # noqa: ARG001 - n
         return packed(perform_there(pickle.loads(wanted)))  # noqa: S301  # Dask itself hands tasks over in this form
     except WorldError as error:
         return str(error)
+
+
+@task(name="read", task_run_name="read {file}", cache_policy=NO_CACHE, persist_result=False)
+def read_submitted(file: str, wanted: bytes) -> bytes | str:  # noqa: ARG001 - names the task's run
+    """Reads a submitted file on whichever worker it is handed to; what it held, or why it cannot be read there.
+
+    A task that is begun anew, since its worker was lost, finds an empty folder. Raises SubmittedError for what no host
+    could read.
+    """
+    path, manifest, folder = pickle.loads(wanted)  # noqa: S301  # Dask itself hands tasks over in this form
+    if not path.is_file() or not folder.parent.is_dir():
+        return f"{socket.gethostname()} does not see {path if folder.parent.is_dir() else folder.parent}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    return pickle.dumps(read_file(path, manifest, folder))
 
 
 class _Line:

@@ -9,13 +9,13 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from catalog.errors import Status, UsageError
-from flows.progress import Progress
+from flows.progress import Progress, use
 from flows.show import console, escape, print_json, table
 
 if TYPE_CHECKING:
     from tasks.intake.compare import Compared
     from tasks.intake.manifest import Manifest
-    from tasks.intake.receive import Received, Submission
+    from tasks.intake.receive import Reader, Received, Submission
 
 
 def intake(options: Namespace) -> Status:
@@ -58,7 +58,10 @@ def _receive(options: Namespace, manifest: "Manifest", stated: bytes, progress: 
         planned = find_test(tests, phase, options.test)
         with desk.workspace.store.incoming() as folder:
             (folder / "originals").mkdir()
-            submission = _read(options.files, manifest, folder / "read", progress, copies=folder / "originals")
+            with _joined(options, progress) as elsewhere:
+                submission = _read(
+                    options.files, manifest, folder / "read", progress, copies=folder / "originals", elsewhere=elsewhere
+                )
             compared = _compared(options.compare, submission, manifest, folder, progress)
             progress.say("writing       the tables, and what is odd about them")
             received = Intake(
@@ -104,12 +107,32 @@ def _within(folder: Path, name: str) -> Iterator[Path]:
 
 
 def _read(
-    files: Sequence[Path], manifest: "Manifest", folder: Path, progress: Progress, *, copies: Path | None = None
+    files: Sequence[Path],
+    manifest: "Manifest",
+    folder: Path,
+    progress: Progress,
+    *,
+    copies: Path | None = None,
+    elsewhere: "Reader | None" = None,
 ) -> "Submission":
     from tasks.intake.receive import read_files
 
     with progress.reading("reading") as told:
-        return read_files(files, manifest, folder, copies=copies, say=progress.say, progress=told)
+        return read_files(files, manifest, folder, copies=copies, say=progress.say, progress=told, elsewhere=elsewhere)
+
+
+@contextmanager
+def _joined(options: Namespace, progress: Progress) -> "Iterator[Reader | None]":
+    """What has the workers of the cluster that was asked for read files; nothing where none was."""
+    if not options.cluster:
+        yield None
+        return
+    from flows.cluster import join
+    from flows.run import api_for_cluster
+
+    use(progress)
+    with api_for_cluster(options.cluster), join(options.cluster) as cluster:
+        yield cluster.read if cluster else None
 
 
 def _show(received: "Received", submission: "Submission") -> None:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from catalog import rules
 from catalog.canonical import digest
@@ -22,6 +22,9 @@ from catalog.workspace import FORMAT_FILE, Workspace, refuse_as_home
 from flows.desk import asked
 from flows.progress import Progress, current, use
 from flows.show import MARKS, console, escape, print_json, table
+
+if TYPE_CHECKING:
+    from tasks.wire.process import ChildProcess
 
 _QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -259,13 +262,10 @@ def _record(home: Path, digest: str) -> Record:
 def _prefect(options: Namespace, phase: str, again: Mapping[str, str] | None = None) -> Iterator[None]:
     """Prefect's own API for as long as a flow runs in this process, once the workspace is known to be free."""
     from flows.desk import open_desk, warm_judge
-    from flows.prefect_api import start_api, use_api
+    from flows.prefect_api import use_api
 
     refuse_as_home(options.home)
-    for name, value in _QUIET.items():
-        os.environ.setdefault(name, value)
-    api = start_api(_serving(options))  # loads on one core, the judge on the other
-    atexit.register(api.stop)  # after Prefect's own clients have drained, which is before any exit handler runs
+    api = _api(getattr(options, "cluster", ""))  # loads on one core, the judge on the other
     warm_judge()
     where = {"catalog": options.catalog, "home": options.home, "environment": options.environment}
     with open_desk(phase, **where, again=again or {}):
@@ -276,15 +276,26 @@ def _prefect(options: Namespace, phase: str, again: Mapping[str, str] | None = N
         yield
 
 
-def _serving(options: Namespace) -> str:
-    """Where Prefect's API listens: at the address that the cluster's workers reach this machine by, if there is one."""
-    from flows.prefect_api import LOOPBACK
+@contextmanager
+def api_for_cluster(address: str) -> Iterator[None]:
+    """Prefect's own API for as long as work is handed to a cluster."""
+    from flows.prefect_api import use_api
 
-    if not getattr(options, "cluster", ""):
-        return LOOPBACK
-    from flows.cluster import facing
+    with use_api(_api(address)):
+        yield
 
-    return facing(options.cluster)
+
+def _api(cluster: str) -> "ChildProcess":
+    """Prefect's API, which loads. It listens where workers of a cluster reach this machine, if there is a cluster."""
+    from flows.prefect_api import LOOPBACK, start_api
+
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    if cluster:
+        from flows.cluster import facing
+    api = start_api(facing(cluster) if cluster else LOOPBACK)
+    atexit.register(api.stop)  # after Prefect's own clients have drained, which is before any exit handler runs
+    return api
 
 
 def _answer(

@@ -41,6 +41,10 @@ MOST_FIGURES = 5_000
 """So many of a summary's figures stand in the run document."""
 
 Say = Callable[[str], object]
+FileRead = tuple[list[Staged], str]
+"""What one file held, and the SHA-256 of its bytes."""
+Reader = Callable[[Path, Manifest, Path], Callable[[], FileRead]]
+"""Has a file read, into an empty folder; what it returns waits for that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,15 +117,18 @@ def read_files(
     copies: Path | None = None,
     say: Say = lambda _: None,
     progress: Progress = untold,
+    elsewhere: Reader | None = None,
 ) -> Submission:
     """Every file, unpacked where it is an archive, recognised and read. `folder`: an empty one for what is written.
 
-    `copies`: an empty folder on the store's disk, where the originals are copied to and hashed meanwhile. Raises
-    SubmittedError for what cannot be read, and where a file changed meanwhile.
+    `copies`: an empty folder on the store's disk, where the originals are copied to and hashed meanwhile. `elsewhere`:
+    has other hosts read, all files at once. Raises SubmittedError for what cannot be read, and where a file changed
+    meanwhile or is another on another host.
     """
     before = [state_of(file) for file in files]
     size, past = sum(found[0] for found in before), 0
     staged: list[Staged] = []
+    waiting: list[Callable[[], FileRead]] = []
     with ThreadPoolExecutor(2) as beside:
         copying = []
         if copies is not None:  # the contract's libraries take two seconds to load, while DuckDB reads by itself
@@ -131,14 +138,27 @@ def read_files(
             own.mkdir(parents=True)
             if copies is not None:
                 copying.append(beside.submit(copied, file, copies / str(number)))
+            if elsewhere is not None:
+                waiting.append(elsewhere(file, manifest, own))
+                continue
             staged += _read(file, manifest, own, say, _part(progress, past, before[number][0], size))
             past += before[number][0]
+        read = [found() for found in waiting]
         originals = tuple(each.result() for each in copying)
     if before != [state_of(file) for file in files]:
         raise SubmittedError("a file changed while it was read", remedy="Submit it when nothing writes to it any more.")
     for file, state, copy in zip(files, before, originals, strict=False):
         remember(file, state, copy.digest)
+    for file, (found, seen) in zip(files, read, strict=False):
+        if seen != digest_of(file):
+            raise SubmittedError(f"{file}: another host has other bytes under this name than are here")
+        staged += found
     return Submission(files=tuple(files), staged=tuple(staged), originals=originals)
+
+
+def read_file(file: Path, manifest: Manifest, folder: Path) -> FileRead:
+    """What is in one file, and the SHA-256 of its bytes, as they are on this host. `folder`: an empty one."""
+    return list(_read(file, manifest, folder, lambda _: None, untold)), digest_of(file)
 
 
 def _read(file: Path, manifest: Manifest, folder: Path, say: Say, progress: Progress) -> Iterator[Staged]:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -17,6 +18,7 @@ from catalog.errors import UsageError, WorldError
 from catalog.ledger import Kind
 from catalog.verification import verify
 from catalog.workspace import Workspace
+from flows.cli import main
 from flows.cluster import facing, join
 from tasks.emulate.spec import ComponentSpec
 from tasks.judge import Judge
@@ -35,8 +37,9 @@ FAR = """
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory, surroundings: dict[str, str]) -> tuple[Bench, Ended]:
-    """A run of two tests: of the first a host is killed after the start, of the second another before; how it ended."""
+def ran(tmp_path_factory: pytest.TempPathFactory, surroundings: dict[str, str]) -> tuple[Bench, Ended, Ended]:
+    """A run of two tests, of the first of which a host is killed after the start, of the second another before; and an
+    intake of two files on the hosts that are left. How they ended."""
     folder = tmp_path_factory.mktemp("cluster")
     bench = make_shop(folder, surroundings)
     with hosts("here", "one", "two", "three", "four") as (here, *others):
@@ -44,7 +47,8 @@ def ran(tmp_path_factory: pytest.TempPathFactory, surroundings: dict[str, str]) 
         with component(here, spec, folder, surroundings) as url, cluster(here, others, surroundings) as (at, workers):
             environments = bench.catalog / "environments.yaml"
             environments.write_text(environments.read_text() + FAR.format(url=url))
-            return bench, run_and_kill(bench, here, at, workers)
+            ended = run_and_kill(bench, here, at, workers)
+            return bench, ended, take_in(bench, here, at, folder)
 
 
 def run_and_kill(bench: Bench, here: Host, at: str, workers: dict[str, "subprocess.Popen[str]"]) -> Ended:
@@ -57,6 +61,31 @@ def run_and_kill(bench: Bench, here: Host, at: str, workers: dict[str, "subproce
         first = lost.parents[2].name
         wait_for(process, lambda: begun(bench) - {first})
         workers["one"].kill()
+        stdout, stderr = process.communicate()
+    return Ended(status=process.returncode, stdout=stdout, stderr=stderr)
+
+
+MANIFEST = """
+test: pilot.orders.stress
+submitted_by: {name: A. Tester, organisation: Orders Ltd}
+tool: {name: JMeter, version: "5.6.3"}
+components:
+  orders: {version: "1.0"}
+"""
+HEAD = "timeStamp,elapsed,label,responseCode,threadName,success,bytes,allThreads\n"
+
+
+def take_in(bench: Bench, here: Host, at: str, folder: Path) -> Ended:
+    for number in range(2):
+        rows = (f"{1_795_480_000_000 + 10 * row},{20 + number},purchase,200,t 1-1,true,900,1\n" for row in range(300))
+        (folder / f"results-{number}.csv").write_text(HEAD + "".join(rows))
+    (folder / "manifest.yaml").write_text(MANIFEST)
+    words = ["intake", *(str(folder / f"results-{number}.csv") for number in range(2)), "--test", "pilot.orders.stress"]
+    words += ["--manifest", str(folder / "manifest.yaml"), "--json", "--catalog", str(bench.catalog)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with running(
+        here.start([PLIMSOLL, *words, "--home", str(bench.home), "--cluster", at], bench.environ, **pipes)
+    ) as process:
         stdout, stderr = process.communicate()
     return Ended(status=process.returncode, stdout=stdout, stderr=stderr)
 
@@ -82,9 +111,9 @@ def documents(bench: Bench) -> list[dict[str, Any]]:
 
 
 def test_a_host_lost_in_the_midst_of_a_test_takes_what_was_due_there_and_the_test_is_inconclusive(
-    ran: tuple[Bench, Ended],
+    ran: tuple[Bench, Ended, Ended],
 ) -> None:
-    bench, ended = ran
+    bench, ended, _ = ran
     assert ended.status == 1, ended.stderr
     interrupted, _ = documents(bench)
     lost = interrupted["interrupted"]
@@ -101,8 +130,8 @@ def test_a_host_lost_in_the_midst_of_a_test_takes_what_was_due_there_and_the_tes
     assert "was lost: its host is gone" in ended.stderr
 
 
-def test_a_shard_whose_host_is_gone_before_the_start_is_offered_by_another(ran: tuple[Bench, Ended]) -> None:
-    bench, ended = ran
+def test_a_shard_whose_host_is_gone_before_the_start_is_offered_by_another(ran: tuple[Bench, Ended, Ended]) -> None:
+    bench, ended, _ = ran
     assert ended.answer["executed"] == 1, ended.stderr
     _, finished = documents(bench)
     assert "interrupted" not in finished
@@ -118,9 +147,9 @@ def test_a_shard_whose_host_is_gone_before_the_start_is_offered_by_another(ran: 
         assert abs(after["offset_us"]) <= after["uncertainty_us"]
 
 
-def test_pure_stages_have_the_digests_that_they_have_without_a_cluster(ran: tuple[Bench, Ended]) -> None:
+def test_pure_stages_have_the_digests_that_they_have_without_a_cluster(ran: tuple[Bench, Ended, Ended]) -> None:
     """What workers measured is computed again here, and so is all that was computed here: the bytes are the same."""
-    bench, ended = ran
+    bench, ended, _ = ran
     assert "here and not on the cluster" not in ended.stderr
     workspace = Workspace.open(bench.home)
     records = pure_records(workspace, ("volumes", "volume-model", "arrivals", "measure", "compose"))
@@ -128,6 +157,28 @@ def test_pure_stages_have_the_digests_that_they_have_without_a_cluster(ran: tupl
     held = list(reperform(workspace, records, judge=no_judge))
     assert {each.result for each in held} == {Result.SAME}
     assert verify(bench.home).ok
+
+
+def test_files_that_workers_read_are_received_as_they_are_without_a_cluster(
+    ran: tuple[Bench, Ended, Ended], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench, _, taken = ran
+    assert taken.status == 0, taken.stderr
+    assert taken.answer["samples"] == 600
+    assert "here and not on the cluster" not in taken.stderr
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    folder = bench.home.parent
+    files = [str(folder / f"results-{number}.csv") for number in range(2)]
+    where = ["--manifest", str(folder / "manifest.yaml"), "--catalog", str(bench.catalog), "--json"]
+    assert main(["intake", *files, "--test", "pilot.orders.stress", "--home", str(tmp_path / "home"), *where]) == 0
+    capsys.readouterr()
+    assert received(bench.home) == received(tmp_path / "home")
+
+
+def received(home: Path) -> dict[str, str]:
+    """The digests of what the newest intake put out, by role."""
+    record = Workspace.open(home).select(Kind.RECEIVED)[-1]
+    return {output.role: output.digest for output in record.outputs}
 
 
 def no_judge() -> Judge:
