@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from catalog.bucket import Bucket, attached, download, pull, working_copy
+from catalog.bucket import Bucket, attached, download, pull, pull_objects, working_copy
 from catalog.errors import EvidenceError, PlimsollError, UsageError, WorldError
 from catalog.inspection.page import publish_page
 from catalog.ledger import Actor, Draft, Kind, Reference
+from catalog.store import ObjectStore
 from catalog.verification import Verification, verify
 from catalog.workspace import Workspace
 
@@ -69,6 +70,22 @@ def verified(bucket: Bucket, folder: Path) -> Verification:
     """What verifying the bucket's own bytes finds."""
     download(bucket, folder, quiet)
     return verify(folder)
+
+
+def test_another_host_fetches_the_objects_that_it_needs_and_no_others(bucket: Bucket, tmp_path: Path) -> None:
+    here = copy_of(bucket, tmp_path / "here")
+    for text in ("one", "two"):
+        put(here, text)
+    one, two = (record.outputs[0].digest for record in here.ledger.records())
+    there = tmp_path / "there"
+    pull_objects(bucket, there, [one, one])
+    store = ObjectStore(there / "objects")
+    assert store.get(one) == b"one"
+    assert not store.has(two)
+    bucket.remove(f"objects/{two[:2]}/{two[2:]}")
+    pull_objects(bucket, there, [one])
+    with pytest.raises(WorldError, match="does not exist"):
+        pull_objects(bucket, there, [one, two])
 
 
 def test_what_is_recorded_here_is_read_elsewhere_and_verifies(bucket: Bucket, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from distributed import Client, LocalCluster, wait
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
+from catalog.bucket import Bucket
 from catalog.declarations import Programme
 from catalog.errors import WorldError
 from catalog.reading import Catalogue
@@ -22,6 +23,7 @@ from catalog.workspace import Workspace
 from flows import cluster as room
 from flows.cluster import Cluster, offer_shard, perform_stage, read_submitted, versions
 from tasks.course import Part, Turn
+from tasks.elsewhere import Evidence, Wanted, perform_there
 from tasks.emulate.spec import ComponentSpec
 from tasks.emulate.system import start_component
 from tasks.execute import arrivals_in, load_of
@@ -181,8 +183,6 @@ def test_a_stage_whose_evidence_no_worker_sees_is_performed_here_which_is_said(
 
 def test_a_worker_that_lacks_or_doubts_an_object_says_which(stage: Stage) -> None:
     workspace, programme, key = stage
-    from tasks.elsewhere import Evidence, Wanted
-
     name = key["inputs"]["volume inputs"]["digest"]
     workspace.store.path(name).unlink()
     wanted = Wanted(key=key, evidence=Evidence.of(workspace), programme=programme)
@@ -241,3 +241,17 @@ def test_a_worker_says_what_it_does_not_see(submitted: Path, tmp_path: Path, gon
 
 def no_judge() -> Any:
     raise AssertionError("no judge is needed")
+
+
+def test_a_worker_fetches_from_a_bucket_what_a_stage_names(
+    stage: Stage, bucket_server: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in bucket_server.items():
+        monkeypatch.setenv(name, value)
+    workspace, programme, key = stage
+    bucket = Bucket("s3://evidence/cluster")
+    name = key["inputs"]["volume inputs"]["digest"]
+    bucket.send({f"objects/{name[:2]}/{name[2:]}": workspace.store.path(name)})
+    wanted = Wanted(key=key, evidence=Evidence(home=tmp_path / "nowhere", bucket=bucket.url), programme=programme)
+    material = Material(workspace=workspace, programme=programme, judge=no_judge)
+    assert perform_there(wanted) == perform(key, material, workspace.home)
