@@ -302,7 +302,8 @@ def _record_incidents(desk: Desk, planned: PlannedTest, run: str) -> None:
     limited = in_force(desk.programme, planned.component.role, planned.profile.type)
     if not limited or ended.state is RunState.UNREACHABLE or not ended.record.output("results"):
         return
-    for record in incidents_of(desk.recorder, desk.material, ended, _measure(desk, ended)):
+    measured = _measure(desk, ended, _measured_elsewhere(desk, {run: ended}).get(run))
+    for record in incidents_of(desk.recorder, desk.material, ended, measured):
         tell_incident(record, desk.workspace.store.document(record.output("incident") or ""))
 
 

@@ -175,10 +175,15 @@ def test_files_that_workers_read_are_received_as_they_are_without_a_cluster(
     assert received(bench.home) == received(tmp_path / "home")
 
 
-def received(home: Path) -> dict[str, str]:
-    """The digests of what the newest intake put out, by role."""
-    record = Workspace.open(home).select(Kind.RECEIVED)[-1]
-    return {output.role: output.digest for output in record.outputs}
+def received(home: Path) -> tuple[dict[str, str], Any]:
+    """The digests of what the newest intake put out, by role, and how each file was read.
+
+    What the account says beyond that depends on what else the ledger has.
+    """
+    workspace = Workspace.open(home)
+    record = workspace.select(Kind.RECEIVED)[-1]
+    account = workspace.store.document(record.output("account") or "")
+    return {output.role: output.digest for output in record.outputs if output.role != "account"}, account["read"]
 
 
 def no_judge() -> Judge:
