@@ -37,14 +37,14 @@ FAR = """
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory, surroundings: dict[str, str]) -> tuple[Bench, Ended, Ended]:
+def ran(tmp_path_factory: pytest.TempPathFactory, alone: dict[str, str]) -> tuple[Bench, Ended, Ended]:
     """A run of two tests, of the first of which a host is killed after the start, of the second another before; and an
     intake of two files on the hosts that are left. How they ended."""
     folder = tmp_path_factory.mktemp("cluster")
-    bench = make_shop(folder, surroundings)
+    bench = make_shop(folder, alone)
     with hosts("here", "one", "two", "three", "four") as (here, *others):
         spec = ComponentSpec(component="far", host=here.address, routes=dict.fromkeys(("browse", "purchase")))
-        with component(here, spec, folder, surroundings) as url, cluster(here, others, surroundings) as (at, workers):
+        with component(here, spec, folder, alone) as url, cluster(here, others, alone) as (at, workers):
             environments = bench.catalog / "environments.yaml"
             environments.write_text(environments.read_text() + FAR.format(url=url))
             ended = run_and_kill(bench, here, at, workers)

@@ -6,7 +6,7 @@ import pytest
 
 from catalog.declarations import Environment, InjectorKind, Proxy, TestType, Tls
 from catalog.errors import WorldError
-from tasks.inject.choice import open_injector, reach_entry, require_injector, scripted_injector
+from tasks.inject.choice import is_gated, open_injector, reach_entry, require_injector, scripted_injector
 from tasks.inject.injector import LibcurlInjector, OwnInjector
 
 
@@ -22,6 +22,12 @@ def test_the_injector_is_the_declared_one(template):
     assert (found._http, found._proxy) == ("http/1.1", {"url": "http://proxy:1"})
     with pytest.raises(ValueError, match="declares no script"):
         scripted_injector(template.programme, own, 1, on_start=print)
+
+
+def test_an_installed_injector_is_not_known_to_wait_for_the_word_to_start():
+    assert is_gated(environment(), TestType.LOAD)
+    assert is_gated(environment(injector=InjectorKind.LIBCURL), TestType.LOAD)
+    assert not is_gated(environment().model_copy(update={"injector": "installed"}), TestType.LOAD)
 
 
 @pytest.mark.parametrize(("kind", "package"), [("libcurl", "pycurl"), ("locust", "locust")])

@@ -16,11 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from loads import steady
 
+from catalog.canonical import canonical
 from catalog.errors import EvidenceError, WorldError
+from catalog.runs import RunState
 from tasks.course import Part, Turn
 from tasks.emulate.spec import ComponentSpec
 from tasks.emulate.system import start_component
-from tasks.execute import arrivals_in, load_of
+from tasks.execute import Conduct, arrivals_in, load_of
 from tasks.inject import shards as room
 from tasks.inject.files import NOBODY, Outcome, Start
 from tasks.inject.injector import InterruptedLoadError, Load, OwnInjector, Target
@@ -303,6 +305,23 @@ def test_hosts_draw_the_parts_that_the_coordinator_expects_each_with_an_originat
         assert digest_of(load) == digest_of(part(whole, rank % 3 == number))
         originators.add(target.originator)
     assert len(originators) == 3
+
+
+def test_a_test_run_by_shards_is_a_run_like_any_other_and_its_evidence_says_who_offered_what(template, planned):
+    environment, test = planned
+    hosts = Threads("north", "south")
+    conducted = Conduct(
+        programme=template.programme, environment=environment, planned=test, run="pilot/o/1", attempt=1,
+        progress=lambda *_: None, hosts=hosts, shards=2,
+    ).execute()  # fmt: skip
+    hosts.join()
+    assert conducted.state is RunState.FINISHED, conducted.reason
+    results, arrivals = conducted.tables["results"], conducted.tables["arrivals"]
+    assert results.sequence.tolist() == arrivals.sequence.tolist()
+    assert (results.intended_us - conducted.document["start_us"]).tolist() == arrivals.offset_us.tolist()
+    step = conducted.document["injector"]["steps"][0]
+    assert [each["address"] for each in step["shards"]] == ["north", "south"]
+    canonical(conducted.document)
 
 
 @settings(max_examples=50, deadline=None)
