@@ -50,8 +50,8 @@ def injector(monkeypatch) -> list[int]:
     """The process ids of the injectors that are started."""
     pids, real = [], OwnInjector.__init__
 
-    def init(self, *, on_start=None, folder=None):
-        real(self, on_start=lambda pid: (pids.append(pid), on_start(pid)), folder=folder)
+    def init(self, *, on_start=None, **more):
+        real(self, on_start=lambda pid: (pids.append(pid), on_start(pid)), **more)
 
     monkeypatch.setattr(OwnInjector, "__init__", init)
     return pids
@@ -112,8 +112,8 @@ def test_of_an_interrupted_run_only_what_it_offered_is_measured(template, tmp_pa
 def test_an_injector_that_is_killed_before_its_first_message_interrupts_too(template, tmp_path, monkeypatch):
     real = OwnInjector.__init__
 
-    def init(self, *, on_start=None, folder=None):
-        real(self, on_start=lambda pid: os.kill(pid, signal.SIGKILL), folder=folder)
+    def init(self, *, on_start=None, **more):
+        real(self, on_start=lambda pid: os.kill(pid, signal.SIGKILL), **more)
 
     monkeypatch.setattr(OwnInjector, "__init__", init)
     conducted = noted(template.programme, "orders.load", tmp_path / "run", seconds=1).execute()
