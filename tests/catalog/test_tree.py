@@ -89,6 +89,15 @@ def test_every_entry_is_proved_included_and_no_other_entry_place_root_or_path_is
         assert not includes(whole, index, entries[index], changed)
 
 
+def test_of_trees_of_every_shape_each_older_head_is_proved_a_prefix() -> None:
+    """Up to five levels, in which a path may skip several."""
+    entries = [bytes([number]) for number in range(33)]
+    heads = [head(entries[:size]) for size in range(len(entries) + 1)]
+    for size in range(1, len(entries) + 1):
+        for old in range(1, size + 1):
+            assert continues(heads[old], heads[size], consistency(entries[:size], old)), (old, size)
+
+
 @given(Entries, st.data())
 def test_every_older_head_is_proved_a_prefix_and_no_other_head_or_path_is(
     entries: list[bytes], data: st.DataObject
@@ -103,6 +112,7 @@ def test_every_older_head_is_proved_a_prefix_and_no_other_head_or_path_is(
     assert not continues(Head(size=0, root=EMPTY), after, path)
     if old < len(entries):
         assert not continues(after, before, path)
+        assert not continues(before, after, [])
     for changed in damaged(path, data):
         assert not continues(before, after, changed)
 
