@@ -189,7 +189,7 @@ def test_a_token_comes_from_the_environment_and_goes_to_the_endpoint_alone(monke
     assert exporter.seen == [("/", "Bearer s3cret")]
     assert "s3cret" not in str(scrape.account)
     with serving(lambda _: (401, '{"error": "no such token: s3cret"}')) as exporter:
-        scrape = Scrape("orders", source(url=exporter.url, token="ORDERS_TOKEN"), {})
+        scrape = scraping("orders", source(url=exporter.url, token="ORDERS_TOKEN"), {})
         assert scrape.read() == []
         scrape.close()
     assert scrape.account.failure == "it answered 401: no such token: [redacted]"
