@@ -30,17 +30,26 @@ if TYPE_CHECKING:
     from tasks.judge import Judge
     from tasks.perform import Material
     from tasks.plan import PlannedTest
+    from tasks.volumes.model import VolumeModel
 
 
 class Desk:
     """One run's working place. A plain class, so that Prefect passes it to tasks without looking into it.
 
-    `occasion`: what is executed and counted together; the phase, or a regression's date. `cluster`: the workers that
-    loads are offered by and runs are measured on, while a flow has joined one.
+    `occasion`: what is executed and counted together; the phase, or a regression's date. `models`: the volume models
+    that are generated already, by phase. `cluster`: the workers that loads are offered by and runs are measured on,
+    while a flow has joined one.
     """
 
     def __init__(
-        self, catalogue: Catalogue, folder: Path, workspace: Workspace, phase: str, environment: str, occasion: str
+        self,
+        catalogue: Catalogue,
+        folder: Path,
+        workspace: Workspace,
+        phase: str,
+        environment: str,
+        occasion: str,
+        models: "dict[str, VolumeModel]",
     ) -> None:
         self.catalogue = catalogue
         self.folder = folder
@@ -48,6 +57,7 @@ class Desk:
         self.phase = find_phase(catalogue.programme, phase)
         self.environment = find_environment(catalogue.programme, environment)
         self.occasion = occasion or self.phase.id
+        self._models = models
         self.cluster: Cluster | None = None
 
     def __reduce__(self) -> tuple[type[str], tuple[str]]:
@@ -80,7 +90,7 @@ class Desk:
         """What pure stages are performed with."""
         from tasks.perform import Material
 
-        return Material(workspace=self.workspace, programme=self.programme, judge=warm_judge)
+        return Material(workspace=self.workspace, programme=self.programme, judge=warm_judge, models=self._models)
 
     def key(self, asked: dict[str, Any]) -> dict[str, Any]:
         """The key document of the phase as a whole: when it and the evidence are unchanged, nothing is left to do."""
@@ -115,15 +125,18 @@ def open_desk(
     Raises DeclarationError with every fault of the catalogue, and UsageError for tests that cannot be executed or are
     to be executed `again` and not planned, before anything is written.
     """
+    from tasks.declare import is_declared
     from tasks.hold_inputs import hold_inputs
 
     catalogue = read_catalogue(catalog)
-    refuse_unplanned(catalogue.programme, phase, environment, again)
+    models: dict[str, VolumeModel] = {}
+    refuse_unplanned(catalogue.programme, phase, environment, again, models=models)
     refuse_as_home(home)
-    hold_inputs(catalogue)
+    if not is_declared(home, catalogue):  # what is recorded as declared was held then
+        hold_inputs(catalogue)
     workspace = Workspace.open(home, create=True)
     with workspace.lock():
-        yield Desk(catalogue, catalog, workspace, phase, environment, occasion)
+        yield Desk(catalogue, catalog, workspace, phase, environment, occasion, models)
 
 
 def asked(environment: str, types: Sequence[str], tests: Sequence[str], sample: str = "") -> dict[str, Any]:
@@ -138,10 +151,16 @@ def is_asked_for(test: str, patterns: Sequence[str]) -> bool:
 
 
 def refuse_unplanned(
-    programme: Programme, phase: str, environment: str, again: Collection[str] = (), patterns: Sequence[str] = ()
+    programme: Programme,
+    phase: str,
+    environment: str,
+    again: Collection[str] = (),
+    patterns: Sequence[str] = (),
+    *,
+    models: "dict[str, VolumeModel] | None" = None,
 ) -> None:
-    """Raises UsageError for tests that cannot be executed, or are asked for and not planned."""
-    tests = planned_tests(programme, phase, environment)
+    """Raises UsageError for tests that cannot be executed, or are asked for and not planned. `models`: see there."""
+    tests = planned_tests(programme, phase, environment, models)
     for test in again:
         find_test(tests, phase, test)
     for pattern in patterns:
@@ -169,14 +188,21 @@ def find_phase(programme: Programme, phase: str) -> Phase:
                          remedy=f"Its phases are: {known}.") from None  # fmt: skip
 
 
-def planned_tests(programme: Programme, phase: str, environment: str) -> "list[PlannedTest]":
-    """The planned tests of the phase, from the declarations alone. Raises UsageError as its parts do."""
+def planned_tests(
+    programme: Programme, phase: str, environment: str, models: "dict[str, VolumeModel] | None" = None
+) -> "list[PlannedTest]":
+    """The planned tests of the phase, from the declarations alone. Raises UsageError as its parts do.
+
+    `models`: volume models by phase, which gets those that are generated here.
+    """
     from tasks.plan import phases_needed, plan_tests
-    from tasks.volumes.model import model_volumes
+    from tasks.volumes.model import model_phase
 
     found = find_environment(programme, environment)
     phase = find_phase(programme, phase).id
-    volumes = {each: model_volumes(programme, each) for each in phases_needed(programme, phase)}
+    models = {} if models is None else models
+    models |= {each: model_phase(programme, each) for each in phases_needed(programme, phase) if each not in models}
+    volumes = {each: model.rows for each, model in models.items()}
     return plan_tests(programme, phase, found, volumes, occasion=phase)
 
 

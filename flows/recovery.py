@@ -2,9 +2,6 @@
 
 from pathlib import Path
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
 from catalog import underway
 from catalog.declarations import Programme
 from catalog.errors import EvidenceError
@@ -12,11 +9,12 @@ from catalog.ledger import Kind, Record
 from catalog.workspace import Run
 from flows.desk import Desk
 from flows.progress import current
+from flows.stage import stage
 from flows.stages import artefacts
 from tasks.recover import recover as recover_run
 
 
-@task(name="recover", cache_policy=NO_CACHE, persist_result=False)
+@stage("recover")
 def recover(desk: Desk) -> list[Record]:
     """Gives every run that was killed the end that it has not: interrupted, with the rows that it had written.
 

@@ -63,16 +63,28 @@ def report(options: Namespace) -> Status:
         )
     reported = finished(options.home, options.catalog, options.phase, asked(options.environment, [], []))
     if reported is None:
-        reported, _ = _run_flow(options, [], {}, execute=False)
-    workspace = Workspace.open(options.home)
-    workspace.publish(reported)
-    publish_page(workspace, reported)
+        reported, workspace = _assembled(options), Workspace.open(options.home)
+    else:  # what was published may have been altered, or be gone
+        workspace = Workspace.open(options.home)
+        workspace.publish(reported)
+        publish_page(workspace, reported)
     path = None
     if options.format != "html" or options.out:
         from flows.report import write_copy
 
         path = write_copy(workspace, reported, options.format, options.out)
     return _answer(options, reported, executed=0, path=path)
+
+
+def _assembled(options: Namespace) -> Record:
+    """The phase's report, assembled from what is recorded. Nothing is executed, so no flow of Prefect is run for it."""
+    from flows.phase import run_phase
+
+    use(Progress(quiet=False))
+    done = run_phase(
+        options.phase, catalog=options.catalog, home=str(options.home), environment=options.environment, execute=False
+    )
+    return _record(options.home, done["record"])
 
 
 def _compared(options: Namespace) -> Status:
@@ -194,7 +206,6 @@ def _run_flow(
     again: Mapping[str, str],
     *,
     tests: Sequence[str] = (),
-    execute: bool = True,
     sample: str = "",
 ) -> tuple[Record, int]:
     """Runs the flow in this process, after what can be refused without it has been refused.
@@ -206,8 +217,7 @@ def _run_flow(
 
     programme = read_catalogue(options.catalog).programme
     refuse_unplanned(programme, options.phase, options.environment, again, tests)
-    if execute:
-        refuse_missing_injectors(programme, options.phase, options.environment)
+    refuse_missing_injectors(programme, options.phase, options.environment)
     with _prefect(options, options.phase, again=again):
         from flows.capability_phase import capability_phase
 
@@ -219,7 +229,6 @@ def _run_flow(
             types=types,
             tests=list(tests),
             again=dict(again),
-            execute=execute,
             sample_reliance=sample,
             cluster=getattr(options, "cluster", ""),
             shards=getattr(options, "shards", 0),

@@ -1,17 +1,9 @@
-"""The stages of a capability phase as Prefect tasks: each a few lines over a pure core, with one record to show for it.
-
-Nothing is cached or persisted by Prefect: what was done is in the ledger, and only there.
-"""
+"""The stages of a capability phase: each a few lines over a pure core, with one record to show for it."""
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
-
-from prefect import get_run_logger, task
-from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State
-from prefect.states import Completed
+from typing import TYPE_CHECKING, Any
 
 from catalog import rules, underway
 from catalog.canonical import digest, document_digest
@@ -25,6 +17,7 @@ from expectations.verdicts import is_closed_loop
 from flows.desk import Desk, is_asked_for, today
 from flows.incidents import tell_incident, telling
 from flows.progress import current
+from flows.stage import stage
 from tasks import conclude as concluding
 from tasks import declare as declaring
 from tasks import sampling
@@ -58,14 +51,16 @@ from tasks.issues import raise_from_observations
 from tasks.libraries import libraries
 from tasks.measuring import measurement_inputs, settings
 from tasks.observe import tally as tally_of
-from tasks.parquet import table_bytes
 from tasks.perform import MEASUREMENTS, RESULTS, RUN, Outputs, derive, read_key
 from tasks.plan import Decided, Decision, PlannedTest, offered_us, phases_needed
 from tasks.stage import Artefact, document
 from tasks.volumes.tables import levels_tested
 
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import State
 
-@task(name="declare", cache_policy=NO_CACHE, persist_result=False)
+
+@stage("declare")
 def declare(desk: Desk) -> Record:
     """Records the catalogue as it stands."""
     files = len(desk.catalogue.digests)
@@ -73,7 +68,7 @@ def declare(desk: Desk) -> Record:
     return declaring.declare(desk.recorder, desk.catalogue, desk.folder)
 
 
-@task(name="volumes", cache_policy=NO_CACHE, persist_result=False)
+@stage("volumes")
 def derive_volumes(desk: Desk, declared: Record) -> dict[str, Record]:
     """Generates the volume model of the phase, and of the phases at whose volumes its tests are planned."""
     found = {}
@@ -93,7 +88,7 @@ def derive_volumes(desk: Desk, declared: Record) -> dict[str, Record]:
     return found
 
 
-@task(name="volume model", cache_policy=NO_CACHE, persist_result=False)
+@stage("volume model")
 def tabulate_volumes(desk: Desk, declared: Record, volumes: Mapping[str, Record]) -> Record:
     """Draws up the tables of the phase's volume model: peaks, demand after an outage, sensitivities, backtest."""
     rows = {phase: desk.material.model(phase).rows for phase in volumes}
@@ -111,7 +106,7 @@ def tabulate_volumes(desk: Desk, declared: Record, volumes: Mapping[str, Record]
     )
 
 
-@task(name="plan", cache_policy=NO_CACHE, persist_result=False)
+@stage("plan")
 def plan(
     desk: Desk, declared: Record, volumes: Mapping[str, Record], again: Mapping[str, str]
 ) -> tuple[Record, list[Decided]]:
@@ -153,7 +148,7 @@ def choose(
     return chosen
 
 
-@task(name="sample", cache_policy=NO_CACHE, persist_result=False)
+@stage("sample")
 def sample(desk: Desk, planned: Record, chosen: Sequence[Decided], asked: str) -> list[Decided]:
     """Draws a share of the tests that may rest on earlier evidence, and lets them be executed all the same.
 
@@ -195,7 +190,7 @@ def _draws(desk: Desk) -> list[Record]:
     return [each for each in records if each.kind is Kind.SAMPLED and each.parameters.get("occasion") == desk.occasion]
 
 
-@task(name="arrivals", task_run_name="arrivals of {planned.test}", cache_policy=NO_CACHE, persist_result=False)
+@stage("arrivals", run_name="arrivals of {planned.test}")
 def generate_arrivals(desk: Desk, planned: PlannedTest, volumes: Record) -> str:
     """Generates the messages that a test will offer; the digest of the table.
 
@@ -222,9 +217,11 @@ def generate_arrivals(desk: Desk, planned: PlannedTest, volumes: Record) -> str:
     return record.output("arrivals") or ""
 
 
-@task(name="test", task_run_name="{decided.planned.test}", cache_policy=NO_CACHE, persist_result=False)
-def conduct(desk: Desk, decided: Decided, volumes: Record, place: str) -> State[Any]:
-    """Executes a test, or records on which earlier evidence it rests, or finds it complete."""
+@stage("test", run_name="{decided.planned.test}")
+def conduct(desk: Desk, decided: Decided, volumes: Record, place: str) -> "State[Any]":
+    """Executes a test, or records on which earlier evidence it rests, or finds it complete. For a flow of Prefect."""
+    from prefect.states import Completed
+
     match decided.decision:
         case Decision.EXECUTE:
             arrivals = generate_arrivals(desk, decided.planned, volumes) if _answers(desk, decided.planned) else ""
@@ -249,6 +246,8 @@ def _answers(desk: Desk, planned: PlannedTest) -> bool:
 
 def execute(desk: Desk, decided: Decided, volumes: Record, arrivals: str, place: str) -> RunState:
     """Executes one test; its `started` record is durable before the first message is offered."""
+    from prefect import get_run_logger
+
     planned = decided.planned
     require_injector(desk.environment, planned.profile.type)
     runs = test_runs(desk.workspace.ledger.records())
@@ -345,7 +344,7 @@ def executed_now(ended: Sequence[Ended], chosen: Sequence[Decided]) -> int:
     return sum(each.end is TestEnd.EXECUTED and each.decided.planned.test in mine for each in ended)
 
 
-@task(name="measure", cache_policy=NO_CACHE, persist_result=False)
+@stage("measure")
 def measure(desk: Desk, ended: Sequence[Ended]) -> dict[str, Record]:
     """Measures every run that stands and has results to be judged by; of an interrupted one, what it offered."""
     stand = [each.stands for each in ended if not each.withdrawn]
@@ -383,7 +382,22 @@ def _measure(desk: Desk, run: TestRun, elsewhere: Callable[[], Outputs] | None) 
     )
 
 
-@task(name="observe", cache_policy=NO_CACHE, persist_result=False)
+def is_observed(desk: Desk, declared: Record) -> bool:
+    """Whether the newest observations are of the requirements that are declared, and nothing came to be observed since.
+
+    Then the judge, which takes seconds to load, has nothing to do; should it have, it is started for that.
+    """
+    made = desk.workspace.select(Kind.OBSERVED, occasion=desk.occasion)
+    if not made or made[-1].rules != rules.OBSERVE:
+        return False
+    named = {item.role: item.digest for item in made[-1].inputs}
+    later = desk.workspace.ledger.records()[made[-1].sequence :]
+    return named.get("requirements") == declared.output("requirements") and not any(
+        each.kind in (Kind.EXECUTED, Kind.RECEIVED, Kind.WITHDRAWN) for each in later
+    )
+
+
+@stage("observe")
 def observe(desk: Desk, declared: Record, ended: Sequence[Ended], measured: Mapping[str, Record]) -> Record:
     """Holds the measurements of every run that stands against the requirements now in force."""
     measurements = {run: record.output("measurements") or "" for run, record in measured.items()}
@@ -400,7 +414,7 @@ def observe(desk: Desk, declared: Record, ended: Sequence[Ended], measured: Mapp
     return record
 
 
-@task(name="issues", cache_policy=NO_CACHE, persist_result=False)
+@stage("issues")
 def raise_issues(desk: Desk, ended: Sequence[Ended], observed: Record) -> None:
     """Raises a testing issue for each requirement that a run of this occasion did not prove, and records an incident
     for each breach of infrastructure that is not recorded yet: of a requirement that changed since, or by a run that
@@ -413,7 +427,7 @@ def raise_issues(desk: Desk, ended: Sequence[Ended], observed: Record) -> None:
         current().say(f"issues        {len(raised)} raised from observations; {len(incidents)} incidents")
 
 
-@task(name="compose", cache_policy=NO_CACHE, persist_result=False)
+@stage("compose")
 def compose(desk: Desk, declared: Record, ended: Sequence[Ended]) -> Record:
     """Infers the latency along each message path from the load tests of the components on it."""
     runs = {each.decided.planned.component.id: each.stands for each in ended if _is_leg(each) and each.stands}
@@ -447,7 +461,7 @@ def _is_leg(ended: Ended) -> bool:
     )
 
 
-@task(name="report", cache_policy=NO_CACHE, persist_result=False)
+@stage("report")
 def report(
     desk: Desk,
     concluded: Mapping[str, Record],
@@ -505,7 +519,7 @@ def report(
     return record
 
 
-@task(name="trend", cache_policy=NO_CACHE, persist_result=False)
+@stage("trend")
 def trace_history(desk: Desk) -> Record:
     """Holds the newest regression against those before it, publishes the history and signs the ledger's head."""
     from tasks.trend import days_of, inputs_of
@@ -519,7 +533,7 @@ def trace_history(desk: Desk) -> Record:
     return record
 
 
-@task(name="index", cache_policy=NO_CACHE, persist_result=False)
+@stage("index")
 def index(desk: Desk) -> None:
     """Rebuilds plimsoll.duckdb, for people with a DuckDB client."""
     rebuild_index(desk.workspace.home)
@@ -528,6 +542,8 @@ def index(desk: Desk) -> None:
 
 def artefacts(conducted: Conducted, arrivals: str) -> dict[str, Artefact]:
     """What the run put out; arrivals only where they were not generated before it."""
+    from tasks.parquet import table_bytes
+
     tables = {name: table_bytes(name, rows) for name, rows in conducted.tables.items()}
     if arrivals and "arrivals" in tables and digest(tables.pop("arrivals")) != arrivals:
         raise EvidenceError("the messages offered are not those that were generated for the test")

@@ -33,6 +33,7 @@ from tasks.plan import (
 )
 from tasks.report.assemble import assemble_report
 from tasks.report.render import render_pages
+from tasks.rows import rows_of
 from tasks.sampling import outcomes
 from tasks.stage import Artefact, document
 
@@ -177,8 +178,6 @@ def gather(
     occasion: str,
 ) -> Evidence:
     """All that a phase came to, read back from what is recorded under the `inputs` of its report."""
-    from tasks.parquet import table_rows
-
     records, store = workspace.ledger.records(), workspace.store
 
     def made(role: str, output: str) -> Record:
@@ -208,7 +207,7 @@ def gather(
         measurements=[
             {**row, "digest": record.output("measurements")}
             for record in measured.values()
-            for row in table_rows("measurements", store.path(record.output("measurements") or ""))
+            for row in rows_of("measurements", store.path(record.output("measurements") or ""))
         ],
         observed=observed,
         composed=made("end to end", "end to end"),
@@ -247,9 +246,7 @@ def _impacts(ended: Sequence[Ended], material: Material, workspace: Workspace) -
 
 def observations_of(observed: Record, workspace: Workspace) -> list[dict[str, Any]]:
     """The rows of an observation's table."""
-    from tasks.parquet import table_rows
-
-    return table_rows("observations", workspace.store.path(observed.output("observations") or ""))
+    return rows_of("observations", workspace.store.path(observed.output("observations") or ""))
 
 
 _MAKING = frozenset({Kind.DECLARED, Kind.DERIVED, Kind.OBSERVED})

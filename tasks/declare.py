@@ -4,13 +4,14 @@ from pathlib import Path
 from typing import Any
 
 from catalog import rules
-from catalog.canonical import digest
+from catalog.canonical import digest, document_digest
 from catalog.declarations import Programme
 from catalog.errors import WorldError
 from catalog.ledger import Kind, Record
 from catalog.reading import Catalogue
 from catalog.store import disk
-from tasks.stage import Artefact, Recorder, document
+from catalog.workspace import FORMAT_FILE, Workspace
+from tasks.stage import Artefact, Recorder, document, key_of
 
 VOLUME_INPUTS = ("volumes", "assumptions", "forecasts", "migration_plans", "observed_volumes", "srv_register")
 """The parts of a programme that its volume model is computed from, beside the system's paths and components."""
@@ -26,6 +27,14 @@ def declare(recorder: Recorder, catalogue: Catalogue, folder: Path) -> Record:
         compute=lambda: declared_outputs(catalogue, folder),
         kind=Kind.DECLARED,
     )
+
+
+def is_declared(home: Path, catalogue: Catalogue) -> bool:
+    """Whether the ledger of the workspace at `home` has that very catalogue, under the rules that are in force."""
+    if not (home / FORMAT_FILE).exists():
+        return False
+    key = document_digest(key_of("declare", rules=rules.DECLARE, inputs={}, settings={"files": catalogue.digests}))
+    return any(each.key == key for each in Workspace.open(home).select(Kind.DECLARED))
 
 
 def declared_outputs(catalogue: Catalogue, folder: Path) -> dict[str, Artefact]:

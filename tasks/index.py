@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from catalog.errors import EvidenceError, WorldError
 from catalog.store import ObjectStore
 from catalog.workspace import Workspace
-from expectations import tables
+from expectations.ddl import ddl, names
 from tasks import index_tables
 from tasks.index_ledger import artefacts_in, index_ledger
 from tasks.index_lineage import INDEX
@@ -65,8 +65,8 @@ def _discard(building: Path) -> None:
 def _index_tables(connection: "duckdb.DuckDBPyConnection", store: ObjectStore) -> None:
     import duckdb
 
-    for name in tables.NAMES:
-        connection.execute(tables.ddl(name))
+    for name in names():
+        connection.execute(ddl(name))
         connection.execute(f"ALTER TABLE {name} ADD COLUMN artefact VARCHAR")
         connection.execute(f"COMMENT ON COLUMN {name}.artefact IS 'digest of the artefact that the row stands in'")
         for digest in artefacts_in(connection, name):

@@ -7,7 +7,7 @@ they are filled is in `tasks.index`.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from expectations import tables
+from expectations.ddl import names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -442,7 +442,7 @@ def documentation() -> str:
         rows = [f"| {name} | {kind.lower()} | {meaning} |" for name, kind, meaning in table.columns]
         head = f"### {table.name}\n\nGrain: {table.grain}.\n\n| column | type | meaning |\n|---|---|---|\n"
         parts.append(head + "\n".join(rows) + "\n")
-    parts.append(f"## Tables of evidence\n\n{', '.join(tables.NAMES)}: see docs/tables.md.\n")
+    parts.append(f"## Tables of evidence\n\n{', '.join(names())}: see docs/tables.md.\n")
     return "\n".join(parts)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from catalog.declarations import METRICS, Metric, Requirement
+from expectations.ddl import ddl
 from expectations.further import Expectation
 from expectations.verdicts import (
     COVERAGE_NEEDED_PPM,
@@ -138,13 +139,11 @@ _WANTED = {
 
 
 def _create_measurements(connection: "duckdb.DuckDBPyConnection", files: list[str]) -> None:
-    """The measurements of all runs as one table. The contract is loaded, in a second, only where there are none."""
+    """The measurements of all runs as one table."""
     if files:
         connection.execute("CREATE TABLE measurements AS FROM read_parquet(?)", [files])
     else:
-        from expectations import tables
-
-        connection.execute(tables.ddl("measurements"))
+        connection.execute(ddl("measurements"))
 
 
 def _wanted(run: Subject, requirements: Sequence[Requirement]) -> Iterator[dict[str, Any]]:

@@ -71,13 +71,6 @@ def read_table(name: str, source: bytes | Path) -> pd.DataFrame:
     return _checked(name, frame(name, {each: read[each] for each in read.columns}))
 
 
-def table_rows(name: str, source: bytes | Path) -> list[dict[str, Any]]:
-    """The rows of a table as plain values, None where one is null. Raises EvidenceError as `read_table` does."""
-    read = read_table(name, source)
-    columns = read.astype(object).where(read.notna(), None)
-    return [dict(zip(columns.columns, row, strict=True)) for row in columns.itertuples(index=False, name=None)]
-
-
 def hold(name: str, file: Path) -> None:
     """Holds a Parquet file of any length to the contract of table `name`, in memory that its rows do not fill.
 

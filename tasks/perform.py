@@ -40,18 +40,21 @@ RESULTS, MEASUREMENTS, RUN = "results:", "measurements:", "run:"
 
 @dataclass(kw_only=True)
 class Material:
-    """What stages are performed with. `programme`: as it was declared for them. `judge`: gives the judge, on demand."""
+    """What stages are performed with. `programme`: as it was declared for them. `judge`: gives the judge, on demand.
+
+    `models`: the volume models that are generated already, by phase.
+    """
 
     workspace: Workspace
     programme: Programme
     judge: "Callable[[], Judge]"
-    _models: dict[str, VolumeModel] = field(default_factory=dict)
+    models: dict[str, VolumeModel] = field(default_factory=dict)
 
     def model(self, phase: str) -> VolumeModel:
         """The volume model of a phase, generated once."""
-        if phase not in self._models:
-            self._models[phase] = model_phase(self.programme, phase)
-        return self._models[phase]
+        if phase not in self.models:
+            self.models[phase] = model_phase(self.programme, phase)
+        return self.models[phase]
 
     def path(self, digest: str) -> Path:
         """The file of an artefact."""

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from catalog.errors import EvidenceError
-from expectations import tables
+from expectations import ddl, tables
 
 ROW = {
     "run": "r",
@@ -49,6 +49,14 @@ def test_there_are_the_seven_tables_of_the_design():
 def test_the_committed_documentation_is_current():
     committed = Path(__file__).parents[2] / "docs" / "tables.md"
     assert committed.read_text() == tables.documentation(), "run: python -m expectations.tables > docs/tables.md"
+
+
+def test_the_committed_statements_are_current():
+    committed = Path(__file__).parents[2] / "expectations" / "tables.sql"
+    assert committed.read_text() == tables.statements(), (
+        "run: python -m expectations.tables sql > expectations/tables.sql"
+    )
+    assert {name: ddl.ddl(name) for name in ddl.names()} == {name: tables.ddl(name) for name in tables.NAMES}
 
 
 @pytest.mark.parametrize("name", tables.NAMES)
