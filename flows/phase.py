@@ -59,7 +59,7 @@ def run_phase(
         "environment": environment,
         "occasion": occasion,
     }
-    with open_desk(phase, **where, again=again or {}) as desk, _joined(cluster, shards) as desk.cluster:
+    with open_desk(phase, **named, again=again or {}) as desk, _joined(cluster, shards) as desk.cluster:
         declared = declare(desk)
         if execute or not is_observed(desk, declared):
             warm_judge()  # it loads while the stages before it run

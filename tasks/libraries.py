@@ -5,7 +5,6 @@ from functools import cache
 from importlib import metadata
 
 NAMES = (
-    "altair",
     "cramjam",
     "duckdb",
     "fastparquet",
@@ -14,9 +13,8 @@ NAMES = (
     "numpy",
     "pandas",
     "scipy",
-    "vl-convert-python",
 )
-"""What draws, packs, queries, writes, judges, renders and computes, by the names that they are installed under."""
+"""What packs, queries, writes, judges, renders and computes, by the names that they are installed under."""
 
 
 @cache

@@ -12,7 +12,7 @@ from expectations.verdicts import LATER
 if TYPE_CHECKING:
     import duckdb
 
-BUCKETS = 48
+BUCKETS = 36
 """Equal stretches that a run is cut into: enough to see a trend, few enough for a chart of a hand's width."""
 
 Row = dict[str, Any]

@@ -482,7 +482,7 @@
 
   const compact = () => matchMedia("(max-width: 52rem)").matches;
   const show = (first = false) => {
-    const query = new URLSearchParams(location.hash.slice(1)), walk = ["record", "figure", "artefact"].some((name) => query.has(name));
+    const place = location.hash.slice(1), query = new URLSearchParams(/^[^=]+\/[^=]*$/.test(place) ? `figure=${place}` : place), walk = ["record", "figure", "artefact"].some((name) => query.has(name));
     if (!walk && !query.has("compare") && !["", "start"].includes(location.hash.slice(1))) return; // a place within the page
     const node = walk ? lookUp(query) : -1, comparing = query.has("compare") && reports.length > 1;
     const { title, parts } = node >= 0 ? showItem(node) : comparing ? showCompare(query) : showStart();

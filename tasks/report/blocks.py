@@ -20,10 +20,11 @@ Block = dict[str, Any]
 Run = dict[str, Any]
 
 _VOID = frozenset({"meta", "link", "br", "path", "rect", "line", "use", "circle"})
-_OPTIONAL = {"td": {"td", "th"}, "th": {"td", "th"}, "tr": {"td", "th", "tr"}, "tbody": {"td", "th", "tr", "thead"}}
+_OPTIONAL = {"td": {"td", "th"}, "th": {"td", "th"}, "tr": {"td", "th", "tr"}, "tbody": {"td", "th", "tr", "thead"},
+             "dt": {"dt", "dd"}, "dd": {"dt", "dd"}}  # fmt: skip
 """Tags that may be left open, closed by the next of these."""
 
-_INLINE = frozenset({"a", "span", "strong", "em", "code", "small", "br"})
+_INLINE = frozenset({"a", "b", "span", "strong", "em", "code", "small", "br"})
 _LOOKS = {"strong": "strong", "em": "em", "code": "code", "small": "small"}
 _CLASSES = (
     "good",
@@ -101,7 +102,7 @@ class _Reader(HTMLParser):
                 self._open.pop().children.append("".join(self._drawn))
                 self._drawn = []
             return
-        while self._open[-1].tag != tag and self._open[-1].tag in ("td", "th", "tr", "tbody", "thead"):
+        while self._open[-1].tag != tag and self._open[-1].tag in _OPTIONAL:
             self._open.pop()
         if self._open.pop().tag != tag:
             raise ValueError(f"the page closes {tag}, which is not open")

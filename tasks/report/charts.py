@@ -6,13 +6,9 @@ alone: lines differ in dashes, points in shape, verdicts in their sign and word.
 
 from collections.abc import Mapping, Sequence
 from math import log10
-from pathlib import Path
 from typing import Any
 
 from tasks.report.svg import LINES, Canvas, Scale, legend
-
-FONT = "Plimsoll Sans"
-FONTS = Path(__file__).with_name("fonts")
 
 _LEFT, _WIDTH, _RIGHT = 58, 440, 12
 _TIMES = ((7_200_000_000, 3_600_000_000, "h"), (300_000_000, 60_000_000, "min"), (0, 1_000_000, "s"))
@@ -371,14 +367,18 @@ def _steps(places: list[tuple[float, float]], end: float) -> list[tuple[float, f
 
 
 def _grid(canvas: Canvas, y: Scale, x: Scale, most: int) -> None:
-    for tick in y.ticks(most):
+    ticks = y.ticks(most)
+    for tick in ticks:
         canvas.rule((x.start, y(tick)), (x.end, y(tick)), "g")
+    for tick in ticks:
         canvas.text(x.start - 6, y(tick) + 4, f"{tick:,.10g}", "t", "end")
 
 
 def _log_grid(canvas: Canvas, y: Scale, x: Scale) -> None:
-    for tick in y.ticks(6):
+    ticks = y.ticks(6)
+    for tick in ticks:
         canvas.rule((x.start, y(tick)), (x.end, y(tick)), "g")
+    for tick in ticks:
         canvas.text(x.start - 6, y(tick) + 4, _latency(tick), "t", "end")
 
 
@@ -404,8 +404,10 @@ def _marks(canvas: Canvas, named: Sequence[tuple[str, str, str]], x: float, y: f
 
 def _value_axis(canvas: Canvas, x: Scale, y: float, title: str) -> None:
     canvas.rule((x.start, y), (x.end, y), "ax")
-    for tick in x.ticks(6):
+    ticks = x.ticks(6)
+    for tick in ticks:
         canvas.rule((x(tick), y), (x(tick), y + 4), "ax")
+    for tick in ticks:
         canvas.text(x(tick), y + 15, f"{tick:,.10g}", "t", "middle")
     canvas.text((x.start + x.end) / 2, y + 31, title, "n", "middle")
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from catalog.errors import UsageError
 from tasks.report.blocks import Block, Run, read_blocks
-from tasks.report.charts import FONT, FONTS
 from tasks.report.pdf import prepared
+from tasks.report.svg import FONT, FONTS
 
 _TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip file can tell
 _COLOURS = {

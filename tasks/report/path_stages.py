@@ -28,7 +28,7 @@ def stages(context: Context, test: Row) -> list[dict[str, Any]]:
             "figures": f"measurement/{run}/{SCOPE}{path}/{component}/",
             "title": titles.get(path, path),
             "component": component,
-            "beyond": "beyond the component under test" if is_beyond else "",
+            "beyond": "beyond" if is_beyond else "",
             **{metric.name.lower(): figures.get(metric.name.lower()) for metric in StageMetric},
         }
         for (path, is_beyond, component), figures in sorted(found.items())

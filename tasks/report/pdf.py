@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from tasks.report.blocks import Block, read_blocks
-from tasks.report.charts import FONTS
-from tasks.report.svg import in_itself
+from tasks.report.svg import FONTS, in_itself
 
 _TEMPLATE = Path(__file__).parent / "templates" / "report.typ"
 _WIDTH = re.compile(r'width="([0-9.]+)"')
-_EMBEDDED = re.compile(r'class="(?:chart-svg|[a-z]{1,2})"')
 
 
 def pdf_of(page: str, report: Mapping[str, Any]) -> bytes:
@@ -100,9 +98,7 @@ def prepared(block: Block) -> Block:
     """A block with what the template cannot tell by itself: widths of columns, and charts with their own looks."""
     match block["kind"]:
         case "chart":
-            svg = block["svg"]
-            styled = in_itself(svg) if _EMBEDDED.search(svg) else svg
-            return {**block, "svg": styled, "width": _width(block)}
+            return {**block, "svg": in_itself(block["svg"]), "width": _width(block)}
         case "charts":
             return {**block, "items": [[prepared(each) for each in item] for item in block["items"]]}
         case "box":

@@ -5,9 +5,10 @@ and parts that it links to.
 """
 
 import base64
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,17 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from catalog.inspection.page import csp_hash
-from tasks.report.figures import show
+from tasks.report.columns import columns_of
 from tasks.report.plain_text import harmless
 
 PAGE = "report.html"
 _HERE = Path(__file__).parent
 _SHORT = 12
-MOST_TESTS = 36
-"""A report of more tests comes in parts."""
+MOST_TESTS = 64
+"""A report of more tests comes in parts,"""
+
+LARGEST = 2_000_000
+"""and so does one whose page would be of more bytes."""
 
 _PART = 36
 """So many tests stand in each of them."""
@@ -89,19 +93,20 @@ def render_report(report: Mapping[str, Any]) -> str:
 def render_pages(report: Mapping[str, Any]) -> dict[str, str]:
     """Every page of an assembled report by file name, as HTML. The same report gives the same bytes."""
     report = harmless(report)
-    css, css_hash = _css()
     charts = {name: Markup(svg) for name, svg in draw(report).items()}  # noqa: S704 - drawn here, texts escaped
-    pages = list(_pages(report))
+    if len(report["tests"]) <= MOST_TESTS:
+        rendered = _rendered_pages(_whole(report), charts)
+        if len(rendered[PAGE].encode()) <= LARGEST:
+            return rendered
+    return _rendered_pages(_parts(report), charts)
+
+
+def _rendered_pages(pages: Iterable["_Page"], charts: Mapping[str, Markup]) -> dict[str, str]:
+    pages = list(pages)
     place = _places(pages)
     return {
-        page.file: _templates(page.file, place)
-        .get_template("report.html.j2")
-        .render(
-            report=page.report,
-            page=page,
-            css=Markup(css),  # noqa: S704 - our own file
-            css_hash=css_hash,
-            charts=charts,
+        page.file: _rendered(
+            _templates(page.file, place), "report.html.j2", report=page.report, page=page, charts=charts
         )
         for page in pages
     }
@@ -114,30 +119,50 @@ def render_comparison(comparison: Mapping[str, Any]) -> str:
     shown_as = harmless(comparison)
     templates = _templates(PAGE, {})
     templates.globals["figure_link"] = lambda figure: f"#e-{figure['evidence'][0][:_SHORT]}"
-    css, css_hash = _css()
     figure = shown_as["chart"]
     sides = [side["name"] for side in shown_as["sides"]]
-    drawn = draw_pairs({**figure, "sides": sides}, "us") if figure else ""
-    return templates.get_template("compare.html.j2").render(
-        comparison=shown_as,
-        css=Markup(css),  # noqa: S704 - our own file
-        css_hash=css_hash,
-        drawn=Markup(drawn),  # noqa: S704 - drawn here, texts escaped
-    )
+    drawn = Markup(draw_pairs({**figure, "sides": sides}, "us") if figure else "")  # noqa: S704 - drawn here, texts escaped
+    return _rendered(templates, "compare.html.j2", comparison=shown_as, drawn=drawn)
 
 
 def render_page(template: str, **shown: Any) -> str:
     """A page beside the reports, from its template and what it shows, in the style of all pages."""
-    css, css_hash = _css()
-    parts = {"css": Markup(css), "css_hash": css_hash, **shown}  # noqa: S704 - our own file
-    return _templates(PAGE, {}).get_template(template).render(**parts)
+    return _rendered(_templates(PAGE, {}), template, **shown)
+
+
+def _rendered(templates: Environment, name: str, **shown: Any) -> str:
+    """A page, with its style sheet, which also says what its figures rest on: so many rest on the same."""
+    lists: dict[str, str] = {}
+
+    def resting_on(figure: Mapping[str, Any]) -> str:
+        told = " ".join(digest[:_SHORT] for digest in figure["evidence"][:_MOST_DIGESTS])
+        return lists.setdefault(told + (" …" if len(figure["evidence"]) > _MOST_DIGESTS else ""), f"f{len(lists)}")
+
+    templates.globals["resting_on"] = resting_on
+    page = templates.get_template(name).render(css=_CSS, css_hash=_CSS_HASH, **shown)
+    css = _css() + "".join(f'.{each}{{--e:"{told}"}}' for told, each in lists.items()) + "\n"
+    return _lean(page).replace(_CSS_HASH, f"sha256-{csp_hash(css)}").replace(_CSS, css)
+
+
+_CSS, _CSS_HASH = "\x00css", "\x00hash"
+"""Where a page's style sheet and its hash come to stand: no text holds such characters (`tasks.report.plain_text`)."""
+
+_MOST_DIGESTS = 4
+_OPTIONAL = re.compile(r"</(?:td|th|tr|dd|dt)>\n*|\n+(?=<(?:tr|td|th|div|p|/tbody|/table|details|h[234])[ >])")
+
+
+def _lean(page: str) -> str:
+    """The page without end tags that HTML leaves to the reader, nor lines between blocks: a tenth of its bytes.
+
+    Texts are escaped, so none of them holds a tag.
+    """
+    return _OPTIONAL.sub("", page)
 
 
 def draw(report: Mapping[str, Any]) -> dict[str, str]:
     """Every chart of a report as SVG, by its figure's id."""
     from tasks.report.charts import draw_heat_map, draw_panels
-    from tasks.report.vega import draw_volumes
-    from tasks.report.volume_charts import draw_figure
+    from tasks.report.volume_charts import draw_figure, draw_volumes
 
     panels = [*report["by_component"], *report["behaviour"]]
     drawn = {panel["series"]["figure"]: svg for panel, svg in zip(panels, draw_panels(panels), strict=True)}
@@ -152,14 +177,22 @@ def draw(report: Mapping[str, Any]) -> dict[str, str]:
 # --- pages ------------------------------------------------------------------------------------------------------------
 
 
-def _pages(report: Mapping[str, Any]) -> Iterator[_Page]:
+def _contents(report: Mapping[str, Any]) -> list[tuple[int, str, str]]:
+    """The number, id and title of each section that the report has."""
     recorded = ("testing-issues", "audit", "approvals")
     there = [(name, title) for name, title in CONTENTS if name not in recorded or name in report["recorded"]]
-    contents = [(number, name, title) for number, (name, title) in enumerate(there, 1)]
-    names = tuple(name for name, _ in there)
-    if len(report["tests"]) <= MOST_TESTS:
-        yield _Page(file=PAGE, title="", sections=names, contents=contents, report=report, parts=[])
-        return
+    return [(number, name, title) for number, (name, title) in enumerate(there, 1)]
+
+
+def _whole(report: Mapping[str, Any]) -> list[_Page]:
+    contents = _contents(report)
+    names = tuple(name for _, name, _ in contents)
+    return [_Page(file=PAGE, title="", sections=names, contents=contents, report=report, parts=[])]
+
+
+def _parts(report: Mapping[str, Any]) -> Iterator[_Page]:
+    contents = _contents(report)
+    names = tuple(name for _, name, _ in contents)
     chunks = [report["tests"][start : start + _PART] for start in range(0, len(report["tests"]), _PART)]
     files = [(f"report-tests-{number}.html", _chunk_title(chunk)) for number, chunk in enumerate(chunks, 1)]
     parts = [(PAGE, "Summary"), *((file, dict(CONTENTS)[name]) for name, file in _APART.items()), *files]
@@ -220,7 +253,7 @@ def _templates(file: str, place: Mapping[str, str]) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"short": lambda digest: digest[:_SHORT], "cell": _cell}
+    environment.filters |= {"short": lambda digest: digest[:_SHORT]}
     at = _at(file, place)
     tables = count(1)
     environment.globals |= {
@@ -228,6 +261,9 @@ def _templates(file: str, place: Mapping[str, str]) -> Environment:
         "next_table": lambda: next(tables),
         "evidence_link": lambda digest: at(f"e-{digest[:_SHORT]}"),
         "figure_link": figure_link,
+        "resting": _resting,
+        "columns_of": columns_of,
+        "rows_of": lambda columns: zip(*(each.texts for each in columns), strict=True),
     }
     return environment
 
@@ -244,42 +280,34 @@ def _at(file: str, place: Mapping[str, str]) -> Callable[[str], str]:
 
 def figure_link(figure: Mapping[str, Any]) -> str:
     """Where a figure leads to: its lineage, on the page beside this one. The one place that knows."""
-    return f"lineage.html#figure={quote(figure['figure'], safe='/')}"
+    return f"lineage.html#{quote(figure['figure'], safe='/:')}"
 
 
-def _css() -> tuple[str, str]:
-    """The style sheet with its fonts and the looks of charts, whose colours are the page's variables; its hash."""
-    from tasks.report.charts import FONT, FONTS
-    from tasks.report.svg import COLOURS, style
+def _resting(phase: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What the volumes of a phase rest on: each path once, with the components whose numbers rest on the same."""
+    found: dict[tuple[str, ...], dict[str, Any]] = {}
+    for each in phase["components"]:
+        for path in each["paths"]:
+            shared = {name: path[name] for name in ("path", "assumptions", "basis")}
+            key = (path["path"], *path["assumptions"], "", *path["basis"])
+            found.setdefault(key, {**shared, "components": []})["components"].append(each["component"])
+    return sorted(found.values(), key=lambda each: str(each["path"]))
+
+
+@cache
+def _css() -> str:
+    """The style sheet with its fonts and the looks of charts, whose colours are the page's variables."""
+    from tasks.report.svg import COLOURS, FONT, FONTS, style
 
     faces = "".join(
-        f'@font-face{{font-family:"{FONT}";font-weight:{weight};src:url(data:font/ttf;base64,{_encoded(FONTS / file)})'
-        'format("truetype")}\n'
-        for weight, file in ((400, "PlimsollSans-Regular.ttf"), (700, "PlimsollSans-Bold.ttf"))
+        f'@font-face{{font-family:"{FONT}";font-weight:{weight};'
+        f'src:url(data:font/woff2;base64,{_encoded(FONTS / file)})format("woff2")}}\n'
+        for weight, file in ((400, "PlimsollSans-Regular.woff2"), (700, "PlimsollSans-Bold.woff2"))
     )
     light, dark = ("".join(f"--c-{name}:{each[place]};" for name, each in COLOURS.items()) for place in (0, 1))
     variables = f":root{{{light}}}\n@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}\n"
     looks = style(".chart", lambda name: f"var(--c-{name})")
-    css = faces + (_HERE / "templates" / "report.css").read_text(encoding="utf-8") + variables + looks + "\n"
-    return css, f"sha256-{csp_hash(css)}"
-
-
-_SIDES = ("a", "a_low", "a_high", "b", "b_low", "b_high")
-
-
-def _cell(value: Any, column: str) -> str:
-    """A value of a chart's table as a reader sees it."""
-    if value is None:
-        return "none"
-    if column in ("at_us", "p50", "p95", *_SIDES) or column.startswith("test:"):
-        return show(value, "us")
-    if column == "memory_bytes":
-        return show(value, "bytes")
-    if column == "rank_ppm":
-        return show(value, "ppm")
-    if column == "multiple_ppm":
-        return show(Decimal(value) / 1_000_000, "times")
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    return faces + (_HERE / "templates" / "report.css").read_text(encoding="utf-8") + variables + looks + "\n"
 
 
 def _encoded(font: Path) -> str:

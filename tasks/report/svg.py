@@ -1,14 +1,19 @@
 """A canvas that charts are drawn on: shapes and texts in, static SVG out; the same bytes each time.
 
 Looks are classes, whose colours a page gives as variables (so that they follow its light and dark mode) and a file as
-constants. Places are rounded to a tenth of a pixel; nothing of what is recorded is computed here.
+constants. Places are rounded to half a pixel; nothing of what is recorded is computed here.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil, floor, log10
+from itertools import groupby
+from math import ceil, floor, hypot, log10
+from pathlib import Path
 
 from markupsafe import escape
+
+FONT = "Plimsoll Sans"
+FONTS = Path(__file__).with_name("fonts")
 
 COLOURS = {
     "ink": ("#1b2733", "#e8eef3"),
@@ -26,11 +31,20 @@ COLOURS = {
     "open": ("#6f4500", "#f3c470"),
     "opensoft": ("#fbe6b4", "#4d3608"),
     "nothing": ("#eef1f4", "#222d37"),
+    "one": ("#cfe3f1", "#1d4560"),
+    "two": ("#f9dcb8", "#5c3d12"),
+    "three": ("#cfe8d8", "#1e4a31"),
+    "four": ("#e2d4f0", "#46305e"),
+    "five": ("#f6cfcb", "#5e1f1b"),
+    "six": ("#dfe5ea", "#33414d"),
+    "seven": ("#c9ecec", "#14484a"),
+    "eight": ("#f2d3e4", "#5a2b46"),
 }
 """Every colour of a chart, on a light and on a dark ground; each text on its ground has a contrast of 4.5 or more."""
 
-_TEXT = "font-family:'Plimsoll Sans',sans-serif;font-size:11px;"
+_TEXT = f"font-family:'{FONT}',sans-serif;font-size:11px;"
 _LINE = "fill:none;stroke-linejoin:round;stroke-width:"
+_EDGE = ";stroke:{muted};stroke-width:.8"
 _RULES = {
     "t": _TEXT + "fill:{muted}",
     "n": _TEXT + "fill:{ink}",
@@ -63,9 +77,21 @@ _RULES = {
     "hb": "fill:{badsoft}",
     "ho": "fill:{opensoft}",
     "hn": "fill:{nothing}",
+    "ka": "fill:{one}" + _EDGE,
+    "kb": "fill:{two}" + _EDGE,
+    "kc": "fill:{three}" + _EDGE,
+    "kd": "fill:{four}" + _EDGE,
+    "ke": "fill:{five}" + _EDGE,
+    "kf": "fill:{six}" + _EDGE,
+    "kg": "fill:{seven}" + _EDGE,
+    "kh": "fill:{eight}" + _EDGE,
+    "kn": "fill:none" + _EDGE,
+    "kx": "fill:none" + _EDGE + ";stroke-dasharray:4 3",
 }
 LINES = ("a", "b", "c", "d", "e", "f", "h")
 """Classes of lines that tell several apart, each by colour and by dashes."""
+GROUNDS = ("ka", "kb", "kc", "kd", "ke", "kf", "kg", "kh")
+"""Classes of grounds, on which a text stands: they tell several apart together with a sign on each."""
 
 Point = tuple[float, float]
 Places = Sequence[Point]
@@ -78,8 +104,9 @@ def style(scope: str, colour: Callable[[str], str]) -> str:
 
 
 def in_itself(svg: str) -> str:
-    """An SVG with its own rules, for where no page gives them: a printed document's."""
+    """An SVG with its own name space and rules, for where no page gives them: a printed document's."""
     head, rest = svg.split(">", 1)
+    head = head.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
     return f"{head}><style>{style('', lambda name: COLOURS[name][0])}</style>{rest}"
 
 
@@ -122,47 +149,65 @@ def _round_step(least: float) -> float:
 
 
 class Canvas:
-    """Collects shapes; `svg` puts them together."""
+    """Collects shapes; `svg` puts them together. Neighbours of one look are drawn as one, in a part of the bytes."""
 
     def __init__(self, width: float) -> None:
         self._width = width
-        self._parts: list[str] = []
+        self._parts: list[tuple[str, str, str]] = []
+        """What is drawn: as which element, with which attributes that neighbours may share, and the rest of it."""
 
     def line(self, places: Places, look: str) -> None:
         """A line through places."""
         if places:
-            self._parts.append(f'<path class="{look}" d="{_path(places)}"/>')
+            self._alone(f'<path class="{look}" d="{_path(_plain(places))}"/>')
 
     def area(self, places: Places, base: float, look: str) -> None:
         """What lies between a line and a level."""
         if places:
-            closed = [(places[0][0], base), *places, (places[-1][0], base)]
-            self._parts.append(f'<path class="{look}" d="{_path(closed)}Z"/>')
+            closed = [(places[0][0], base), *_plain(places), (places[-1][0], base)]
+            self._alone(f'<path class="{look}" d="{_path(closed)}Z"/>')
 
     def rule(self, start: Point, end: Point, look: str) -> None:
         """A straight line."""
-        self.line([start, end], look)
+        self._parts.append(("path", f'class="{look}"', _path([start, end])))
 
     def rect(self, x: float, y: float, width: float, height: float, look: str) -> None:
         """A rectangle."""
-        size = f'width="{_n(max(0, width))}" height="{_n(height)}"'
-        self._parts.append(f'<rect class="{look}" x="{_n(x)}" y="{_n(y)}" {size}/>')
+        corners = [(x, y), (x + max(0, width), y), (x + max(0, width), y + height), (x, y + height)]
+        self._parts.append(("path", f'class="{look}"', f"{_path(corners)}z"))
 
     def text(self, x: float, y: float, text: str, look: str = "t", anchor: str = "") -> None:
         """A text from, around ('middle') or up to ('end') a place."""
         at = f' text-anchor="{anchor}"' if anchor else ""
-        self._parts.append(f'<text class="{look}" x="{_n(x)}" y="{_n(y)}"{at}>{escape(text)}</text>')
+        self._parts.append(("text", f'class="{look}"{at}', f'x="{_n(x)}" y="{_n(y)}">{escape(text)}</text>'))
 
     def mark(self, x: float, y: float, shape: str, look: str) -> None:
         """A sign at a place: a circle, a cross, a square, a triangle, or one of the three verdicts'."""
         drawn = _MARKS[shape]
-        self._parts.append(f'<path class="{look}" transform="translate({_n(x)} {_n(y)})" d="{drawn}"/>')
+        self._alone(f'<path class="{look}" transform="translate({_n(x)} {_n(y)})" d="{drawn}"/>')
 
     def svg(self, height: float) -> str:
         """The whole, of that height."""
         wide, high = _n(self._width), _n(height)
-        head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{wide}" height="{high}"'
-        return f'{head} viewBox="0 0 {wide} {high}">{"".join(self._parts)}</svg>'
+        head = f'<svg width="{wide}" height="{high}"'
+        alike = groupby(self._parts, key=lambda part: part[:2])
+        drawn = "".join(_together(element, shared, [part[2] for part in parts]) for (element, shared), parts in alike)
+        return f'{head} viewBox="0 0 {wide} {high}">{drawn}</svg>'
+
+    def _alone(self, drawn: str) -> None:
+        self._parts.append(("", "", drawn))
+
+
+def _together(element: str, shared: str, parts: Sequence[str]) -> str:
+    match element:
+        case "path":
+            return f'<path {shared} d="{"".join(parts)}"/>'
+        case "text" if len(parts) == 1:
+            return f"<text {shared} {parts[0]}"
+        case "text":
+            return f"<g {shared}>{''.join(f'<text {part}' for part in parts)}</g>"
+        case _:
+            return "".join(parts)
 
 
 _MARKS = {
@@ -190,30 +235,57 @@ def legend(canvas: Canvas, names: Mapping[str, str], x: float, y: float, *, widt
     return y
 
 
+def _plain(places: Places) -> list[Point]:
+    """The line without places that lie less than half a pixel beside it: whatever can be seen stays.
+
+    Its ends and every turn are kept (Douglas and Peucker, 1973: Algorithms for the reduction of the number of points
+    required to represent a digitized line or its caricature).
+    """
+    kept, waiting = {0, len(places) - 1}, [(0, len(places) - 1)]
+    while waiting:
+        first, last = waiting.pop()
+        far, at = max(((_beside(places, first, last, each), each) for each in range(first + 1, last)), default=(0.0, 0))
+        if far > _UNSEEN:
+            kept.add(at)
+            waiting += [(first, at), (at, last)]
+    return [places[each] for each in sorted(kept)]
+
+
+_UNSEEN = 0.4
+
+
+def _beside(places: Places, first: int, last: int, at: int) -> float:
+    """How far a place lies from the straight line between two others."""
+    (left, top), (right, bottom), (x, y) = places[first], places[last], places[at]
+    wide, high = right - left, bottom - top
+    length = hypot(wide, high)
+    return abs(wide * (y - top) - high * (x - left)) / length if length else hypot(x - left, y - top)
+
+
 def _path(places: Iterable[Point]) -> str:
     """A path through places, each told from the one before: rounded ends are followed, so nothing adds up."""
-    tenths = [(round(x * 10), round(y * 10)) for x, y in places]
-    (x, y), drawn = tenths[0], [f"M{_tenth(tenths[0][0])} {_tenth(tenths[0][1])}"]
-    for to_x, to_y in tenths[1:]:
+    halves = [(round(x * 2), round(y * 2)) for x, y in places]
+    (x, y), drawn = halves[0], [f"M{_half(halves[0][0])} {_half(halves[0][1])}"]
+    for to_x, to_y in halves[1:]:
         if (to_x, to_y) == (x, y):
             continue
         if to_y == y:
-            drawn.append(f"h{_tenth(to_x - x)}")
+            drawn.append(f"h{_half(to_x - x)}")
         elif to_x == x:
-            drawn.append(f"v{_tenth(to_y - y)}")
+            drawn.append(f"v{_half(to_y - y)}")
         else:
-            down = _tenth(to_y - y)
-            drawn.append(f"l{_tenth(to_x - x)}{'' if down.startswith('-') else ' '}{down}")
+            down = _half(to_y - y)
+            drawn.append(f"l{_half(to_x - x)}{'' if down.startswith('-') else ' '}{down}")
         x, y = to_x, to_y
     return "".join(drawn)
 
 
-def _tenth(value: int) -> str:
-    return _n(value / 10)
+def _half(halves: int) -> str:
+    """So many halves of a pixel, without needless digits."""
+    sign, whole, rest = "-" if halves < 0 else "", abs(halves) // 2, ".5" if halves % 2 else ""
+    return f"{sign}{whole or '' if rest else whole}{rest}"
 
 
 def _n(value: float) -> str:
-    """A place to a tenth, without needless digits."""
-    text = f"{value:.1f}"
-    text = text.removesuffix(".0")
-    return "0" if text == "-0" else text
+    """A place to half a pixel."""
+    return _half(round(value * 2))

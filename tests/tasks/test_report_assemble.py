@@ -279,7 +279,7 @@ def test_stages_of_message_paths_are_shown_with_the_test_that_went_through_them(
     for test in report["tests"]:
         own, beyond = test["stages"]
         assert (own["component"], own["beyond"]) == (test["component"], "")
-        assert (beyond["component"], beyond["beyond"]) == ("stand-ins-plain", "beyond the component under test")
+        assert (beyond["component"], beyond["beyond"]) == ("stand-ins-plain", "beyond")
         assert (own["received"]["text"], own["handover"]["text"], own["failed"]["text"]) == ("1,200", "0", "10")
         assert own["success"]["text"] == "99.1667 %"
         assert own["received"]["evidence"] == [named(f"measurements {test['runs'][0]['run']}")]
