@@ -29,6 +29,7 @@ from tasks.conclude import (
     VOLUMES,
     comparison,
     decide_tests,
+    earlier_phases,
     extensions_of,
     facts_of,
     gather,
@@ -485,6 +486,7 @@ def report(
         "end to end": concluded["composed"].output("end to end") or "",
         **{f"{MEASUREMENTS}{run}": found.output("measurements") or "" for run, found in measured.items()},
         **{f"{RUN}{run.run}": run.record.digest for each in ended for run in each.runs},
+        **earlier_phases(desk.workspace, desk.programme, desk.phase.id),
         **{f"sample:{number}": draw.digest for number, draw in enumerate(_draws(desk), 1)},
     }
     known = history(desk.workspace, desk.programme)

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from catalog import rules
+from catalog.declarations import Programme
 from catalog.errors import EvidenceError
 from catalog.ledger import Kind, Record
 from catalog.runs import RunState, TestEnd, TestRun
@@ -18,7 +19,7 @@ from tasks.history import decided_then, history
 from tasks.impact import Tracer, impact
 from tasks.incidents import incident_facts
 from tasks.people import people_facts
-from tasks.perform import MEASUREMENTS, RUN, Material, Outputs
+from tasks.perform import EARLIER, MEASUREMENTS, RUN, Material, Outputs
 from tasks.plan import (
     Decided,
     Decision,
@@ -218,6 +219,11 @@ def gather(
         withdrawn={
             run.run: f"evidence {how}" for each in ended for run in each.runs if (how := known.withdrawal_of(run))
         },
+        earlier={
+            role.removeprefix(EARLIER): (name, rows_of("observations", store.path(name)))
+            for role, name in inputs.items()
+            if role.startswith(EARLIER)
+        },
         samples=outcomes(records, known, occasion),
         impacts=_impacts(ended, material, workspace),
         then={
@@ -242,6 +248,22 @@ def _impacts(ended: Sequence[Ended], material: Material, workspace: Workspace) -
         volumes={phase: material.model(phase).rows for phase in phases_needed(material.programme, planned[0].phase)},
     )
     return {each.planned.test: impact(each, material.programme, decided, tracer) for each in decided}
+
+
+def earlier_phases(workspace: Workspace, programme: Programme, phase: str) -> dict[str, str]:
+    """The observations of each phase that is declared before this one and reported, newest phase first, by role.
+
+    Those of the newest report that rests on nothing withdrawn.
+    """
+    before = [each.id for each in programme.programme.phases]
+    found = {}
+    for each in reversed(before[: before.index(phase)]):
+        reported = workspace.select(Kind.REPORTED, phase=each, occasion=each)
+        inputs = {item.role: item.digest for item in reported[-1].inputs} if reported else {}
+        named = inputs.get("observations", "")
+        if named and workspace.store.intact(named):
+            found[f"{EARLIER}{each}"] = named
+    return found
 
 
 def observations_of(observed: Record, workspace: Workspace) -> list[dict[str, Any]]:

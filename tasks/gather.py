@@ -38,7 +38,8 @@ class Evidence:
     measurements; `composed` is the record of latencies along whole paths; `verdicts` maps each finished run to its
     verdict under the requirements now in force, whether it stands or not; `withdrawn` who withdrew a run's evidence;
     `samples` every draw of relied tests that were executed all the same (`tasks.sampling.outcomes`). `impacts`: each
-    test's impact analysis (`tasks.impact`); `then`: what the plan before the run that stands said of it.
+    test's impact analysis (`tasks.impact`); `then`: what the plan before the run that stands said of it. `earlier`: the
+    observations of each phase before this one, by their digest and as rows.
     """
 
     declared: Record
@@ -56,6 +57,7 @@ class Evidence:
     samples: Sequence[Mapping[str, Any]] = ()
     impacts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     then: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
+    earlier: Mapping[str, tuple[str, Sequence[Mapping[str, Any]]]] = field(default_factory=dict)
 
 
 def gather_facts(
@@ -110,8 +112,44 @@ def gather_facts(
             if (run := each.stands) and _has_results(run) and not each.withdrawn
         },
         "samples": [dict(each) for each in evidence.samples],
+        "earlier": [
+            {"phase": name, "digest": digest, "rows": _earlier(read, phase, name, rows, evidence.observations)}
+            for name, (digest, rows) in evidence.earlier.items()
+        ],
         **decided,
         "ledger": {"head": head.digest, "records": head.sequence},
+    }
+
+
+def _earlier(
+    programme: Programme,
+    phase: str,
+    earlier: str,
+    rows: Sequence[Mapping[str, Any]],
+    observations: Sequence[Mapping[str, Any]],
+) -> list[dict[str, Any]]:
+    """Each observation of the earlier phase beside that of the same test here: of the same role and conduct.
+
+    One that rests on the very run is left out: it is the same.
+    """
+    before, now = (_tests(programme, each) for each in (earlier, phase))
+    known = {(before[row["test"]], row["requirement"], row["scope"]): row for row in rows if row["test"] in before}
+    pairs = [
+        (row, known[place])
+        for row in observations
+        if row["test"] in now and (place := (now[row["test"]], row["requirement"], row["scope"])) in known
+    ]
+    return [{"now": row["observation"], "then": dict(then)} for row, then in pairs if row["run"] != then["run"]]
+
+
+def _tests(programme: Programme, phase: str) -> dict[str, tuple[str, str]]:
+    """The tests that a phase may have by id: the role, or the component where several play it, and the conduct."""
+    components = [programme.component(name) for name in programme.phase(phase).components]
+    roles = [each.role for each in components]
+    return {
+        f"{phase}.{each.id}.{profile.id}": (each.role if roles.count(each.role) == 1 else each.id, profile.id)
+        for each in components
+        for profile in programme.tests.profiles
     }
 
 

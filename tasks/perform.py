@@ -37,6 +37,9 @@ Outputs = dict[str, Artefact]
 RESULTS, MEASUREMENTS, RUN = "results:", "measurements:", "run:"
 """What roles of inputs begin with that are a run's: the run's id follows."""
 
+EARLIER = "earlier:"
+"""What roles of inputs begin with that are an earlier phase's observations: the phase follows."""
+
 
 @dataclass(kw_only=True)
 class Material:

@@ -10,6 +10,7 @@ from typing import Any
 from tasks.report import approvals, declared, sections, summary, testing, volumes
 from tasks.report.behaviour import behaviour, by_component
 from tasks.report.context import Context
+from tasks.report.earlier import earlier
 from tasks.report.end_to_end import end_to_end
 from tasks.report.people import recorded
 from tasks.report.reliance import reliance
@@ -41,6 +42,7 @@ def assemble_report(facts: Mapping[str, Any]) -> dict[str, Any]:
         "end_to_end": end_to_end(context),
         "by_component": by_component(context),
         "behaviour": behaviour(context),
+        "earlier": earlier(context),
         "infrastructure": sections.infrastructure(context),
         "environment": sections.environment(context),
         "volumes": volumes.volume_model(context),
@@ -82,6 +84,8 @@ def _artefacts(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "what the suites found", observed.get("results", "")
     yield "latencies composed along the message paths", facts["end_to_end"]["digest"]
     yield "the newest record of the ledger", facts["ledger"]["head"]
+    for each in facts.get("earlier", ()):
+        yield f"the observations of {each['phase']}", each["digest"]
     for test in facts["tests"]:
         for run in test["runs"]:
             yield f"the record of {run['run']}", run["record"]

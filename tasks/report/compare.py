@@ -32,7 +32,7 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Pair:
+class Pair:
     """One thing measured on both sides: its rows, limit and verdict where it was held against a requirement."""
 
     what: tuple[str, str, str, str]
@@ -58,7 +58,7 @@ def compare(a: Side, b: Side) -> Document:
     contexts = Context.of(a.facts), Context.of(b.facts)
     figures = Figures()
     pairs, alone = _pairs(a, b, contexts)
-    kinds = [_matters(pair) for pair in pairs]
+    kinds = [matters(pair) for pair in pairs]
     count = {name: sum(kind[0] == name for kind in kinds) for name in ("verdict", "worse", "better", "other", "none")}
     evidence = [a.facts["observations"]["digest"], b.facts["observations"]["digest"]]
     told = {name: figures.figure(f"compare/{name}", value, "count", evidence) for name, value in count.items()}
@@ -103,11 +103,11 @@ def _side(side: Side, context: Context) -> Document:
 # --- what is paired with what -----------------------------------------------------------------------------------------
 
 
-def _pairs(a: Side, b: Side, contexts: tuple[Context, Context]) -> tuple[list[_Pair], list[tuple[str, ...]]]:
+def _pairs(a: Side, b: Side, contexts: tuple[Context, Context]) -> tuple[list[Pair], list[tuple[str, ...]]]:
     """Observations of both sides by role, kind of test, requirement and scope; those that one side alone has."""
     found = [_observed(side, context) for side, context in zip((a, b), contexts, strict=True)]
     pairs = [
-        _Pair(
+        Pair(
             what=key,
             a=found[0][key],
             b=found[1][key],
@@ -141,7 +141,7 @@ def _observed(side: Side, context: Context) -> dict[tuple[str, str, str, str], R
     return found
 
 
-def _matters(pair: _Pair) -> tuple[str, str]:
+def matters(pair: Pair) -> tuple[str, str]:
     """The kind of a change, and in words whether it matters."""
     if pair.verdicts[0] != pair.verdicts[1]:
         return "verdict", f"the verdict changed from {pair.verdicts[0]} to {pair.verdicts[1]}"
@@ -160,7 +160,7 @@ def _matters(pair: _Pair) -> tuple[str, str]:
 
 
 def _changes(
-    pairs: Sequence[_Pair],
+    pairs: Sequence[Pair],
     kinds: Sequence[tuple[str, str]],
     figures: Figures,
     evidence: list[str],
@@ -180,7 +180,7 @@ def _changes(
                 a["interval"],
                 b,
                 b["interval"],
-                _change(figures, name, pair, evidence),
+                change(figures, f"compare/{name}/change", pair, evidence),
                 {"badge": pair.verdicts[1]} if kind == "verdict" else "",
                 words,
             ]
@@ -195,35 +195,42 @@ def _figure(figures: Figures, name: str, row: Row, evidence: list[str]) -> Figur
     return figures.figure(f"compare/{name}", row["value"], row["unit"], evidence, **interval(row))
 
 
-def _change(figures: Figures, name: str, pair: _Pair, evidence: list[str]) -> Cell:
+def change(figures: Figures, name: str, pair: Pair, evidence: list[str]) -> Cell:
+    """By how much the second side differs from the first, as a figure of that name; words where there is no share."""
     a, b = pair.a["value"], pair.b["value"]
     if not a:
         return "no base" if b else "none"
     share = (Decimal(b) / Decimal(a) - 1) * 100
     ppm = int(share * 10_000)
-    return figures.figure(f"compare/{name}/change", ppm, "ppm", evidence, text=f"{signed(share)} %" if ppm else "none")
+    return figures.figure(name, ppm, "ppm", evidence, text=f"{signed(share)} %" if ppm else "none")
 
 
 _DRAWN = {Metric.LATENCY_P50: "median", Metric.LATENCY_P95: "p95", Metric.LATENCY_P99: "p99"}
 _MOST_DRAWN = 40
 
 
-def _chart(a: Side, b: Side, pairs: Sequence[_Pair], figures: Figures) -> Figure | None:
+def _chart(a: Side, b: Side, pairs: Sequence[Pair], figures: Figures) -> Figure | None:
     """Latencies over all messages, both sides with their intervals; the page's table has what does not fit."""
+    evidence = [a.facts["observations"]["digest"], b.facts["observations"]["digest"]]
+    return beside(figures, "compare/latency", pairs, evidence, (a.name, b.name))
+
+
+def beside(
+    figures: Figures, name: str, pairs: Sequence[Pair], evidence: list[str], sides: tuple[str, str]
+) -> Figure | None:
+    """The latencies of pairs over all messages as a figure to be drawn; None where there are none."""
     rows: list[list[str | int | None]] = []
     for pair in pairs:
         if pair.a["metric"] in _DRAWN and pair.what[3] == "all":
             ends = [row[end] for row in (pair.a, pair.b) for end in ("value", "lower", "upper")]
-            name = _DRAWN[Metric(pair.a["metric"])]
-            rows.append([f"{_of(pair.what)} {name}".strip(), *ends])
+            rows.append([f"{_of(pair.what)} {_DRAWN[Metric(pair.a['metric'])]}".strip(), *ends])
     if not rows:
         return None
     rows = rows[:_MOST_DRAWN]
     columns = ["what", "a", "a_low", "a_high", "b", "b_low", "b_high"]
     told = "; ".join(f"{row[0]} {show(row[1] or 0, 'us')} and {show(row[4] or 0, 'us')}" for row in rows)
-    evidence = [a.facts["observations"]["digest"], b.facts["observations"]["digest"]]
-    alt = f"Latency, {a.name} and {b.name}: {told}."
-    return figures.figure("compare/latency", len(rows), "rows", evidence, alt=alt, columns=columns, rows=rows)
+    alt = f"Latency, {sides[0]} and {sides[1]}: {told}."
+    return figures.figure(name, len(rows), "rows", evidence, alt=alt, columns=columns, rows=rows)
 
 
 def _inputs(a: Side, b: Side) -> Section:

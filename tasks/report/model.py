@@ -536,6 +536,15 @@ class Panel(_Model):
     crossing: Figure | None = None
 
 
+class Earlier(_Model):
+    """Observations of the same tests in an earlier phase and in this one. `sides`: the two phases, as drawn."""
+
+    phase: str
+    chart: Figure | None
+    sides: list[str]
+    section: Section
+
+
 class Window(_Model):
     """The peak window."""
 
@@ -851,6 +860,7 @@ class Report(_Model):
     end_to_end: list[Way]
     by_component: list[Panel]
     behaviour: list[Panel]
+    earlier: list[Earlier]
     infrastructure: Section
     environment: Section
     volumes: AllVolumes

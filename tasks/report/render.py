@@ -46,6 +46,7 @@ CONTENTS = (
     ("traceability", "Traceability of requirements"),
     ("end-to-end", "End-to-end inference"),
     ("behaviour", "Behaviour over time"),
+    ("earlier", "Beside earlier phases"),
     ("infrastructure", "Infrastructure beside latency"),
     ("environment", "Environment and production size"),
     ("testing-issues", "Testing issues and incidents"),
@@ -161,12 +162,15 @@ def _lean(page: str) -> str:
 
 def draw(report: Mapping[str, Any]) -> dict[str, str]:
     """Every chart of a report as SVG, by its figure's id."""
-    from tasks.report.charts import draw_heat_map, draw_panels
+    from tasks.report.charts import draw_heat_map, draw_pairs, draw_panels
     from tasks.report.volume_charts import draw_figure, draw_volumes
 
     panels = [*report["by_component"], *report["behaviour"]]
     drawn = {panel["series"]["figure"]: svg for panel, svg in zip(panels, draw_panels(panels), strict=True)}
     drawn[report["heat_map"]["figure"]] = draw_heat_map(report["heat_map"])
+    for each in report["earlier"]:
+        if each["chart"]:
+            drawn[each["chart"]["figure"]] = draw_pairs({**each["chart"], "sides": each["sides"]}, "us")
     drawn |= {phase["kinds"]["figure"]: draw_volumes(phase["kinds"]) for phase in report["volumes"]["phases"]}
     return drawn | {
         each["chart"]["figure"]: draw_figure(each["name"], each["chart"]["columns"], each["chart"]["rows"])
@@ -179,8 +183,9 @@ def draw(report: Mapping[str, Any]) -> dict[str, str]:
 
 def _contents(report: Mapping[str, Any]) -> list[tuple[int, str, str]]:
     """The number, id and title of each section that the report has."""
-    recorded = ("testing-issues", "audit", "approvals")
-    there = [(name, title) for name, title in CONTENTS if name not in recorded or name in report["recorded"]]
+    has = {**{name: name in report["recorded"] for name in ("testing-issues", "audit", "approvals")},
+           "earlier": bool(report["earlier"])}  # fmt: skip
+    there = [(name, title) for name, title in CONTENTS if has.get(name, True)]
     return [(number, name, title) for number, (name, title) in enumerate(there, 1)]
 
 

@@ -198,11 +198,24 @@ def observations(context: Context) -> list[dict[str, Any]]:
     return [_observation(context, row) for row in context.observations]
 
 
+def measured(context: Context, row: Row) -> Figure:
+    """What an observation was made of, as a figure."""
+    requirement = context.requirement(row["requirement"])
+    measurement = context.measurement(row["run"], _metric_of(row, requirement), row["scope"])
+    return context.figures.figure(
+        f"observation/{row['observation']}",
+        "not measured" if row["value"] is None else row["value"],
+        row["unit"],
+        [context.facts["observations"]["digest"], measurement["digest"] if measurement else ""],
+        **interval(row),
+        method=measurement["method"] if measurement else None,
+        standing=str(requirement.standing) if requirement else None,
+    )
+
+
 def _observation(context: Context, row: Row) -> dict[str, Any]:
     requirement = context.requirement(row["requirement"])
     name = f"observation/{row['observation']}"
-    measurement = context.measurement(row["run"], _metric_of(row, requirement), row["scope"])
-    evidence = [context.facts["observations"]["digest"], measurement["digest"] if measurement else ""]
     return {
         **{key: row[key] for key in ("observation", "run", "test", "requirement", "scope", "direction")},
         **{key: row[key] for key in ("verdict", "reason", "reliance")},
@@ -211,15 +224,7 @@ def _observation(context: Context, row: Row) -> dict[str, Any]:
         "scope_title": _scope_title(context, row["scope"]),
         "standing": str(requirement.standing) if requirement else "",
         "meaning": METRICS[Metric(_base(row["metric"]))][2],
-        "measured": context.figures.figure(
-            name,
-            "not measured" if row["value"] is None else row["value"],
-            row["unit"],
-            evidence,
-            **interval(row),
-            method=measurement["method"] if measurement else None,
-            standing=str(requirement.standing) if requirement else None,
-        ),
+        "measured": measured(context, row),
         "limit": context.figures.figure(
             f"{name}/limit",
             row["limit"],

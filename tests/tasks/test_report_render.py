@@ -23,7 +23,7 @@ from tasks.report.volume_charts import draw_volumes
 VOID = {"meta", "link", "br", "path", "rect", "line", "input", "img"}
 CELLS = {"td", "th"}
 CLOSED_BY = {"td": CELLS, "th": CELLS, "tr": {*CELLS, "tr"}, "tbody": {*CELLS, "tr", "thead"},
-             **dict.fromkeys(("dt", "dd"), {"dt", "dd"})}  # fmt: skip
+             "dt": {"dt", "dd"}, "dd": {"dt", "dd"}}  # fmt: skip
 FIGURE = re.compile(r"f\d+")
 PLACED = ("stages", "observations", "findings")  # tables whose rows are of the figure at their beginning
 NAMES = {"SHA-256", "p95", "p99", "95th"}  # of a function and of ranks: no figures
