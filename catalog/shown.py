@@ -28,6 +28,11 @@ def shown(value: int | str | Decimal, unit: str) -> str:
             return f"{plain(number, 24)} {unit}"
 
 
+def clock(minute: int) -> str:
+    """A minute of the day as hours and minutes."""
+    return f"{minute // 60:02}:{minute % 60:02}"
+
+
 def plain(number: Decimal, digits: int = _SIGNIFICANT) -> str:
     """A decimal to that many significant digits, thousands grouped, without an exponent or trailing zeros."""
     if not number:

@@ -6,7 +6,6 @@ purpose (id, phase, success criteria, times, hosts, run ids, the repository's co
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from decimal import Context, Decimal
 from enum import StrEnum
 from fractions import Fraction
 from typing import Any, assert_never
@@ -14,6 +13,7 @@ from typing import Any, assert_never
 from catalog import rules
 from catalog.approvals import Approval, reliance_statement, statement_digest
 from catalog.canonical import digest, document_digest
+from catalog.decimals import decimal_text
 from catalog.declarations import (
     Component,
     ComponentScope,
@@ -307,12 +307,11 @@ def rate_factor(environment: Environment, component: str) -> Fraction:
 
 
 def decimal(factor: Fraction) -> str:
-    """A factor as a decimal string without trailing zeros: exact where it has an end, else to six places."""
-    wide = Context(prec=60)
-    value = wide.divide(Decimal(factor.numerator), Decimal(factor.denominator))
-    if Fraction(value) != factor:
-        value = wide.quantize(value, Decimal("0.000001"))
-    return format(wide.normalize(value), "f")
+    """A factor as a decimal string: exact where it has an end, else to six places."""
+    try:
+        return decimal_text(factor)
+    except ValueError:
+        return decimal_text(factor, 6)
 
 
 def offered_us(environment: Environment, profile: Profile) -> int:

@@ -8,7 +8,7 @@ from itertools import pairwise
 from catalog.agreement.material import Declarations, Disagreement
 from catalog.declarations import MINUTES_A_DAY, DayProfile, minute_of
 from catalog.places import Address
-from catalog.shown import shown
+from catalog.shown import clock, shown
 
 _MINUTE_US = 60_000_000
 
@@ -36,7 +36,7 @@ def _periods(declared: Declarations) -> Iterator[Disagreement]:
     empty = [(position, begins) for position, begins, ends in stretches if begins >= ends]
     for position, begins in empty:
         period = declared.volumes.periods[position]
-        message = f"expected a time after {_time(begins)}, found {period.ends}"
+        message = f"expected a time after {clock(begins)}, found {period.ends}"
         hint = "a period ends on the day that it begins; split one that passes midnight"
         yield _at(("periods", position, "ends"), "period-empty", message, hint)
     if not empty:
@@ -49,9 +49,9 @@ def _coverage(periods: list[tuple[int, int, int]]) -> Iterator[Disagreement]:
     for position, begins, ends in [*periods, (-1, MINUTES_A_DAY, MINUTES_A_DAY)]:
         address = ("periods",) if position < 0 else ("periods", position, "begins")
         if begins > until:
-            yield _at(address, "period-gap", f"no period covers the time from {_time(until)} to {_time(begins)}")
+            yield _at(address, "period-gap", f"no period covers the time from {clock(until)} to {clock(begins)}")
         elif begins < until and position >= 0:
-            message = f"the time from {_time(begins)} to {_time(min(until, ends))} is covered twice"
+            message = f"the time from {clock(begins)} to {clock(min(until, ends))} is covered twice"
             yield _at(address, "period-overlap", message)
         until = max(until, ends)
 
@@ -77,7 +77,7 @@ def _profiles(declared: Declarations) -> Iterator[Disagreement]:
         times = [minute_of(point.begins) for point in profile.points]
         for index, (before, after) in enumerate(pairwise(times), 1):
             if after <= before:
-                message = f"expected a time after {_time(before)}, found {_time(after)}"
+                message = f"expected a time after {clock(before)}, found {clock(after)}"
                 yield _at(("profiles", position, "points", index, "begins"), "profile-order", message)
         for index, minute in enumerate(times):
             if minute == MINUTES_A_DAY:
@@ -149,7 +149,3 @@ def _catch_up(declared: Declarations) -> Iterator[Disagreement]:
             if length % _MINUTE_US or length > MINUTES_A_DAY * _MINUTE_US:
                 message = f"expected whole minutes, at most a day; found {shown(length, 'us')}"
                 yield _at(("catch_up", position, name), "range", message)
-
-
-def _time(minute: int) -> str:
-    return f"{minute // 60:02}:{minute % 60:02}"

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
-from catalog.declarations import Metric, TestType
+from catalog.declarations import Metric, Requirement, TestType
 from tasks.report.context import Context, Row, shown, standing_run
 from tasks.report.declared import limit
 from tasks.report.figures import Figure, show
@@ -74,7 +74,7 @@ def _course(context: Context, test: Row, run: str, series: Row) -> Iterator[dict
     told = f"{failed:,} messages not answered" if failed else "every message was answered"
     alt = f"{test['test']} over time: {'; '.join(spans)}; {told}."
     limits = {
-        "latency": _limit(context, test, Metric.LATENCY_P95),
+        **_latency_limits(context, test),
         "cpu": _limit(context, test, Metric.CPU_P95),
         "memory": _limit(context, test, Metric.MEMORY_P95),
         **_target(context, test, run),
@@ -82,6 +82,20 @@ def _course(context: Context, test: Row, run: str, series: Row) -> Iterator[dict
     yield _panel(test, "course", limits, _figure(context, run, "course", series, rows, _COURSE, alt)) | {
         "window": of_run(context, run, "window_us", "us")
     }
+
+
+def _latency_limits(context: Context, test: Row) -> dict[str, Figure | None]:
+    """The limits of latency over all messages: of the 95th percentile and the median.
+
+    Where no requirement limits that percentile, the shortest time within which a share must be answered, and the share.
+    """
+    limits = {"latency": _limit(context, test, Metric.LATENCY_P95), "median": _limit(context, test, Metric.LATENCY_P50)}
+    levels = [each for each in _in_force(context, test, Metric.SERVICE_LEVEL) if each.within]
+    if limits["latency"] or not levels:
+        return limits
+    shortest = min(levels, key=lambda each: each.within or 0)
+    within = context.declared(f"within/{shortest.id}", shortest.within or 0, "us")
+    return {**limits, "latency": within, "share": limit(context, shortest)}
 
 
 def _target(context: Context, test: Row, run: str) -> dict[str, Figure | None]:
@@ -229,7 +243,13 @@ def _figure(
 
 def _limit(context: Context, test: Row, metric: Metric) -> Figure | None:
     """The declared limit of a metric over all messages, for tests of this role and type; the tightest if several."""
-    found = [
+    found = _in_force(context, test, metric)
+    return limit(context, min(found, key=lambda each: each.limit.value)) if found else None
+
+
+def _in_force(context: Context, test: Row, metric: Metric) -> list[Requirement]:
+    """The requirements of a metric over all messages, for tests of this role and type."""
+    return [
         requirement
         for requirement in context.programme.requirements
         if requirement.metric is metric
@@ -237,7 +257,6 @@ def _limit(context: Context, test: Row, metric: Metric) -> Figure | None:
         and test["type"] in requirement.scope.types
         and not requirement.scope.groups
     ]
-    return limit(context, min(found, key=lambda each: each.limit.value)) if found else None
 
 
 def _step_limit(context: Context, test: Row) -> Figure | None:

@@ -64,8 +64,7 @@ def latency_ends(panels: Sequence[Panel]) -> tuple[float, float]:
         known += [row[place] for row in panel["series"]["rows"] for place in places if row[place]]
         if panel["panel"] == "curve":
             known += [value for row in panel["series"]["rows"] for value in row[1:] if value]
-        if limit := panel["limits"].get("latency"):
-            known.append(limit["value"])
+        known += [limit["value"] for name in ("latency", "median") if (limit := panel["limits"].get(name))]
     return (min(known) / 1.6, max(known) * 1.6) if known else (1_000.0, 1_000_000.0)
 
 
@@ -96,7 +95,10 @@ def _latency_strip(canvas: Canvas, panel: Panel, rows: Rows, x: Scale, size: int
     canvas.text(0, 12, "latency", "n")
     legend(canvas, {"median": "a", "95th percentile": "b"}, _LEFT, 12, width=_WIDTH)
     _log_grid(canvas, y, x)
-    _limit(canvas, panel["limits"].get("latency"), y, x)
+    limits = panel["limits"]
+    share = f"{limits['share']['text']} within" if limits.get("share") else "limit"
+    _limit(canvas, limits.get("latency"), y, x, share)
+    _limit(canvas, limits.get("median"), y, x, "median at most", is_right=True)
     for column, look in (("p50", "a"), ("p95", "b")):
         for part in _unbroken(rows, column):
             canvas.line([(x(row["at_us"] / size), y(row[column])) for row in part], look)
@@ -389,10 +391,13 @@ def _latency(us: float) -> str:
     return f"{us:.6g} µs"
 
 
-def _limit(canvas: Canvas, limit: Mapping[str, Any] | None, y: Scale, x: Scale) -> None:
+def _limit(
+    canvas: Canvas, limit: Mapping[str, Any] | None, y: Scale, x: Scale, name: str = "limit", *, is_right: bool = False
+) -> None:
     if limit:
         canvas.rule((x.start, y(limit["value"])), (x.end, y(limit["value"])), "l")
-        canvas.text(x.start + 4, y(limit["value"]) - 4, f"limit {limit['text']}", "x")
+        place, anchor = (x.end - 4, "end") if is_right else (x.start + 4, "")
+        canvas.text(place, y(limit["value"]) - 4, f"{name} {limit['text']}", "x", anchor)
 
 
 def _marks(canvas: Canvas, named: Sequence[tuple[str, str, str]], x: float, y: float) -> None:

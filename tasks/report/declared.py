@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from catalog.decimals import decimal_text
 from catalog.declarations import (
     CONDUCT,
     METRICS,
@@ -22,7 +23,7 @@ from expectations.exit_criteria import assumptions_in_use, exclusions_in_force, 
 from expectations.held import Held
 from expectations.people_criteria import told
 from tasks.report.context import Context, shown
-from tasks.report.figures import Figure, Parts, decimal_text, signed
+from tasks.report.figures import Figure, Parts, signed
 
 _HUNDREDTHS = Decimal("0.01")
 _SECONDS_AN_HOUR = 3_600

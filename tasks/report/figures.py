@@ -47,8 +47,3 @@ def show(value: int | str | Decimal, unit: str) -> str:
 def signed(number: Decimal) -> str:
     """A change to three significant digits, with its sign."""
     return f"{'+' if number > 0 else ''}{plain(number, 3)}"
-
-
-def decimal_text(number: Decimal) -> str:
-    """A decimal as recorded: without an exponent or trailing zeros."""
-    return f"{number.normalize():f}"

@@ -267,6 +267,7 @@ def _templates(file: str, place: Mapping[str, str]) -> Environment:
         "evidence_link": lambda digest: at(f"e-{digest[:_SHORT]}"),
         "figure_link": figure_link,
         "resting": _resting,
+        "methods_of": _methods,
         "columns_of": columns_of,
         "rows_of": lambda columns: zip(*(each.texts for each in columns), strict=True),
     }
@@ -286,6 +287,17 @@ def _at(file: str, place: Mapping[str, str]) -> Callable[[str], str]:
 def figure_link(figure: Mapping[str, Any]) -> str:
     """Where a figure leads to: its lineage, on the page beside this one. The one place that knows."""
     return f"lineage.html#{quote(figure['figure'], safe='/:')}"
+
+
+def _methods(observations: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """How a test's observations were measured, each way once, with a letter that stands for it."""
+    found = dict.fromkeys(each["measured"]["method"] for each in observations if "method" in each["measured"])
+    return {method: _letter(place) for place, method in enumerate(found)}
+
+
+def _letter(place: int) -> str:
+    first, last = divmod(place, 26)
+    return ("" if not first else _letter(first - 1)) + chr(ord("A") + last)
 
 
 def _resting(phase: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -10,13 +10,14 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
+from catalog.decimals import decimal_text
 from catalog.declarations import METRICS, EnvironmentKind, Metric, TestPlan, TestType
 from catalog.shown import plain
 from expectations.exit_criteria import plans_in_force
 from expectations.verdicts import LATER
 from tasks.report.behaviour import of_run
 from tasks.report.context import Context, Row, standing_run
-from tasks.report.figures import Figure, Parts, decimal_text
+from tasks.report.figures import Figure, Parts
 from tasks.report.testing import TARGET, worst
 
 Cell = str | Figure | Parts | dict[str, Any]
@@ -228,24 +229,21 @@ def traceability(context: Context) -> Section:
         by_requirement.setdefault(row["requirement"], []).append(row)
     declared = [(each.id, each.title) for each in context.programme.requirements]
     known = [*declared, *((name, TARGET) for name in by_requirement if name not in dict(declared))]
-    rows = [each for name, title in known for each in _traced(context, name, title, by_requirement.get(name, ()))]
-    return section(
-        "traceability",
-        "Traceability of requirements",
-        table(
-            ("Requirement", "Test", "Evidence", "Observed", "#Observations", "#Closest to its limit"),
-            rows,
-            note="A row for each requirement and test. The last column is the measurement that lies nearest to its "
-            "limit, or farthest beyond it, in parts of the limit.",
-        ),
+    columns = ("Test", "Evidence", "Observed", "#Observations", "#Closest to its limit")
+    tables = [
+        table(columns, _traced(context, name, by_requirement.get(name, ())), title=f"{title} ({name})")
+        for name, title in known
+    ]
+    text = (
+        "Each requirement with the tests that it was held against. The last column is the measurement nearest to its "
+        "limit, or farthest beyond it, in parts of the limit."
     )
+    return section("traceability", "Traceability of requirements", *tables, text=text)
 
 
-def _traced(context: Context, name: str, title: str, found: Sequence[Row]) -> Iterable[list[Cell]]:
-    requirement: Cell = f"{title} ({name})"
+def _traced(context: Context, name: str, found: Sequence[Row]) -> Iterable[list[Cell]]:
     if not found:
         yield [
-            requirement,
             "no test of this phase",
             "none",
             {"badge": "not tested"},
@@ -258,7 +256,6 @@ def _traced(context: Context, name: str, title: str, found: Sequence[Row]) -> It
     for test, rows in tests.items():
         nearest = max(rows, key=_used)
         yield [
-            requirement,
             {"link": f"o-{nearest['observation']}", "text": test},
             {"ref": _measured_in(context, nearest)},
             {"badge": worst(rows)},

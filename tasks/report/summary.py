@@ -5,13 +5,14 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
+from catalog.decimals import decimal_text
 from catalog.declarations import ApproachDocument, EnvironmentKind, Matter, Standing, TestType
 from expectations.exit_criteria import exclusions_in_force, numbers_in_use
 from expectations.governance import approach_document, decided_on
 from expectations.people_criteria import told
 from tasks.report.context import Context, Row, standing_run
 from tasks.report.declared import A_PART
-from tasks.report.figures import Figure, Parts, decimal_text
+from tasks.report.figures import Figure, Parts
 from tasks.report.testing import TARGET, worst
 
 _ISO_DATE = re.compile(r"^\d{4}-\d{2}-\d{2}$")

@@ -9,11 +9,12 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
+from catalog.decimals import decimal_text
 from catalog.declarations import MessageKind
 from catalog.routes import routes
 from expectations.exit_criteria import plans_in_force
 from tasks.report.context import Context, Row
-from tasks.report.figures import Figure, Parts, decimal_text
+from tasks.report.figures import Figure, Parts
 from tasks.volumes.figures import figure_tables
 from tasks.volumes.sheets import Column, Sheet, cell_text, sheets
 from tasks.volumes.sheets import Row as SheetRow

@@ -7,11 +7,11 @@ hours, sensitivities and the backtest. What it looks like is told elsewhere (`ta
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
 from itertools import groupby
 from typing import Any
 
+from catalog.decimals import decimal_text
 from catalog.declarations import (
     METERS,
     CohortOfMeters,
@@ -21,6 +21,7 @@ from catalog.declarations import (
     Programme,
     Requirement,
 )
+from catalog.shown import clock
 from tasks.volumes.backtest import Backtested, backtest
 from tasks.volumes.days import Calendar, Day
 from tasks.volumes.model import OFFERED, Volume, VolumeModel, periods_in_window, target_volumes, window_us
@@ -76,18 +77,6 @@ def levels_tested(programme: Programme, phase: str, volumes: Mapping[str, list[V
 
 def _times(target: int, headroom: Requirement) -> int:
     return target * headroom.limit.value // 1_000_000
-
-
-def decimal_text(number: Fraction, places: int) -> str:
-    """A number as a decimal string of so many places at most, rounded half to even."""
-    exact = Decimal(number.numerator) / Decimal(number.denominator)
-    rounded = exact.quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_EVEN)
-    return format(rounded.normalize() if rounded else Decimal(0), "f")
-
-
-def clock(minute: int) -> str:
-    """A minute of the day as hours and minutes."""
-    return f"{minute // 60:02}:{minute % 60:02}"
 
 
 # --- the day ----------------------------------------------------------------------------------------------------------

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from catalog.decimals import decimal_text
 from catalog.shown import plain
 from expectations.verdicts import LATER
-from tasks.report.figures import Figures, decimal_text, show
+from tasks.report.figures import Figures, show
 
 
 @pytest.mark.parametrize(

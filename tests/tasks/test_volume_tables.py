@@ -11,12 +11,13 @@ import pytest
 
 from catalog import rules
 from catalog.canonical import canonical, digest
+from catalog.decimals import decimal_text
 from tasks.volumes.compare import Side, compare
 from tasks.volumes.export import export, files
 from tasks.volumes.figures import figure_tables
 from tasks.volumes.model import OFFERED, model_phase, periods_in_window, target_volumes
 from tasks.volumes.sheets import Column, cell_text, csv_text, markdown, sheets
-from tasks.volumes.tables import decimal_text, levels_tested, tabulate
+from tasks.volumes.tables import levels_tested, tabulate
 
 
 @pytest.fixture(scope="module")
