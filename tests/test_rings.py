@@ -42,6 +42,13 @@ def test_only_the_default_of_the_catalogue_knows_the_shipped_programme(path: Pat
     assert named <= (2 if path.name == "cli.py" else 0)
 
 
+def test_assembling_a_report_loads_no_prefect_and_nothing_for_tables_or_judging() -> None:
+    program = "import sys, flows.phase, tasks.report.render, tasks.report.volume_charts; print(*sorted(sys.modules))"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    heavy = {"prefect", "great_expectations", "pandas", "pandera", "fastparquet", "altair", "vl_convert", "scipy"}
+    assert heavy & set(ended.stdout.split()) == set()
+
+
 HELP = {"__main__", "catalog", "catalog.errors", "flows", "flows.remote", "flows.streams"}
 """All that `--help` may load beside Python's own library: it has 0.3 s."""
 

@@ -321,6 +321,10 @@ def assert_again_executes_anew(capsys: pytest.CaptureFixture[str], where: tuple[
     text = json.dumps(report)
     assert "pilot/pilot.orders.load/2" in text
     assert "a doubt" in text
+    runs = ("pilot/pilot.orders.load/1", "pilot/pilot.orders.load/2")  # the first stands no more
+    compare = ("report", "--home", where[3], "--out", "page.html", "--compare", *runs)
+    status, out, err = answered(capsys, *compare)
+    assert (status, "observations that both sides have" in out) == (0, True), err
 
 
 def assert_damage_is_named(capsys: pytest.CaptureFixture[str], home: Path) -> None:

@@ -233,7 +233,7 @@ def test_a_hostile_component_does_not_leave_its_chart(report: dict[str, Any]) ->
 
 
 def test_each_chart_has_a_name_its_numbers_and_the_shipped_font(report: dict[str, Any], text: str) -> None:
-    names = re.findall(r'role="img" aria-label="([^"]+)"', text)
+    names = re.findall(r'role="img" tabindex="0" aria-label="([^"]+)"', text)
     drawn = 1 + len(report["behaviour"]) + len(report["by_component"])
     drawn += len(report["volumes"]["phases"]) + len(report["volumes"]["model"]["figures"])
     assert len(names) == text.count("<svg ") == text.count('<details class="data">') == drawn
