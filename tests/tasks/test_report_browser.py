@@ -46,7 +46,9 @@ def opened(browser: Browser, file: Path, **options: Any) -> tuple[Page, list[str
         lambda request: complaints.append(request.url) if not request.url.startswith(("file:", "data:")) else None,
     )
     page.goto(file.as_uri())
-    page.evaluate("document.querySelectorAll('main > section').forEach(each => each.style.contentVisibility = 'visible')")
+    page.evaluate(
+        "for (const each of document.querySelectorAll('main > section')) each.style.contentVisibility = 'visible'"
+    )
     return page, complaints  # with everything laid out, as for whoever has been everywhere
 
 
