@@ -53,13 +53,13 @@ def run_phase(
 
     See `flows.capability_phase.capability_phase`, whose parameters these are.
     """
-    where: dict[str, Any] = {
-        "catalog": catalog,
-        "home": at_home(home),
-        "environment": environment,
-        "occasion": occasion,
-    }
-    with open_desk(phase, **named, again=again or {}) as desk, _joined(cluster, shards) as desk.cluster:
+    at = at_home(home)
+    with (
+        open_desk(
+            phase, catalog=catalog, home=at, environment=environment, occasion=occasion, again=again or {}
+        ) as desk,
+        _joined(cluster, shards) as desk.cluster,
+    ):
         declared = declare(desk)
         if execute or not is_observed(desk, declared):
             warm_judge()  # it loads while the stages before it run
