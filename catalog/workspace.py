@@ -8,14 +8,11 @@ incoming/<run>/       what a test run has written so far (catalog.underway)
 run.lock              held while a run goes on
 """
 
-import fcntl
-import os
 import re
 import threading
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +22,7 @@ from catalog.errors import EvidenceError, UsageError, WorldError
 from catalog.keyring import refuse_ended
 from catalog.ledger import Actor, Draft, Kind, Ledger, LedgerPart, Record
 from catalog.lineage import withdrawals
+from catalog.locking import held
 from catalog.signing import Signer
 from catalog.store import ObjectStore, disk, make_directory, parse, write_durably
 from catalog.tree import head_of
@@ -254,31 +252,15 @@ class Workspace:
             self.record(signer.announcement(), actor=signer.actor(name), code=code)
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Holds the workspace for one run. Raises WorldError, naming the process that holds it, when one does."""
-        path = self.home / "run.lock"
-        with disk(path):
-            file = path.open("a+b", buffering=0)  # so that a write fails where it stands, and not when it is closed
-        with file:
-            with disk(path):
-                self._seize(file)
-            try:
-                with self.bucket.lock() if self.bucket else nullcontext():
-                    yield
-            finally:
-                with suppress(OSError):  # the name of a process that has ended troubles nobody
-                    file.truncate(0)
-
-    def _seize(self, file: FileIO) -> None:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            holder = f"process {file.read().decode(errors='replace').strip() or 'unknown'}"
-            remedy = f"Wait until {holder} has ended, or end it; a run can be started again at any time."
-            raise WorldError(f"another run has the workspace {self.home}: {holder}", remedy=remedy) from None
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n".encode())
+    def lock(self, *, wait: Callable[[str], object] | None = None) -> Iterator[None]:
+        """Holds the workspace for one run. While another run does: raises WorldError, naming its process, or waits for
+        as long as it takes, once `wait` was told of whom. A run on another machine is never waited for.
+        """
+        with (
+            held(self.home / "run.lock", f"the workspace {self.home}", wait=wait),
+            self.bucket.lock() if self.bucket else nullcontext(),
+        ):
+            yield
 
     def _index(self) -> list[Record]:
         """All records, once the lookups know them."""
