@@ -7,7 +7,7 @@ each other is checked in `catalog.agreement`.
 from decimal import Decimal
 from enum import Enum, StrEnum
 from functools import cached_property
-from typing import Annotated, Any, assert_never
+from typing import Annotated, Any, Self, assert_never
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -17,10 +17,12 @@ from pydantic import (
     SerializerFunctionWrapHandler,
     StringConstraints,
     field_serializer,
+    field_validator,
     model_serializer,
+    model_validator,
 )
 
-from catalog.quantities import Duration, Unit, Written
+from catalog.quantities import Duration, Quantity, Unit, Written
 
 
 class Declared(BaseModel):
@@ -183,11 +185,72 @@ class ExitCriterion(Declared):
     source: Text
 
 
+class BaselineOf(StrEnum):
+    """Which recorded days a regression is held against."""
+
+    RECORDED = "recorded"
+    LAST_ACCEPTED = "last-accepted"
+    LAST_RELEASE = "last-release"
+
+
+class RecordedBaseline(Declared):
+    """A baseline whose runs were recorded on other days, by the scheduled regression itself.
+
+    `recorded`: the days from `since` (the first there is) until `until`; `last-accepted`: all until the newest decision
+    that a phase is complete; `last-release`: those on which the release before today's was tested, component by
+    component. `margin`: how much worse than it is still accepted, as a share of its figures.
+    """
+
+    of: BaselineOf
+    title: Text
+    since: Date | None = None
+    until: Date | None = None
+    margin: Written
+    standing: Standing
+    source: Text
+
+    @field_validator("margin")
+    @classmethod
+    def _is_share(cls, margin: Quantity) -> Quantity:
+        if not margin.is_share or margin.value == 1_000_000:
+            raise ValueError("expected a share above nothing and below the whole, such as '10 %'")
+        return margin
+
+    @model_validator(mode="after")
+    def _has_days(self) -> Self:
+        if (self.of is BaselineOf.RECORDED) != (self.until is not None) or (self.since and not self.until):
+            raise ValueError("`until` (and `since`) is for a baseline of 'recorded', which needs it")
+        return self
+
+
+class NamedRegression(Declared):
+    """A regression beside the scheduled one: the tests of a phase, of some types and roles, executed again."""
+
+    id: Identifier
+    title: Text
+    phase: Identifier
+    types: tuple[TestType, ...] = Field(min_length=1)
+    roles: tuple[Identifier, ...] = Field(default=(), description="only components of these roles; absent: all")
+    standing: Standing
+    source: Text
+
+
 class Regression(Declared):
-    """The scheduled regression run: which types of test it executes again, and for which phase."""
+    """The scheduled regression run: which types of test it executes again, and for which phase.
+
+    `baseline`: what its figures are held against, beside their history; `others`: further regressions, which are run
+    by their ids: such as the final one before go-live.
+    """
 
     phase: Identifier
     types: tuple[TestType, ...] = Field(min_length=1)
+    baseline: RecordedBaseline | None = None
+    others: tuple[NamedRegression, ...] = ()
+
+    @model_serializer(mode="wrap", when_used="json")
+    def _recorded(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What a record holds: where no baseline and no others are declared, it does not say so."""
+        return _declared(self, whole(self), ("baseline", "others"))
 
 
 class ProgrammeFile(Declared):

@@ -21,7 +21,7 @@ from expectations.rounding import settled, whole, whole_down, whole_up
 from expectations.statistics import MILLION
 
 FEWEST_RUNS = 5
-"""Runs a side (days, for a recorded baseline) below which nothing is decided."""
+"""Runs a side (days of a recorded baseline) below which nothing is decided."""
 
 ALPHA = 0.05
 POWER = 0.8
@@ -117,11 +117,12 @@ def non_inferiority_to_recorded(
 
     Where both sides cannot stand side by side, the day-to-day spread belongs in the interval: the mean logarithm of a
     day is the unit, and today is one more day. That is a prediction interval for one further value (Hahn and Meeker,
-    Statistical Intervals, 1991, chapter 4): t with days - 1 degrees of freedom, error s * sqrt(1 + 1/days).
+    Statistical Intervals, 1991, chapter 4): t with days - 1 degrees of freedom, error s * sqrt(1 + 1/days). For that,
+    today's mean must be of as many runs as a day's: one is enough where each day has one.
     `figure.baseline` is not looked at. Raises ValueError for a margin outside 0 to 1,000,000 ppm.
     """
     _check(figure.margin_ppm)
-    short = _short(len(days), FEWEST_RUNS, "days") or _short(FEWEST_RUNS, len(figure.candidate), "runs")
+    short = _short_of_days([len(day) for day in days], len(figure.candidate))
     if short or not all(days) or not _positive(*figure.candidate, *(each for day in days for each in day)):
         return _undecided(figure.margin_ppm, short or _NOTHING)
     means = [_mean(_logs(day)) for day in days]
@@ -292,6 +293,13 @@ def _short(old: int, new: int, unit: str) -> str:
     if min(old, new) >= FEWEST_RUNS:
         return ""
     return f"too few {unit}: {old} of the baseline, {new} of the candidate, {FEWEST_RUNS} needed of each"
+
+
+def _short_of_days(days: Sequence[int], today: int) -> str:
+    """Why recorded days, with so many runs each, are too little to hold today's against; empty when they are not."""
+    if len(days) < FEWEST_RUNS:
+        return f"too few days: {len(days)} of the baseline, {FEWEST_RUNS} needed"
+    return f"too few runs: {today} today, {max(days)} on a day of the baseline" if today < max(days) else ""
 
 
 def _positive(*figures: int) -> bool:

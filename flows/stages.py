@@ -524,9 +524,10 @@ def report(
 @stage("trend")
 def trace_history(desk: Desk) -> Record:
     """Holds the newest regression against those before it, publishes the history and signs the ledger's head."""
-    from tasks.trend import days_of, inputs_of
+    from tasks.trend import accepted_on, days_of, inputs_of
 
-    inputs, about = inputs_of(days_of(desk.workspace, desk.programme), desk.programme, desk.environment)
+    days = days_of(desk.workspace, desk.programme)
+    inputs, about = inputs_of(days, desk.programme, desk.environment, accepted_on(desk.workspace))
     record = derive(desk.recorder, desk.material, HISTORY, inputs=inputs, settings=about)
     desk.workspace.publish(record)
     desk.workspace.sign(desk.signer, phase=desk.occasion, name=desk.recorder.actor.name, code=desk.recorder.code)

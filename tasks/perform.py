@@ -231,7 +231,7 @@ def _trend(inputs: Inputs, material: Material, _: Path) -> Outputs:
 
     days = inputs["days"]
     observed = observations_of([material.path(inputs[f"{OBSERVATIONS}{day['occasion']}"]["digest"]) for day in days])
-    found = trend(days, observed, inputs["about"])
+    found = trend(days, observed, inputs["about"], inputs.get("baseline"))
     return {
         "history.json": document(found),
         "history.html": Artefact(data=render_trend(found).encode()),

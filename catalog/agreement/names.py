@@ -60,8 +60,21 @@ def _programme_names(declared: Declarations) -> Iterator[Disagreement]:
     if approval := programme.reliance.approval:
         yield from unknown_any(file, ("reliance", "approval", "roles"), approval.roles, roles, "role")
     yield from unknown(file, ("regression", "phase"), programme.regression.phase, phases, "phase")
+    yield from _regressions(declared)
     for position, criterion in enumerate(programme.exit_criteria):
         yield from unknown_any(file, ("exit_criteria", position, "phases"), criterion.phases, phases, "phase")
+
+
+def _regressions(declared: Declarations) -> Iterator[Disagreement]:
+    """Named regressions of a phase that is not declared, or of roles that the phase does not test."""
+    phases = {phase.id: phase for phase in declared.programme.phases}
+    roles = {component.id: component.role for component in declared.system.components}
+    for position, named in enumerate(declared.programme.regression.others):
+        address = ("regression", "others", position)
+        yield from unknown("programme.yaml", (*address, "phase"), named.phase, phases, "phase")
+        if named.phase in phases:
+            tested = {roles[each] for each in phases[named.phase].components if each in roles}
+            yield from unknown_any("programme.yaml", (*address, "roles"), named.roles, tested, "tested role")
 
 
 def _phase_components(declared: Declarations) -> Iterator[Disagreement]:

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 from markupsafe import Markup
 
 from catalog.shown import shown
+from expectations.regression import Comparison
 from expectations.statistics import MILLION
 from expectations.verdicts import Verdict
 from tasks.report.plain_text import harmless
@@ -90,8 +91,12 @@ def _observed(row: Row) -> ElementTree.Element:
 def _kept(series: Row) -> ElementTree.Element:
     name = f"{series['requirement']} ({series['scope']})"
     case = ElementTree.Element("testcase", classname=_xml(f"history.{series['test']}"), name=_xml(name))
+    held = series.get("baseline")
     if series["worse"]:
         ElementTree.SubElement(case, "failure", type="worse", message=_xml("; ".join(told(series))))
+    elif held and held["verdict"] == Comparison.INCONCLUSIVE:
+        told_ = f"against {held['title']}: {held['reason']}"
+        ElementTree.SubElement(case, "error", type="inconclusive", message=_xml(told_))
     return case
 
 

@@ -51,6 +51,12 @@ def offered_by(declared: str, *files: Edit) -> list[Edit]:
     return [("environments.yaml", "    seed: ", f"    {declared}\n    seed: "), *files]
 
 
+def regression(phase: str, roles: str = "[]") -> Edit:
+    """A regression beside the scheduled one."""
+    named = f"{{id: final, title: X, phase: {phase}, types: [load], roles: {roles}, standing: proposed, source: Test}}"
+    return ("programme.yaml", "types: [load]", f"types: [load]\n  others:\n    - {named}")
+
+
 def scripted(
     label: str = "purchase|place-order|request", *, mark: str = "", more: str = "", at: str = ""
 ) -> list[Edit]:
@@ -239,6 +245,8 @@ CASES: list[tuple[str, list[Edit]]] = [
     ("unknown-role", [("requirements.yaml", "[storefront], types", "[storefront, ▶order], types")]),
     ("unknown-phase", [("programme.yaml", "  phase: launch", "  phase: ▶lunch")]),
     ("unknown-phase", [("programme.yaml", "phases: [launch]", "phases: [▶lunch]")]),
+    ("unknown-phase", [regression("▶lunch")]),
+    ("unknown-tested-role", [regression("launch", "[orders, ▶customers]")]),
     ("unknown-phase", [("scope.yaml", "# phases: [pilot] ", "phases: [▶pilto] # ")]),
     (
         "unknown-phase",

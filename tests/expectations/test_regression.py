@@ -79,9 +79,9 @@ def test_a_margin_is_a_share(margin_ppm):
 def test_a_recorded_baseline_needs_days():
     figure = Figure(baseline=(), candidate=(100,) * 5, margin_ppm=50_000)
     assert "too few days: 4" in regression.non_inferiority_to_recorded([[100]] * 4, figure).reason
-    assert "too few runs" in regression.non_inferiority_to_recorded(
-        [[100]] * 5, Figure(baseline=(), candidate=(1,), margin_ppm=0)
-    ).reason  # fmt: skip
+    one = Figure(baseline=(), candidate=(100,), margin_ppm=50_000)
+    assert "too few runs: 1 today, 2 on a day" in regression.non_inferiority_to_recorded([[100, 101]] * 5, one).reason
+    assert regression.non_inferiority_to_recorded([[100], [99], [101], [100], [102]], one).verdict is Comparison.SHOWN
     assert regression.non_inferiority_to_recorded([[100, 101], [99]] * 3, figure).verdict is Comparison.SHOWN
 
 

@@ -4,11 +4,14 @@ import math
 from xml.etree import ElementTree
 
 import numpy as np
+import pytest
+from pydantic import ValidationError
 
 from catalog import rules
 from catalog.canonical import document_digest
+from catalog.declarations import RecordedBaseline
 from tasks.report.trend import junit, render_trend
-from tasks.trend import MOST_DAYS, told, trend
+from tasks.trend import MOST_DAYS, Day, baseline_runs, told, trend
 
 GOLDEN = (1, "bd259bda8f0f7d88")
 """Version of the rules, and what they give; raise the first whenever the other changes."""
@@ -79,6 +82,92 @@ def test_a_slow_slide_is_found_though_no_day_differs_from_the_last():
     assert series["slide"]["worse"]
     assert float(series["slide"]["lower"]) > 0
     assert "it slides by" in "; ".join(told(series))
+
+
+def held_against(days, baseline):
+    """The history of these days, held against the runs of those of them that `baseline` names by their places."""
+    runs = [row["run"] for place in baseline for row in days[place]]
+    listed = [
+        {"occasion": f"day-{number}", "day": f"2026-01-{1 + number:02}",
+         "conduct": {row["run"]: "alike" for row in rows}}
+        for number, rows in enumerate(days)
+    ]  # fmt: skip
+    return trend(listed, days, ABOUT, {"title": "Release 2.0", "margin_ppm": 100_000, "runs": runs})
+
+
+@pytest.mark.parametrize(
+    ("today", "direction", "verdict", "worse"),
+    [
+        (33_000, "at most", "shown", 0),
+        (45_000, "at most", "violated", 1),
+        (36_300, "at most", "inconclusive", 0),
+        (45_000, "at least", "shown", 0),
+        (25_000, "at least", "violated", 1),
+    ],
+)
+def test_the_newest_day_is_held_against_days_that_were_recorded_before(today, direction, verdict, worse):
+    days = days_of([33_000] * 8 + [today], direction=direction)
+    days[-1][0]["value"] = today
+    found = held_against(days, range(8))
+    (series,) = found["series"]
+    assert (series["baseline"]["verdict"], series["baseline"]["days"]) == (verdict, 8)
+    assert found["worse"] == worse
+    assert ("against Release 2.0, 8 days: the ratio lies in" in "; ".join(told(series))) == bool(worse)
+    assert "Against Release 2.0, 8 days" in render_trend(found)
+    cases = ElementTree.fromstring(junit(days[-1], found)).findall("testsuite[@name='history']/testcase")  # noqa: S314 - written here
+    assert [[child.tag for child in case] for case in cases] == [
+        {"violated": ["failure"], "inconclusive": ["error"]}.get(verdict, [])
+    ]
+
+
+def test_too_few_days_of_a_baseline_decide_nothing():
+    (series,) = held_against(days_of([33_000] * 9), range(4))["series"]
+    assert series["baseline"]["verdict"] == "inconclusive"
+    assert series["baseline"]["reason"] == "too few days: 4 of the baseline, 5 needed"
+
+
+def recorded(number, release):
+    run = f"day-{number}/launch.orders.load/1"
+    return Day(
+        occasion=f"day-{number}",
+        day=f"2026-01-{1 + number:02}",
+        observations="",
+        conduct={run: "alike"},
+        releases={run: release},
+    )
+
+
+@pytest.mark.parametrize(
+    ("declared", "accepted", "meant"),
+    [
+        ({"of": "recorded", "until": "2026-01-03"}, "", [0, 1, 2]),
+        ({"of": "recorded", "since": "2026-01-02", "until": "2026-01-09"}, "", [1, 2, 3, 4]),
+        ({"of": "last-accepted"}, "2026-01-02", [0, 1]),
+        ({"of": "last-accepted"}, "", []),
+        ({"of": "last-release"}, "", [1, 2]),
+    ],
+)
+def test_a_baseline_is_the_days_that_its_declaration_means(declared, accepted, meant):
+    days = [recorded(number, release) for number, release in enumerate(["1.0", "1.1", "1.1", "1.2", "1.2", "1.2"])]
+    stated = {"title": "Before", "margin": "10 %", "standing": "proposed", "source": "This test", **declared}
+    found = baseline_runs(days, RecordedBaseline.model_validate(stated), accepted)
+    assert found["margin_ppm"] == 100_000
+    assert found["runs"] == [f"day-{number}/launch.orders.load/1" for number in meant]
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        {"of": "recorded"},
+        {"of": "last-release", "until": "2026-01-03"},
+        {"of": "last-release", "margin": "3 s"},
+        {"of": "last-release", "margin": "100 %"},
+    ],
+)
+def test_a_baseline_that_means_no_days_or_no_margin_is_refused(declared):
+    stated = {"title": "Before", "margin": "10 %", "standing": "proposed", "source": "This test", **declared}
+    with pytest.raises(ValidationError):
+        RecordedBaseline.model_validate(stated)
 
 
 def test_days_that_were_conducted_otherwise_are_not_compared():
