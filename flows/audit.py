@@ -43,27 +43,37 @@ def opened(path: Path) -> Iterator[Path]:
 
 def reperform(options: Namespace) -> Status:
     """Computes every pure stage again and compares: one table, and every difference."""
-    from catalog.workspace import Workspace
-    from flows.desk import warm_judge
-    from flows.progress import Progress, current, use
-    from tasks.reperform import pure_records, sampled
-    from tasks.reperform import reperform as perform_again
+    from flows.progress import Progress, use
 
     only = _stages(options.only)
-    share, seed = _share(options.sample)
+    share = share_of(options.sample)
     use(Progress())
     with opened(options.path or options.home) as home:
-        workspace = Workspace.open(home)
-        every = pure_records(workspace, only, options.record)
-        records = every if share >= _DEFAULT_SHARE else sampled(every, share, seed)
-        if any(record.stage == "observe" for record in records):
-            warm_judge()  # loads on another core meanwhile
-        found = []
-        for place, each in enumerate(perform_again(workspace, records, judge=warm_judge), 1):
-            current().say(f"{place} of {len(records)}  {each.stage}, record {each.record.sequence}: {each.result}")
-            found.append(each)
-    drawn = "" if len(records) == len(every) else f"{len(records)} of {len(every)} records, drawn with {share}:{seed}"
+        found, drawn = perform_again(home, share, only, options.record)
     return _answer(options, found, drawn)
+
+
+def perform_again(
+    home: Path, share: tuple[float, int], only: Sequence[str] = (), sequences: Sequence[int] = ()
+) -> "tuple[list[Reperformed], str]":
+    """What became of each record's stage, and what was drawn (empty: all). `share`: the share of them, and a seed."""
+    from catalog.workspace import Workspace
+    from flows.desk import warm_judge
+    from flows.progress import current
+    from tasks.reperform import pure_records, sampled
+    from tasks.reperform import reperform as compute
+
+    workspace = Workspace.open(home)
+    every = pure_records(workspace, only, sequences)
+    records = every if share[0] >= _DEFAULT_SHARE else sampled(every, *share)
+    if any(record.stage == "observe" for record in records):
+        warm_judge()  # loads on another core meanwhile
+    found = []
+    for place, each in enumerate(compute(workspace, records, judge=warm_judge), 1):
+        current().say(f"{place} of {len(records)}  {each.stage}, record {each.record.sequence}: {each.result}")
+        found.append(each)
+    whole = len(records) == len(every)
+    return found, "" if whole else f"{len(records)} of {len(every)} records, drawn with {share[0]}:{share[1]}"
 
 
 def export(options: Namespace) -> Status:
@@ -200,7 +210,7 @@ def _stages(asked: Sequence[str]) -> list[str]:
     return list(asked)
 
 
-def _share(text: str) -> tuple[float, int]:
+def share_of(text: str) -> tuple[float, int]:
     """The share and the seed of `SHARE` or `SHARE:SEED`; a seed of its own where there is none."""
     import math
     import secrets

@@ -6,14 +6,15 @@ from typing import Any
 from prefect import flow
 
 from flows.cli import CATALOG
+from flows.deployed import HOOKS, patience, settle
 from flows.phase import run_phase
 
 
-@flow(name="capability-phase", flow_run_name="{phase}", persist_result=False)
+@flow(name="capability-phase", flow_run_name="{phase}", persist_result=False, **HOOKS)
 def capability_phase(
     phase: str,
     catalog: str = str(CATALOG),
-    home: str = ".plimsoll",
+    home: str = "",
     environment: str = "",
     types: list[str] | None = None,
     tests: list[str] | None = None,
@@ -36,7 +37,7 @@ def capability_phase(
     return run_phase(
         phase,
         catalog=Path(catalog),
-        home=home,
+        home=settle(home),
         environment=environment,
         types=types,
         tests=tests,
@@ -46,4 +47,5 @@ def capability_phase(
         sample_reliance=sample_reliance,
         cluster=cluster,
         shards=shards,
+        wait=patience(),
     )

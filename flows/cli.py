@@ -184,10 +184,38 @@ def _running(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     )
     _world(regression)
     regression.add_argument(
+        "--which",
+        metavar="ID",
+        default="",
+        help="another regression that programme.yaml declares, such as final (default: the scheduled one)",
+    )
+    regression.add_argument(
         "--occasion", metavar="NAME", default="", help="what it is counted within; regression-<today, UTC> unless given"
     )
     _cluster(regression)
     _json(regression)
+    serve = _command(
+        commands,
+        "serve",
+        "flows.serve:serve",
+        "serve every deployment of prefect.yaml from this machine, with their schedules, until interrupted",
+    )
+    _catalog(serve)
+    _home(serve)
+    _environment(serve)
+    serve.add_argument(
+        "--inbox",
+        metavar="DIR",
+        type=Path,
+        default=Path("inbox"),
+        help="the drop folder of submissions (default: inbox)",
+    )
+    serve.add_argument(
+        "--port",
+        type=int,
+        default=4200,
+        help="where Prefect's pages are, where no server is configured (default: 4200)",
+    )
 
 
 def _reporting(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

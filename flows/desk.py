@@ -4,7 +4,7 @@ import atexit
 import getpass
 import os
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from catalog import rules
 from catalog.agreement.extensions import extensions_in
-from catalog.declarations import Environment, Phase, Programme
+from catalog.declarations import Environment, NamedRegression, Phase, Programme, Regression
 from catalog.errors import UsageError
 from catalog.hints import suggestion
 from catalog.keyring import refuse_ended
@@ -119,8 +119,9 @@ def open_desk(
     environment: str = "",
     occasion: str = "",
     again: Collection[str] = (),
+    wait: Callable[[str], object] | None = None,
 ) -> Iterator[Desk]:
-    """A desk that holds the workspace for itself until it is closed.
+    """A desk that holds the workspace for itself until it is closed. `wait`: see `Workspace.lock`.
 
     Raises DeclarationError with every fault of the catalogue, and UsageError for tests that cannot be executed or are
     to be executed `again` and not planned, before anything is written.
@@ -135,7 +136,7 @@ def open_desk(
     if not is_declared(home, catalogue):  # what is recorded as declared was held then
         hold_inputs(catalogue)
     workspace = Workspace.open(home, create=True)
-    with workspace.lock():
+    with workspace.lock(wait=wait):
         yield Desk(catalogue, catalog, workspace, phase, environment, occasion, models)
 
 
@@ -224,14 +225,25 @@ def find_environment(programme: Programme, environment: str) -> Environment:
         raise UsageError(f"there is no environment {environment!r}", remedy=f"Declared are: {known}.") from None
 
 
-def occasion_of(programme: Programme, asked: str) -> str:
-    """The occasion of a regression: what was asked for, else today's.
+def regression_of(programme: Programme, which: str) -> Regression | NamedRegression:
+    """The declared regression of that id, the scheduled one where it is empty. Raises UsageError, naming those there
+    are."""
+    others = programme.programme.regression.others
+    found = next((each for each in others if each.id == which), None)
+    if which and found is None:
+        known = ", ".join(each.id for each in others) or "none beside the scheduled one"
+        raise UsageError(f"there is no regression {which!r}", remedy=f"Declared are: {known}.")
+    return found or programme.programme.regression
+
+
+def occasion_of(programme: Programme, asked: str, which: str = "") -> str:
+    """The occasion of a regression: what was asked for, else today's. `which`: the regression's id, if it has one.
 
     Raises UsageError for a capability phase's name, whose own runs would be taken for the regression's, and for what
     is no name of a folder.
     """
     occasion, remedy = (
-        asked or f"regression-{today()}",
+        asked or f"{which or 'regression'}-{today()}",
         "Give none for today's, or a name such as regression-2026-01-31.",
     )
     if occasion in {phase.id for phase in programme.programme.phases}:

@@ -25,6 +25,7 @@ from catalog.reading import read_catalogue
 from catalog.signing import Signer
 from catalog.workspace import Workspace, is_workspace, refuse_as_home
 from flows.cli import CATALOG
+from flows.deployed import settle
 from flows.governance import deciding_at
 from flows.remote import at_home
 from tasks.question import Question, in_markdown, question
@@ -41,7 +42,7 @@ _HOUR_S = 3600
 
 @flow(name="decide", flow_run_name="decide {what}", persist_result=False)
 def decide(
-    what: str, key: str, catalog: str = str(CATALOG), home: str = ".plimsoll", environment: str = "", hours: int = 168
+    what: str, key: str, catalog: str = str(CATALOG), home: str = "", environment: str = "", hours: int = 168
 ) -> dict[str, Any]:
     """Asks the holder of `key` for a decision on `what` (MATTER:SUBJECT), and signs it; returns what was recorded.
 
@@ -51,6 +52,7 @@ def decide(
     An answer that may not be recorded is told why, and asked for again. A run of a deployment is suspended while it
     waits, so that it keeps nobody's place on a worker; any other is paused.
     """
+    home = settle(home)
     log, folder = get_run_logger(), at_home(home)
     run = str(_run().id)
     if given := _given(folder, run):

@@ -2,7 +2,7 @@
 
 import sys
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -49,30 +49,17 @@ def intake(options: Namespace) -> Status:
 
 
 def _receive(options: Namespace, manifest: "Manifest", stated: bytes, progress: Progress) -> Status:
-    from flows.desk import find_test, open_desk, planned_tests
-    from tasks.intake.receive import Intake
-
-    phase = options.test.split(".")[0]
-    with open_desk(phase, catalog=options.catalog, home=options.home, environment=options.environment) as desk:
-        tests = planned_tests(desk.programme, phase, options.environment)
-        planned = find_test(tests, phase, options.test)
-        with desk.workspace.store.incoming() as folder:
-            (folder / "originals").mkdir()
-            with _joined(options, progress) as elsewhere:
-                submission = _read(
-                    options.files, manifest, folder / "read", progress, copies=folder / "originals", elsewhere=elsewhere
-                )
-            compared = _compared(options.compare, submission, manifest, folder, progress)
-            progress.say("writing       the tables, and what is odd about them")
-            received = Intake(
-                recorder=desk.recorder,
-                programme=desk.programme,
-                environment=desk.environment,
-                planned=planned,
-                manifest=manifest,
-                manifest_bytes=stated,
-                folder=folder,
-            ).receive(submission)
+    received, submission, compared = receive(
+        options.test,
+        options.files,
+        (manifest, stated),
+        catalog=options.catalog,
+        home=options.home,
+        environment=options.environment,
+        reports=options.compare,
+        progress=progress,
+        cluster=options.cluster,
+    )
     if options.json:
         told = {"compared": [each.as_json() for each in compared]} if compared else {}
         print_json({**received.as_json(), **told})
@@ -80,6 +67,50 @@ def _receive(options: Namespace, manifest: "Manifest", stated: bytes, progress: 
         _show(received, submission)
         _show_compared(compared)
     return Status.PROVED
+
+
+def receive(
+    test: str,
+    files: Sequence[Path],
+    stated: "tuple[Manifest, bytes]",
+    *,
+    catalog: Path,
+    home: Path,
+    environment: str,
+    progress: Progress,
+    reports: Sequence[Path] = (),
+    wait: Callable[[str], object] | None = None,
+    cluster: str = "",
+) -> "tuple[Received, Submission, list[Compared]]":
+    """Receives files for a planned test, with the manifest as read and its bytes; see `open_desk` for the rest.
+
+    Raises SubmittedError and UsageError for what cannot be received, before anything is recorded.
+    """
+    from flows.desk import find_test, open_desk, planned_tests
+    from tasks.intake.receive import Intake
+
+    phase, (manifest, written) = test.split(".")[0], stated
+    with open_desk(phase, catalog=catalog, home=home, environment=environment, wait=wait) as desk:
+        tests = planned_tests(desk.programme, phase, environment)
+        planned = find_test(tests, phase, test)
+        with desk.workspace.store.incoming() as folder:
+            (folder / "originals").mkdir()
+            with _joined(cluster, progress) as elsewhere:
+                submission = _read(
+                    files, manifest, folder / "read", progress, copies=folder / "originals", elsewhere=elsewhere
+                )
+            compared = _compared(reports, submission, manifest, folder, progress)
+            progress.say("writing       the tables, and what is odd about them")
+            received = Intake(
+                recorder=desk.recorder,
+                programme=desk.programme,
+                environment=desk.environment,
+                planned=planned,
+                manifest=manifest,
+                manifest_bytes=written,
+                folder=folder,
+            ).receive(submission)
+    return received, submission, compared
 
 
 def _no_manifest() -> "Manifest":
@@ -122,17 +153,17 @@ def _read(
 
 
 @contextmanager
-def _joined(options: Namespace, progress: Progress) -> "Iterator[Reader | None]":
-    """What has the workers of the cluster that was asked for read files; nothing where none was."""
-    if not options.cluster:
+def _joined(cluster: str, progress: Progress) -> "Iterator[Reader | None]":
+    """What has the workers of the cluster at that address read files; nothing where none was."""
+    if not cluster:
         yield None
         return
     from flows.cluster import join
     from flows.run import api_for_cluster
 
     use(progress)
-    with api_for_cluster(options.cluster), join(options.cluster) as cluster:
-        yield cluster.read if cluster else None
+    with api_for_cluster(cluster), join(cluster) as joined:
+        yield joined.read if joined else None
 
 
 def _show(received: "Received", submission: "Submission") -> None:

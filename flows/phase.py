@@ -4,13 +4,15 @@
 directly: neither Prefect nor its API is started for it.
 """
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flows.desk import asked, open_desk, warm_judge
+from flows.desk import Desk, asked, open_desk, warm_judge
 from flows.recovery import recover
 from flows.remote import at_home
+from flows.stage import in_flow
 from flows.stages import (
     choose,
     compose,
@@ -32,6 +34,7 @@ from flows.stages import (
 
 if TYPE_CHECKING:
     from flows.cluster import Cluster
+    from tasks.plan import Decided
 
 
 def run_phase(
@@ -40,56 +43,100 @@ def run_phase(
     catalog: Path,
     home: str,
     environment: str = "",
-    types: list[str] | None = None,
-    tests: list[str] | None = None,
-    again: dict[str, str] | None = None,
+    types: Sequence[str] | None = None,
+    tests: Sequence[str] | None = None,
+    again: Mapping[str, str] | None = None,
     occasion: str = "",
     execute: bool = True,
     sample_reliance: str = "",
     cluster: str = "",
     shards: int = 0,
+    wait: Callable[[str], object] | None = None,
 ) -> dict[str, Any]:
     """Runs a capability phase; returns the digest of the report's record and how many tests were executed.
 
-    See `flows.capability_phase.capability_phase`, whose parameters these are.
+    See `flows.capability_phase.capability_phase`, whose parameters these are, and `Workspace.lock` for `wait`.
     """
-    at = at_home(home)
+    where: dict[str, Any] = {"catalog": catalog, "home": at_home(home), "environment": environment, "wait": wait}
     with (
-        open_desk(
-            phase, catalog=catalog, home=at, environment=environment, occasion=occasion, again=again or {}
-        ) as desk,
-        _joined(cluster, shards) as desk.cluster,
+        open_desk(phase, **where, occasion=occasion, again=again or {}) as desk,
+        joined(cluster, shards) as desk.cluster,
     ):
-        declared = declare(desk)
-        if execute or not is_observed(desk, declared):
-            warm_judge()  # it loads while the stages before it run
-        recover(desk)
-        volumes = derive_volumes(desk, declared)
-        tabulated = tabulate_volumes(desk, declared, volumes)
-        planned, decided = plan(desk, declared, volumes, again or {})
-        chosen = choose(decided, types or [], tests or [], execute=execute)
-        doing = sample(desk, planned, chosen, sample_reliance) if sample_reliance else chosen
+        done = conclude(
+            desk,
+            types=types or [],
+            tests=tests or [],
+            again=again or {},
+            execute=execute,
+            sample_reliance=sample_reliance,
+            environment=environment,
+        )
+        index(desk)
+        return done
+
+
+def conclude(
+    desk: Desk,
+    *,
+    types: Sequence[str] = (),
+    tests: Sequence[str] = (),
+    again: Mapping[str, str] | None = None,
+    execute: bool = True,
+    sample_reliance: str = "",
+    environment: str = "",
+) -> dict[str, Any]:
+    """Takes a phase, or a regression, from its declarations to its signed report; see `run_phase`."""
+    declared = declare(desk)
+    if execute or not is_observed(desk, declared):
+        warm_judge()  # it loads while the stages before it run
+    recover(desk)
+    volumes = derive_volumes(desk, declared)
+    tabulated = tabulate_volumes(desk, declared, volumes)
+    planned, decided = plan(desk, declared, volumes, again or {})
+    chosen = choose(decided, types, tests, execute=execute)
+    doing = sample(desk, planned, chosen, sample_reliance) if sample_reliance else chosen
+    with _attended(desk, doing) as tell:
         for place, each in enumerate(doing, 1):
             conduct(desk, each, volumes[each.planned.plan.volumes_of], f"{place} of {len(doing)}")
-        ended = endings(desk, decided, chosen)
-        measured = measure(desk, ended)
-        observed = observe(desk, declared, ended, measured)
-        raise_issues(desk, ended, observed)
-        composed = compose(desk, declared, ended)
-        concluded = {
-            "declared": declared,
-            "tabulated": tabulated,
-            "planned": planned,
-            "observed": observed,
-            "composed": composed,
-        }
-        asked_for = asked(environment, types or [], tests or [], sample_reliance)
-        reported = report(desk, concluded, volumes, measured, ended, chosen, asked_for)
-        index(desk)
-        return {"record": reported.digest, "executed": executed_now(ended, doing)}
+            tell(place, each.planned.test)
+    ended = endings(desk, decided, chosen)
+    measured = measure(desk, ended)
+    observed = observe(desk, declared, ended, measured)
+    raise_issues(desk, ended, observed)
+    composed = compose(desk, declared, ended)
+    concluded = {
+        "declared": declared,
+        "tabulated": tabulated,
+        "planned": planned,
+        "observed": observed,
+        "composed": composed,
+    }
+    asked_for = asked(environment, types, tests, sample_reliance)
+    reported = report(desk, concluded, volumes, measured, ended, chosen, asked_for)
+    if in_flow():
+        from flows.artifacts import show_report
+
+        show_report(desk, reported)
+    return {"record": reported.digest, "executed": executed_now(ended, doing)}
 
 
-def _joined(address: str, shards: int) -> "AbstractContextManager[Cluster | None]":
+@contextmanager
+def _attended(desk: Desk, doing: "Sequence[Decided]") -> "Iterator[Callable[[int, str], None]]":
+    """While tests are conducted: machine and environment are this run's alone, and Prefect's pages show how far it is.
+
+    Outside a flow nothing is executed, and nobody watches.
+    """
+    if not in_flow():
+        yield lambda _done, _last: None
+        return
+    from flows.alone import alone
+    from flows.artifacts import showing
+
+    with alone(desk, doing), showing(desk, len(doing)) as tell:
+        yield tell
+
+
+def joined(address: str, shards: int) -> "AbstractContextManager[Cluster | None]":
     """The cluster that the flow works with, none where none is named: what joins one imports Prefect."""
     if not address and not shards:
         return nullcontext()

@@ -43,15 +43,33 @@ def start_api(host: str = LOOPBACK) -> ChildProcess:
     return ChildProcess("flows.prefect_api", {"host": host}, name="Prefect's API", stop_s=_STOP_S)
 
 
+def start_server(port: int) -> ChildProcess:
+    """The process of a whole server, with its scheduler and its pages, at that port of this machine."""
+    return ChildProcess("flows.prefect_api", {"port": port}, name="Prefect's server", stop_s=_STOP_S)
+
+
 @contextmanager
 def use_api(server: ChildProcess) -> Iterator[None]:
     """While flows run: against this server once it is up, or whichever Prefect's own settings name."""
+    global _own  # one run per process
     told = server.read(_UP_WITHIN_S)
     from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
     own = {PREFECT_API_AUTH_STRING: told["auth"]} if told["auth"] else {}
     with temporary_settings({PREFECT_API_URL: told["url"], **own}):
-        yield
+        _own = bool(own)
+        try:
+            yield
+        finally:
+            _own = False
+
+
+_own = False
+
+
+def is_shared() -> bool:
+    """Whether the API in use is a server's that others use too, and not this run's own."""
+    return not _own
 
 
 def main() -> None:
@@ -59,13 +77,15 @@ def main() -> None:
     gc.disable()  # while importing: nothing of it is garbage
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    auth = f"plimsoll:{secrets.token_urlsafe()}"  # nobody else on this machine has it
+    given = json.loads(Path(sys.argv[1]).read_bytes())
+    port = given.get("port", 0)
+    auth = "" if port else f"plimsoll:{secrets.token_urlsafe()}"  # nobody else on this machine has it
     own = {"PREFECT_SERVER_API_AUTH_STRING": auth, "PREFECT_API_AUTH_STRING": auth}
-    os.environ |= {**_SERVER, **own}  # before Prefect is imported, which reads it then
+    os.environ |= {} if port else {**_SERVER, **own}  # before Prefect is imported, which reads it then
     if (named := os.environ.get("PREFECT_API_URL") or _named()) is not None:
         print(json.dumps({"url": named, "auth": ""}), file=answers, flush=True)
         return
-    _serve(answers, json.loads(Path(sys.argv[1]).read_bytes())["host"], auth)
+    _serve(answers, auth, given.get("host", LOOPBACK), port)
 
 
 def _named() -> str | None:
@@ -76,7 +96,7 @@ def _named() -> str | None:
     return named
 
 
-def _serve(answers: Any, host: str, auth: str) -> None:
+def _serve(answers: Any, auth: str, host: str, port: int) -> None:
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -88,7 +108,7 @@ def _serve(answers: Any, host: str, auth: str) -> None:
             print(json.dumps({"url": url, "auth": auth}), file=answers, flush=True)
 
     config = uvicorn.Config("prefect.server.api.server:create_app", factory=True, log_level="error", lifespan="on")
-    with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
+    with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
         server = Server(config)
         call_when_parent_ends(lambda: _end(server))
         server.run([listener])

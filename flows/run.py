@@ -26,7 +26,7 @@ from flows.show import MARKS, console, escape, print_json, table
 if TYPE_CHECKING:
     from tasks.wire.process import ChildProcess
 
-_QUIET = {
+QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
     "PREFECT_LOGGING_LEVEL": "CRITICAL",
@@ -239,21 +239,23 @@ def _run_flow(
 def regress(options: Namespace) -> Status:
     """Executes the declared regression, and holds it against those before it; worse than before is not proved."""
     from catalog.reading import read_catalogue
-    from flows.desk import occasion_of, refuse_missing_injectors
+    from flows.desk import occasion_of, refuse_missing_injectors, regression_of
 
     programme = read_catalogue(options.catalog).programme
-    phase, occasion = programme.programme.regression.phase, occasion_of(programme, options.occasion)
+    phase = regression_of(programme, options.which).phase
+    occasion = occasion_of(programme, options.occasion, options.which)
     refuse_missing_injectors(programme, phase, options.environment)
     with _prefect(options, phase):
         from flows.regression import regression
 
-        done = regression(
+        done: Any = regression(
             catalog=str(options.catalog),
             home=str(options.home),
             environment=options.environment,
             occasion=occasion,
             cluster=options.cluster,
             shards=options.shards,
+            which=options.which,
         )
     reported, traced = _record(options.home, done["record"]), _record(options.home, done["history"])
     folder = options.home / "reports" / occasion
@@ -269,11 +271,13 @@ def _record(home: Path, digest: str) -> Record:
 
 @contextmanager
 def _prefect(options: Namespace, phase: str, again: Mapping[str, str] | None = None) -> Iterator[None]:
-    """Prefect's own API for as long as a flow runs in this process, once the workspace is known to be free."""
+    """Prefect's own API for as long as a flow runs in this process, once workspace and machine are known to be free."""
     from flows.desk import open_desk, warm_judge
+    from flows.machine import refuse_taken
     from flows.prefect_api import use_api
 
     refuse_as_home(options.home)
+    refuse_taken()
     api = _api(getattr(options, "cluster", ""))  # loads on one core, the judge on the other
     warm_judge()
     where = {"catalog": options.catalog, "home": options.home, "environment": options.environment}
@@ -298,7 +302,7 @@ def _api(cluster: str) -> "ChildProcess":
     """Prefect's API, which loads. It listens where workers of a cluster reach this machine, if there is a cluster."""
     from flows.prefect_api import LOOPBACK, start_api
 
-    for name, value in _QUIET.items():
+    for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     if cluster:
         from flows.cluster import facing
@@ -377,11 +381,17 @@ def _title(facts: Mapping[str, Any]) -> str:
     return f"{title}, phase {facts['phase']}, in {environment} ({stamp})"
 
 
-def _by_test(facts: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+def counted(facts: Mapping[str, Any]) -> Iterator[tuple[str, str, int, int, int]]:
+    """Every planned test: how it ended, and how many observations are proved, not proved and inconclusive."""
     counts: Counter[tuple[str, str]] = Counter((row["test"], row["verdict"]) for row in facts["observations"]["rows"])
     for test in facts["tests"]:
-        mine = [counts[test["test"], verdict] for verdict in ("proved", "not proved", "inconclusive")]
-        yield escape(test["test"]), escape(test["end"]), *(str(count) if count else "·" for count in mine)
+        proved, refuted, open_ = (counts[test["test"], each] for each in ("proved", "not proved", "inconclusive"))
+        yield test["test"], test["end"], proved, refuted, open_
+
+
+def _by_test(facts: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    for test, end, *counts in counted(facts):
+        yield escape(test), escape(end), *(str(count) if count else "·" for count in counts)
 
 
 def _unproved(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:

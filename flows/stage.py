@@ -18,7 +18,7 @@ def stage(name: str, *, run_name: str = "") -> Callable[[Callable[Given, Found]]
     def made(function: Callable[Given, Found]) -> Callable[Given, Found]:
         @wraps(function)
         def call(*args: Given.args, **kwargs: Given.kwargs) -> Found:
-            run = _task(function, name, run_name) if _in_flow() else function
+            run = _task(function, name, run_name) if in_flow() else function
             return run(*args, **kwargs)
 
         return call
@@ -26,7 +26,7 @@ def stage(name: str, *, run_name: str = "") -> Callable[[Callable[Given, Found]]
     return made
 
 
-def _in_flow() -> bool:
+def in_flow() -> bool:
     """Whether a flow of Prefect runs here. Importing Prefect takes two seconds: where nobody did, none runs."""
     if "prefect" not in sys.modules:
         return False

@@ -33,7 +33,7 @@ def test_every_command_has_help_and_the_readme_names_it(capsys: pytest.CaptureFi
         main(["--help"])
     assert ended.value.code == 0
     commands = re.findall(r"^    (\w+)(?: |$)", capsys.readouterr().out, re.MULTILINE)
-    assert len(commands) == 23, commands
+    assert len(commands) == 24, commands
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     for command in commands:
         with pytest.raises(SystemExit) as ended:
