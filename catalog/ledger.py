@@ -26,7 +26,7 @@ from typing import Any
 
 from catalog.canonical import canonical, digest
 from catalog.errors import EvidenceError
-from catalog.store import disk, is_digest, make_directory, parse, sync_directory, write_durably
+from catalog.store import disk, is_digest, make_below, make_directory, parse, sync_directory, write_durably
 
 FORMAT = 1
 GENESIS = "0" * 64
@@ -281,7 +281,7 @@ class Ledger:
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:
-        make_directory(self.root)
+        make_below(self.root.parent, self.root)
         with (self.root / LOCK).open("ab") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # let go when the file is closed, also by the death of this process
             yield

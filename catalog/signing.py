@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from catalog.canonical import canonical, digest
 from catalog.errors import UsageError, WorldError
 from catalog.ledger import Actor, Draft, Kind, Record, now
-from catalog.store import disk
+from catalog.store import disk, is_file
 from catalog.tree import Head
 
 if TYPE_CHECKING:
@@ -58,7 +58,9 @@ def public_key_of(text: str) -> str:
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
     file = Path(text)
-    data = file.read_bytes() if file.is_file() and file.stat().st_size < _LONGEST else text.encode()
+    with disk(file):
+        is_short = is_file(file) and file.stat().st_size < _LONGEST
+        data = file.read_bytes() if is_short else text.encode(errors="replace")
     if found := re.fullmatch(r"\s*([0-9a-fA-F]{64})\s*", data.decode(errors="replace")):
         return found[1].lower()
     try:

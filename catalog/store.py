@@ -4,6 +4,7 @@ What every writer in a workspace needs to make a file durable is here too: `disk
 `write_durably`. What an artefact means is not: that is the ledger's.
 """
 
+import errno
 import hashlib
 import io
 import json
@@ -48,6 +49,14 @@ def disk(path: Path) -> Iterator[None]:
         raise WorldError(f"{error.filename or path}: {reason}", remedy=remedy) from error
 
 
+def is_file(path: Path) -> bool:
+    """Whether there is a file of that name; a text that can be no file's name, such as one too long, names none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def sync_directory(path: Path) -> None:
     """Makes the names in directory `path` durable; without it a renamed file may vanish in a power cut."""
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
@@ -63,6 +72,16 @@ def make_directory(path: Path) -> None:
         make_directory(path.parent)
         path.mkdir(exist_ok=True)
         sync_directory(path.parent)
+
+
+def make_below(top: Path, path: Path) -> None:
+    """Makes directory `path` and its parents below `top`, durably, where they do not exist.
+
+    Raises FileNotFoundError where `top` is gone: a workspace that was moved is not begun anew at its old place.
+    """
+    if not top.exists():
+        raise FileNotFoundError(errno.ENOENT, "was moved or removed while it was in use", str(top))
+    make_directory(path)
 
 
 def write_durably(path: Path, data: bytes) -> None:
@@ -183,7 +202,7 @@ class ObjectStore:
     def incoming(self) -> Iterator[Path]:
         """A folder on the store's own disk for what is yet to be stored; it is gone when the block ends."""
         with disk(self.root / INCOMING):
-            make_directory(self.root / INCOMING)
+            make_below(self.root.parent, self.root / INCOMING)
             # What a disk does not let go stays, and `verify` counts it: it is no reason to lose what was stored.
             folder = tempfile.TemporaryDirectory(dir=self.root / INCOMING, ignore_cleanup_errors=True)
         with folder as name:
@@ -192,7 +211,7 @@ class ObjectStore:
     def _write(self, stream: BinaryIO) -> str:
         incoming = self.root / INCOMING
         with disk(incoming):
-            make_directory(incoming)
+            make_below(self.root.parent, incoming)
             handle, temporary = tempfile.mkstemp(dir=incoming)
             try:
                 with os.fdopen(handle, "wb") as file:

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from catalog.errors import EvidenceError
-from catalog.store import disk, make_directory, sync_directory
+from catalog.store import disk, make_below, sync_directory
 
 FOLDER = "incoming"
 
@@ -30,7 +30,7 @@ def make(home: Path, run: str) -> Path:
         remedy = "Move it out of the workspace, and find out where it comes from."
         raise EvidenceError(f"{folder} is there already, and no record names a run that it is of", remedy=remedy)
     with disk(folder):
-        make_directory(folder.parent)
+        make_below(home, folder.parent)
         folder.mkdir()
         sync_directory(folder.parent)
     return folder

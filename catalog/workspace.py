@@ -24,7 +24,7 @@ from catalog.ledger import Actor, Draft, Kind, Ledger, LedgerPart, Record
 from catalog.lineage import withdrawals
 from catalog.locking import held
 from catalog.signing import Signer
-from catalog.store import ObjectStore, disk, make_directory, parse, write_durably
+from catalog.store import ObjectStore, disk, make_below, make_directory, parse, write_durably
 from catalog.tree import head_of
 
 FORMAT = 1
@@ -218,7 +218,7 @@ class Workspace:
         folder = self.reports / str(occasion_of(record))
         files = []
         with disk(folder):
-            make_directory(folder)
+            make_below(self.home, folder)
             for role in report_files(record):
                 if name := record.output(role):
                     data = self.store.get(name)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from catalog.errors import DeclarationError, Status, UsageError
 from catalog.hints import suggestion
+from catalog.store import disk, is_file
 from flows.show import console, escape, print_json, table
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def check_evidence(options: Namespace) -> "Verification":
     path: Path = options.path or options.home
     head = saved_head(options.head) if options.head is not None else None
     keys = {public_key_of(text) for text in options.key}
-    kept = read_countersignature(Path(options.head)) if head is not None and Path(options.head).is_file() else None
+    kept = read_countersignature(Path(options.head)) if head is not None and is_file(Path(options.head)) else None
     if kept and keys:
         keys = _without_own(keys, kept["public_key"], options.head)
     with opened(path) as home:
@@ -174,9 +175,10 @@ def saved_head(text: str) -> str:
     """The head that was given, or that is in the file of that name: as `SIZE:ROOT`, alone, in the answer of `verify
     --json`, in a countersignature, or in what `verify` or `export` said. Raises UsageError for a file without any."""
     file = Path(text)
-    if not file.is_file():
+    if not is_file(file):
         return text
-    held = file.read_text(errors="replace") if file.stat().st_size < _LONGEST else ""
+    with disk(file):
+        held = file.read_text(errors="replace") if file.stat().st_size < _LONGEST else ""
     found = set(re.findall(rf"^head +({_HEAD})", held, re.MULTILINE) or re.findall(rf'"head": *"({_HEAD})"', held))
     found = found or set(re.findall(_HEAD, held))
     if len(found) != 1:

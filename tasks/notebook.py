@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from catalog.canonical import canonical
-from catalog.store import disk, make_directory, write_durably
+from catalog.store import disk, make_below, write_durably
 from tasks.course import Turn
 
 STEP = "step.json"
@@ -47,7 +47,7 @@ class Notebook:
         """The folder of a step that is about to be offered."""
         folder = self.folder / f"step-{index}"
         with disk(folder):
-            make_directory(folder)
+            make_below(self.folder.parent, folder)
             write_durably(folder / STEP, canonical(turn.as_json()))
         return folder
 

@@ -17,7 +17,7 @@ from catalog.errors import UsageError
 from catalog.hints import listed
 from catalog.ledger import Record, Reference
 from catalog.signing import Signer
-from catalog.store import disk
+from catalog.store import disk, is_file
 from catalog.workspace import Workspace
 from tasks.subjects import Subject, find_subject
 
@@ -250,7 +250,7 @@ def _refuse_own(what: str, makers: Sequence[tuple[str, str]], asked: Asked, sign
 def _attached(file: Path | None) -> tuple[bytes, str]:
     if file is None:
         return b"", ""
-    if not file.is_file():
+    if not is_file(file):
         raise UsageError(f"there is no file {file}", remedy="Name the file to attach with --file.")
     with disk(file):
         if file.stat().st_size > LARGEST_FILE:

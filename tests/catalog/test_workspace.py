@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from catalog import underway
 from catalog.errors import EvidenceError, UsageError, WorldError
 from catalog.ledger import Actor, Draft, Kind, Record, Reference
 from catalog.signing import Signer
+from catalog.verification import verify
 from catalog.workspace import Workspace
 
 ACTOR = Actor(name="tester")
@@ -218,3 +220,19 @@ def test_a_second_run_is_refused_and_told_who_has_the_workspace(workspace: Works
 def test_a_run_within_a_run_is_refused(workspace: Workspace) -> None:
     with workspace.lock(), pytest.raises(WorldError, match=f"process {os.getpid()}"), workspace.lock():
         pass
+
+
+def test_a_workspace_that_was_moved_while_it_was_in_use_is_not_begun_anew(tmp_path: Path) -> None:
+    home, place = tmp_path / "home", tmp_path / "elsewhere"
+    workspace = Workspace.open(home, create=True)
+    workspace.record(Draft(kind=Kind.DERIVED, stage="first"), actor=Actor(name="tester"), code="1")
+    home.rename(place)
+    for write in (
+        lambda: workspace.store.put(b"data"),
+        lambda: workspace.ledger.append([Draft(kind=Kind.DERIVED, stage="next")], actor=Actor(name="tester"), code="1"),
+        lambda: underway.make(home, "pilot/test/1"),
+    ):
+        with pytest.raises(WorldError, match="was moved or removed while it was in use"):
+            write()
+    assert not home.exists()
+    assert verify(place).ok

@@ -6,10 +6,12 @@ replays it ever after. The corpus grows in `.fuzz/`, which is not committed.
 
 import argparse
 import hashlib
+import json
 import os
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,6 +19,9 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 SECONDS, MEGABYTES, LONGEST = 10, 1024, 65536
 """For one input, and how long it may be in bytes."""
+
+COUNTS = ROOT / ".fuzz" / "counts.jsonl"
+MARKS = ("<!-- inputs begin -->\n", "<!-- inputs end -->\n")
 
 _MEMORY = {"TMPDIR": "/dev/shm"} if Path("/dev/shm").is_dir() else {}  # noqa: S108  # inputs are files, by the thousand
 
@@ -28,16 +33,38 @@ def main() -> int:
         return _fuzz(sys.argv[2], sys.argv[3:])
     from targets import TARGETS
 
+    COUNTS.parent.mkdir(exist_ok=True)
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=", ".join(TARGETS))
     parser.add_argument("--seconds", type=int, default=60, help="for each target")
+    parser.add_argument("--page", type=Path, help="a page with marks between which the table of all counts is written")
+    parser.add_argument("--table", action="store_true", help="feed nothing")
     options = parser.parse_args()
     if find_spec("atheris") is None:
         parser.error("atheris is not installed: run this with `uv run --group fuzz`")
     if unknown := sorted(set(options.targets) - set(TARGETS)):
         parser.error(f"no such target: {', '.join(unknown)}; there are {', '.join(TARGETS)}")
-    found = [_run(target, options.seconds) for target in options.targets or TARGETS]
+    found = [] if options.table else [_run(target, options.seconds) for target in options.targets or TARGETS]
+    print(table())
+    if options.page:
+        before, rest = options.page.read_text().split(MARKS[0])
+        options.page.write_text(before + MARKS[0] + table() + MARKS[1] + rest.split(MARKS[1])[1])
     return int(any(found))
+
+
+def table() -> str:
+    """How many inputs each target was fed in all the runs that `.fuzz/counts.jsonl` tells of, as Markdown."""
+    from targets import TARGETS, purpose
+
+    runs = [json.loads(line) for line in COUNTS.read_text().splitlines()] if COUNTS.exists() else []
+    rows = [(name, [each for each in runs if each["target"] == name]) for name in TARGETS]
+    sums = [(name, *(sum(each[what] for each in mine) for what in ("inputs", "broke"))) for name, mine in rows]
+    lines = [f"| `{name}` | {purpose(name)} | {inputs:,} | {broke} |" for name, inputs, broke in sums]
+    days = sorted({each["day"] for each in runs})
+    total = sum(inputs for _, inputs, _ in sums)
+    told = f"{' to '.join(days[:: max(1, len(days) - 1)])}: {total:,} inputs."
+    head = [told, "", "| target | | inputs | broke it |", "|---|---|---:|---:|"]
+    return "\n".join([*head, *lines]) + "\n"
 
 
 def _run(target: str, seconds: int) -> bool:
@@ -63,6 +90,10 @@ def _run(target: str, seconds: int) -> bool:
     new = sorted(set(broken.glob("*")) - before)
     if not any(broken.iterdir()):
         broken.rmdir()
+    with COUNTS.open("a") as file:
+        day = datetime.now(UTC).date().isoformat()
+        said = {"target": target, "inputs": int(units[1]) if units else 0, "broke": len(new), "day": day}
+        file.write(json.dumps(said) + "\n")
     print(f"{target}: {units[1] if units else 'an unknown number of'} inputs, {covered[-1] if covered else 0} places "
           f"covered, {len(new)} broke it", flush=True)  # fmt: skip
     if new or done.returncode:
@@ -75,8 +106,9 @@ def _run(target: str, seconds: int) -> bool:
 def _fuzz(target: str, passed: list[str]) -> int:
     import atheris
 
-    with atheris.instrument_imports(include=["tasks.intake"]):
+    with atheris.instrument_imports(include=["tasks.intake", "catalog"]):
         from targets import TARGETS
+    TARGETS[target](b"")  # loads what it needs, so that no input's time is spent on it
     atheris.Setup([sys.argv[0], *passed], TARGETS[target])
     atheris.Fuzz()
     return 0

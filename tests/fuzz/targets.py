@@ -1,4 +1,6 @@
-"""What the fuzzer feeds bytes to: every family of readers, recognition, DuckDB against line by line, and archives.
+"""What the fuzzer feeds bytes to: readers of results, recognition, archives, DuckDB against line by line, and the rest.
+
+The rest, declarations and evidence among it, is in evidence_targets.py.
 
 A target returns where the bytes were read or clearly refused. Anything else it raises is a fault of a reader.
 """
@@ -11,6 +13,7 @@ from tempfile import TemporaryDirectory
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tasks/intake"))
 
+import evidence_targets
 from files import SAMPLES, survives, taken
 from seeds import SEEDS, stated
 
@@ -81,7 +84,15 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "recognise": recognise,
     "bulk": bulk,
     "archives": archives,
+    **evidence_targets.TARGETS,
 }
+
+
+def purpose(target: str) -> str:
+    """What a target is fed, in words."""
+    if target in FAMILIES:
+        return ", ".join(FAMILIES[target])
+    return (TARGETS[target].__doc__ or "").split("\n")[0]
 
 
 def seeds(target: str) -> list[bytes]:
@@ -90,6 +101,8 @@ def seeds(target: str) -> list[bytes]:
     import io
     import zipfile
 
+    if target in evidence_targets.TARGETS:
+        return evidence_targets.seeds(target)
     if target == "archives":
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
