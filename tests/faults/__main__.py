@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -25,14 +25,14 @@ from tests.faults.lab import UnavailableError, laboratory, own_surroundings
 
 KEPT = ROOT / ".faults"
 MARKS = ("<!-- the table begins -->\n", "<!-- the table ends -->\n")
-_KILLED = re.compile(r"(\d+) killed")
+_COUNTED = re.compile(r"(\d+) (?:killed|ended)")
 
 
 def main() -> int:
     """Runs trials, and prints the table of all so far; 1 where anything did not hold."""
     known = {each.name: each for each in FAULTS}
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument("faults", nargs="*", metavar="FAULT", help=f"{', '.join([*known, 'offline'])} (default: all)")
+    parser.add_argument("faults", nargs="*", metavar="FAULT", help=f"{', '.join([*known, *WHOLE])} (default: all)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rounds", type=int, help="trials of each fault, in place of the table's own numbers")
     parser.add_argument("--trial", type=int, help="only the trial of that number, from 1")
@@ -40,7 +40,7 @@ def main() -> int:
     parser.add_argument("--page", type=Path, help="a page with the table's marks")
     parser.add_argument("--table", action="store_true", help="run nothing")
     options = parser.parse_args()
-    if unknown := set(options.faults) - {*known, "offline"}:
+    if unknown := set(options.faults) - {*known, *WHOLE}:
         parser.error(f"no such fault: {', '.join(sorted(unknown))}")
     KEPT.mkdir(exist_ok=True)
     (KEPT / "trials.jsonl").touch()
@@ -48,8 +48,9 @@ def main() -> int:
     if not options.table:
         chosen = [known[name] for name in options.faults if name in known] if options.faults else list(FAULTS)
         bad = sum(bool(each["problems"]) for each in campaign(chosen, options))
-        if not options.faults or "offline" in options.faults:
-            bad += bool(written(offline(options.seed))["problems"])
+        for name, whole in WHOLE.items():
+            if not options.faults or name in options.faults:
+                bad += bool(written(whole(options.seed))["problems"])
     trials = [json.loads(line) for line in (KEPT / "trials.jsonl").read_text().splitlines()]
     page = table(trials)
     print(page)
@@ -117,6 +118,30 @@ def offline(seed: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def calls(seed: int) -> dict[str, Any]:
+    """A process ended, its write torn, or its disk full or read-only, at every system call by which it writes."""
+    began = time.monotonic()
+    told: list[str] = []
+    problems: list[str] = []
+    for scenario in ("evidence", "torn", "bundle", "index"):
+        words = [sys.executable, "-m", "tests.catalog.crashes", scenario]
+        done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, check=False)
+        if done.returncode:
+            problems.append(f"{scenario}: {done.stderr[-500:]}")
+            continue
+        answer = json.loads(done.stdout)
+        told.append(f"{scenario}: {answer['trials']} ended")
+        problems += [f"{call}: {problem}" for call, problem in answer["problems"].items()]
+    return {
+        "fault": "calls", "seed": seed, "trial": 1, "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "told": ", ".join(told), "unavailable": "", "seconds": round(time.monotonic() - began), "problems": problems,
+    }  # fmt: skip
+
+
+WHOLE: dict[str, Callable[[int], dict[str, Any]]] = {"calls": calls, "offline": offline}
+"""What is done once, and not in a laboratory."""
+
+
 def written(said: dict[str, Any]) -> dict[str, Any]:
     """Keeps a trial, and tells it."""
     said["version"] = metadata.version("plimsoll")
@@ -134,19 +159,20 @@ def summary(trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """A row for each fault; of a trial that was had more than once, the newest counts."""
     newest = {(each["fault"], each["seed"], each["trial"]): each for each in trials}
     names = {each.name: each.what for each in FAULTS} | {
-        "offline": "the network cut, loopback alone (part of the suite)"
+        "calls": "a process ended, or refused by its disk, at each system call that writes evidence",
+        "offline": "the network cut, loopback alone (part of the suite)",
     }
     rows = []
     for name, what in names.items():
         mine = [each for each in newest.values() if each["fault"] == name]
         done = [each for each in mine if not each["unavailable"]]
-        killed = sum(int(count) for each in done for count in _KILLED.findall(each["told"]))
+        counted = sum(int(count) for each in done for count in _COUNTED.findall(each["told"]))
         rows.append(
             {
                 "fault": name,
                 "what": what,
                 "trials": len(done),
-                "faults": killed or len(done),
+                "faults": counted or len(done),
                 "held": sum(not each["problems"] for each in done),
                 "seeds": sorted({each["seed"] for each in done}),
                 "unavailable": sorted({each["unavailable"] for each in mine if each["unavailable"]}),

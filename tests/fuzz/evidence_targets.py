@@ -208,7 +208,8 @@ def _read_with(data: bytes) -> None:
         workspace.withdrawals()
         workspace.runs()
         newest_reports(workspace)
-        prove_record(known, data.split(b"\n")[0])
+        if known:
+            prove_record(known, data.split(b"\n")[0])
     with contextlib.suppress(PlimsollError), TemporaryDirectory() as folder:
         bundle.export(workspace, "ioc", Path(folder) / "ioc.zip")
 
