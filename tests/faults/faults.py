@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -25,7 +26,7 @@ from tests.faults.hostile import HostileProxy, Mood
 from tests.faults.kills import ANCHORS, Watched, killed_run
 from tests.faults.lab import ALL, ONE, Lab, UnavailableError
 from tests.faults.systems import SEVEN, hostile_programme, unanswered
-from tests.faults.zygote import Zygote
+from tests.faults.zygote import Forked, Zygote
 from tests.flows.phases import PLIMSOLL, Ended
 
 ROOT = Path(__file__).parents[2]
@@ -89,21 +90,27 @@ def kill_forked(lab: Lab) -> str:
     where = ["--catalog", str(lab.bench.catalog), "--home", str(lab.home)]
     with HostileProxy(("127.0.0.1", 9)) as proxy, ExitStack() as stack:
         here = {**_QUIET, **lab.bench.environ, **_PATIENCE, "PREFECT_API_URL": f"http://127.0.0.1:{proxy.port}/api"}
-        zygote = stack.enter_context(Zygote(here))
         api = None
         for _ in range(10):
             if api is None or not api.is_running:
                 api = ChildProcess("flows.prefect_api", {}, name="Prefect's API", stop_s=15)
                 stack.callback(api.stop)
-                url = urlsplit(api.read(180)["url"])
+                told = api.read(180)
+                url = urlsplit(told["url"])
+                here["PREFECT_API_AUTH_STRING"] = told["auth"]  # each server has its own
+                zygote, outputs = stack.enter_context(Zygote(here)), lab.folder / f"outputs-{api.pid}"
+                outputs.mkdir()
                 proxy.upstream = (str(url.hostname), int(url.port or 0))
             server = psutil.Process(api.pid)
             again = (*ALL, "--again", "pilot.orders.load", "--reason", "a fault") if lab.lines else ALL
-            hit += killed_run(
-                lab, again, blows=9, start=lambda words: zygote.start([*words, *where], here, lab.folder), server=server
-            )
+            start = partial(_forked, zygote, where, here, outputs)
+            hit += killed_run(lab, again, blows=9, start=start, server=server)
     lab.complete(*ALL)
     return f"{sum(hit.values())} killed: " + ", ".join(f"{name} {count}" for name, count in sorted(hit.items()))
+
+
+def _forked(zygote: Zygote, where: list[str], here: dict[str, str], outputs: Path, words: tuple[str, ...]) -> Forked:
+    return zygote.start([*words, *where], here, outputs)
 
 
 # --- disks ------------------------------------------------------------------------------------------------------------
@@ -286,9 +293,11 @@ def spoil_api(lab: Lab) -> str:
     os.environ["PREFECT_HOME"] = lab.bench.environ["PREFECT_HOME"]
     api = ChildProcess("flows.prefect_api", {}, name="Prefect's API", stop_s=15)
     try:
-        url = urlsplit(api.read(120)["url"])
+        told = api.read(180)
+        url = urlsplit(told["url"])
         with HostileProxy((str(url.hostname), int(url.port or 0)), seed=lab.chance.getrandbits(30)) as proxy:
             here = {**lab.bench.environ, **_PATIENCE, "PREFECT_API_URL": f"http://127.0.0.1:{proxy.port}/api"}
+            here["PREFECT_API_AUTH_STRING"] = told["auth"]
             watched = Watched(replace(lab.bench, environ=here).start(*ONE))
             if not anchor or watched.says(anchor):
                 proxy.turn(mood)
