@@ -1,8 +1,8 @@
 """Sides of a comparison, measured in turns on the same machine in the same minutes, and the ratios that they give.
 
-A side is a command, whose seconds, seconds of processor and peak of resident memory the kernel tells when it ends
-(`wait4`), or a script that measures several sides itself and prints JSON. On a machine that has other things to do,
-seconds of processor are the steadier ones: they count what a side does and not what it waits for.
+A side is a command, whose seconds and seconds of processor the kernel tells when it ends (`wait4`), or a script that
+measures several sides itself and prints JSON. On a machine that has other things to do, seconds of processor are the
+steadier ones: they count what a side does and not what it waits for.
 """
 
 import json
@@ -69,7 +69,7 @@ def run_side(side: Side) -> Taken:
         told = os.read(out, 2_000).decode(errors="replace")
         raise SystemExit(f"{' '.join(map(str, side.command))[:300]} ended with {process.returncode}:\n{told}")
     os.close(out)
-    return Taken(clock=taken, processors=used.ru_utime + used.ru_stime, memory=used.ru_maxrss // 1024)
+    return Taken(clock=taken, processors=used.ru_utime + used.ru_stime)
 
 
 def _spool() -> int:
