@@ -17,7 +17,7 @@ from flows.remote import at_hand, place
 from flows.streams import Streams
 
 CATALOG = Path(__file__).resolve().parent.parent / "catalog" / "smets1"
-"""The shipped programme, read where `--catalog` names no other."""
+"""The shipped programme, read where neither `--catalog` nor the environment names another."""
 
 _INTERRUPTED = 130
 """How a command ends that Ctrl-C ended: 128 and the signal's number, as shells have it."""
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _command_status(arguments: Sequence[str]) -> int:
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     room, name = options.handler
     try:
         handler: Callable[[argparse.Namespace], Status] = getattr(import_module(room), name)
@@ -88,7 +88,8 @@ def _complain(error: PlimsollError, *, as_json: bool) -> None:
         _say(f"  {error.help()}")
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """What the command line takes: the one declaration of every command."""
     parser = argparse.ArgumentParser(
         prog="plimsoll",
         description="Proves how much load a system of many providers can carry, and keeps the evidence.",
@@ -551,9 +552,14 @@ def _catalog(parser: argparse.ArgumentParser) -> None:
         "--catalog",
         metavar="DIR",
         type=Path,
-        default=CATALOG,
-        help="the programme's folder (default: the shipped SMETS1 programme)",
+        default=usual_catalog(),
+        help="the programme's folder (default: $PLIMSOLL_CATALOG, else the shipped SMETS1 programme)",
     )
+
+
+def usual_catalog() -> Path:
+    """The programme that commands read where `--catalog` names none."""
+    return Path(os.environ.get("PLIMSOLL_CATALOG") or CATALOG)
 
 
 def _home(parser: argparse.ArgumentParser) -> None:

@@ -19,6 +19,7 @@ from catalog.extensions import other
 from catalog.inspection.page import publish_page
 from catalog.ledger import Kind, Record
 from catalog.workspace import FORMAT_FILE, Workspace, refuse_as_home
+from flows.cli import usual_catalog
 from flows.desk import asked
 from flows.progress import Progress, current, use
 from flows.show import MARKS, console, escape, print_json, table
@@ -411,7 +412,8 @@ def _next(options: Namespace, reported: Record) -> str:
     home = "" if options.home == Path(".plimsoll") else f" --home {getattr(options, 'remote', options.home)}"
     if _status(reported) is Status.PROVED:
         return escape(f"plimsoll verify{home}   then sign-offs: what people decide is listed under exit criteria")
-    return escape(f"plimsoll explain TEST{home}   and the report's observations, with intervals and reasons")
+    catalog = "" if options.catalog == usual_catalog() else f" --catalog {options.catalog}"
+    return escape(f"plimsoll explain TEST{catalog}{home}   and the report's observations, with intervals and reasons")
 
 
 def _status(reported: Record) -> Status:

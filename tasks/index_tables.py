@@ -416,6 +416,8 @@ executes every query below.
 `plimsoll.duckdb` in a workspace is an index over its ledger and its evidence: every phase makes it anew, it may be
 deleted at any time, and nothing is only there. Open it with any DuckDB client, read-only:
 
+<!-- not run: DuckDB's own client is needed; the queries below are executed by its library -->
+
     duckdb -readonly .plimsoll/plimsoll.duckdb
 
 It is no evidence itself: what it says can be checked with `plimsoll verify`, `lineage` and `reperform`. It holds the

@@ -28,19 +28,20 @@ def answered(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[in
     return status, told.out, told.err
 
 
-def test_every_command_has_help_and_the_readme_names_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_has_help_and_a_page_names_it(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["--help"])
     assert ended.value.code == 0
     commands = re.findall(r"^    (\w+)(?: |$)", capsys.readouterr().out, re.MULTILINE)
     assert len(commands) == 24, commands
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    root = Path(__file__).parents[2]
+    pages = "".join(page.read_text() for page in [root / "README.md", *(root / "docs").rglob("*.md")])
     for command in commands:
         with pytest.raises(SystemExit) as ended:
             main([command, "--help"])
         assert ended.value.code == 0
         assert len(capsys.readouterr().out) > 100
-        assert f"plimsoll {command}" in readme, command
+        assert f"plimsoll {command}" in pages, command
 
 
 def test_init_writes_a_programme_that_check_accepts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -55,6 +56,19 @@ def test_init_writes_a_programme_that_check_accepts(tmp_path: Path, capsys: pyte
     status, _, err = answered(capsys, "init", folder)
     assert status == 2
     assert "not an empty folder" in err
+
+
+def test_the_environment_names_the_programme_where_the_command_does_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_template(tmp_path / "shop")
+    monkeypatch.setenv("PLIMSOLL_CATALOG", str(tmp_path / "shop"))
+    assert main(["check"]) == 0
+    assert "Web shop" in capsys.readouterr().out
+    assert main(["check", "--catalog", str(tmp_path)]) == 2
+    monkeypatch.delenv("PLIMSOLL_CATALOG")
+    assert main(["check", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["phases"] == ["ioc", "moc", "foc"]
 
 
 def test_a_broken_catalogue_changes_nothing_and_every_fault_is_told(
