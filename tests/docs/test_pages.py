@@ -18,12 +18,12 @@ from typing import Any
 import duckdb
 import jsonschema
 import pytest
-import yaml
 from pages import CHECKED, SHELL, Block, blocks
 from pydantic import ValidationError
 from shell import FAILED, execute, plimsoll_at_hand
 
 from catalog.schemas import FOLDER as SCHEMAS
+from catalog.yaml_files import parse_yaml
 from flows.cli import parser
 from tasks.intake.manifest import Manifest
 
@@ -239,7 +239,9 @@ def try_diff(block: Block, folder: Path, environ: Mapping[str, str]) -> None:
 
 def try_yaml(block: Block, folder: Path, environ: Mapping[str, str]) -> None:
     """Holds declarations against the schemas: some object must have all these keys, and each value must fit its own."""
-    data = yaml.safe_load(block.text)
+    document, faults = parse_yaml(block.place, block.text)
+    assert document is not None, faults
+    data = document.data
     for item in data if isinstance(data, list) else [data]:
         fitting = is_manifest(item) or fits(item) or all(fits(inner) for inner in item.values())
         assert fitting, f"{block.place}: nothing that is declared has such an object"
