@@ -308,6 +308,7 @@ def pull_objects(bucket: Bucket, home: Path, digests: Iterable[str]) -> None:
 
     Raises EvidenceError where the bucket's bytes are not the ones that a name says, WorldError where it has none.
     """
+    make_directory(home)
     store = ObjectStore(home / "objects")
     missing = sorted({each for each in digests if not store.has(each)})
     for _ in _copy_objects(bucket, home, [f"objects/{each[:2]}/{each[2:]}" for each in missing]):

@@ -2,10 +2,9 @@
 
     python3 verify.py BUNDLE.zip|FOLDER [--head SIZE:ROOT] [--key KEY]...
 
-It checks names in a bundle, every object's digest, the ledger's chain, heads (RFC 6962), signatures, keys replaced,
-revoked or compromised, the reports, and that figures lead to measurements, those to results, runs to volumes and a
-plan. `--head`: what you saved of an earlier bundle; `--key`: a public key that you were given, or its SHA-256. Faults
-end it with 4. Not checked: README.md, lineage, time anchors. Compare this file's SHA-256 with the documented one.
+It checks names, digests, the ledger's chain, heads (RFC 6962), signatures, keys replaced, revoked or compromised, the
+reports, and that figures lead to measurements, those to results, runs to volumes and a plan. `--head`: of an earlier
+bundle; `--key`: a public key, or its SHA-256. 4 tells of faults. README.md, lineage, anchors are not checked.
 """
 
 import argparse
@@ -211,9 +210,8 @@ class Verifier:
             self.announced.add(new)
         elif r.stage == "revoke":
             old, since = statement["revoked"], statement.get("since", 1)
-            _require(
-                old in self.announced and type(since) is int and 0 < since <= r.sequence, "revokes nothing there is"
-            )
+            at = since if type(since) is int else 0
+            _require(old in self.announced and 0 < at <= r.sequence, "revokes nothing there is")
             _require(self._trusts(key) or not self._trusts(old), "revokes a key that you gave, by another key")
             self.ended[old] = f"revoked by {r.label}: {statement['reason']}"
         else:

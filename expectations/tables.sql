@@ -40,7 +40,7 @@ COMMENT ON COLUMN arrivals."offset_us" IS 'when the message is due, from the sta
 COMMENT ON COLUMN arrivals."path" IS 'message path';
 COMMENT ON COLUMN arrivals."srv" IS 'service reference variant, or own message';
 COMMENT ON COLUMN arrivals."kind" IS 'message kind: request, acknowledgement, response, alert';
-COMMENT ON COLUMN arrivals."traffic" IS 'the label of the traffic: migration, BAU, SMETS2+ and so on';
+COMMENT ON COLUMN arrivals."traffic" IS 'the label of the traffic, such as BAU or migration';
 COMMENT ON COLUMN arrivals."device" IS 'number of the device that the message belongs to';
 COMMENT ON COLUMN arrivals."expect" IS 'the outcome that is right: ok, error';
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import psutil
 
 from catalog.verification import verify
-from flows.run import _QUIET
+from flows.run import QUIET
 from tests.faults.hostile import HostileProxy, Mood
 from tests.faults.kills import ANCHORS, Watched, killed_run
 from tests.faults.lab import ALL, ONE, Lab, UnavailableError
@@ -89,7 +89,7 @@ def kill_forked(lab: Lab) -> str:
     hit: Counter[str] = Counter()
     where = ["--catalog", str(lab.bench.catalog), "--home", str(lab.home)]
     with HostileProxy(("127.0.0.1", 9)) as proxy, ExitStack() as stack:
-        here = {**_QUIET, **lab.bench.environ, **_PATIENCE, "PREFECT_API_URL": f"http://127.0.0.1:{proxy.port}/api"}
+        here = {**QUIET, **lab.bench.environ, **_PATIENCE, "PREFECT_API_URL": f"http://127.0.0.1:{proxy.port}/api"}
         api = None
         for _ in range(10):
             if api is None or not api.is_running:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tasks.series import BUCKETS, series
 
 START_US = 1_800_000_000_000_000
-RUN = {"run": "r/1", "component": "shop", "start_us": START_US, "window_us": 4_800_000, "steps": [], "type": "load"}
+RUN = {"run": "r/1", "component": "shop", "start_us": START_US, "window_us": 3_600_000, "steps": [], "type": "load"}
 
 
 def write_results(
@@ -57,12 +57,12 @@ def idle(tmp_path: Path) -> Path:
 
 
 def test_messages_count_where_they_were_due(tmp_path: Path, idle: Path) -> None:
-    rows = [(1, 0, 10, "ok"), (2, 99_999, 30, "ok"), (3, 100_000, 50, "ok"), (4, 4_799_999, 70, "ok")]
+    rows = [(1, 0, 10, "ok"), (2, 99_999, 30, "ok"), (3, 100_000, 50, "ok"), (4, 3_599_999, 70, "ok")]
     found = series(RUN, write_results(tmp_path / "results.parquet", rows), idle)["latency"]
     assert found == [
         {"at_us": 0, "count": 2, "failed": 0, "p50": 10, "p95": 30},
         {"at_us": 100_000, "count": 1, "failed": 0, "p50": 50, "p95": 50},
-        {"at_us": 4_700_000, "count": 1, "failed": 0, "p50": 70, "p95": 70},
+        {"at_us": 3_500_000, "count": 1, "failed": 0, "p50": 70, "p95": 70},
     ]
 
 
@@ -95,7 +95,7 @@ def test_resources_are_the_largest_sample_of_the_component_its_parts_together(tm
         ("shop", "a", 170_000, "threads_count", 9_999),
         ("injector", "a", 10, "cpu_permille", 999),
         ("shop", "a", -5, "cpu_permille", 999),
-        ("shop", "a", 4_800_000, "cpu_permille", 999),
+        ("shop", "a", 3_600_000, "cpu_permille", 999),
     ]
     found = series(RUN, results, write_infrastructure(tmp_path / "infrastructure.parquet", rows))["resources"]
     assert found == [
@@ -131,7 +131,7 @@ def test_what_waits_and_what_is_answered_is_told_stretch_by_stretch(tmp_path: Pa
     found = series({**RUN, "type": "catch-up"}, write_results(tmp_path / "results.parquet", rows), idle)["flow"]
     assert [row["standing"] for row in found[:4]] == [2, 2, 1, 1]  # the last is never answered
     assert [row["answered"] for row in found[:4]] == [0, 1, 1, 0]
-    assert len(found) == 48
+    assert len(found) == 36
 
 
 def test_a_test_of_the_negative_path_is_told_by_outcome(tmp_path: Path, idle: Path) -> None:
@@ -173,7 +173,7 @@ def test_a_run_of_another_name_in_the_same_table_does_not_count(tmp_path: Path, 
 @settings(derandomize=True, deadline=None, max_examples=25)
 @given(
     rows=st.lists(
-        st.tuples(st.integers(0, 4_799_999), st.integers(0, 10**9), st.sampled_from(["ok", "error"])), max_size=40
+        st.tuples(st.integers(0, 3_599_999), st.integers(0, 10**9), st.sampled_from(["ok", "error"])), max_size=40
     )
 )
 def test_every_message_is_counted_once_and_ranks_are_nearest_ranks(
