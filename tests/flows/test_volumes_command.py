@@ -40,7 +40,7 @@ def test_the_overview_says_what_must_be_carried_and_what_would_move_it(
     for said in (
         "busiest day of 214, tuesday 2026-09-01",
         "peak window 18:00 to 22:00 UTC, 14,400 s",
-        "A1: meters, devices and migrations",
+        "A1: customers, devices and migrations",
         "A2: messages offered to the system, by business process",
         "A3 in sum: what each component handles",
         "Peaks: what the window's average hides",

@@ -394,7 +394,7 @@ def test_http_2_is_spoken_at_once_or_agreed_on_in_the_tls_handshake(ours: Author
     assert len(posts) == 120
     assert {(each["version"], each["path"]) for each in posts} == {("2", "/paths/p")}
     assert injection.summary["http"] == "h2"
-    assert injection.summary["connections_opened"] == 1  # all of it fits into one: that is what HTTP/2 is for
+    assert injection.summary["connections_opened"] <= 2  # one carries all of it; until it is up, another may be begun
 
 
 def test_a_system_that_does_not_speak_http_2_is_not_tested_as_if_it_did(ours: Authority) -> None:

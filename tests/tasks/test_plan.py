@@ -197,8 +197,10 @@ def test_an_estate_that_is_too_small_for_a_test_is_refused_and_what_would_do_is_
     with pytest.raises(UsageError) as refused:
         planned(small)
     assert "rehearsal: an estate of 500 devices is too small" in str(refused.value)
-    soak = "pilot.orders.soak offers 83.375 messages a second, each for up to 10,000,000 µs: it needs 667 devices"
-    assert soak in str(refused.value)
+    stress = (
+        "pilot.orders.stress offers 333.529412 messages a second, each for up to 10,000,000 µs: it needs 567 devices"
+    )
+    assert stress in str(refused.value)
     assert "pilot.orders.load" not in str(refused.value)
     enough = int(re.search(r"'estate: (\d+)'", refused.value.help())[1])
     planned(edited(programme, ("environments.rehearsal.estate", enough)))
