@@ -85,7 +85,7 @@ def take(folder: Path, where: Mapping[str, Any]) -> Outcome:
 def _received(folder: Path, where: Mapping[str, Any]) -> dict[str, Any]:
     manifest, written = read_manifest(folder / MANIFEST)
     if not manifest.test:
-        raise UsageError("the manifest names no test", remedy="A submission's manifest says which: test: PHASE.COMPONENT.TEST")
+        raise UsageError("the manifest names no test", remedy="Say which: test: PHASE.COMPONENT.TEST")
     files = _files(folder)
     received, _, _ = receive(manifest.test, files, (manifest, written), **where, progress=current(), wait=patience())
     return received.as_json()

@@ -91,7 +91,7 @@ def edit(lab: Lab) -> None:
     environments = lab.bench.catalog / "environments.yaml"
     text = environments.read_text()
     more = "catch-up: 2 s, scaling: 3 s, negative-path: 2 s, regression: 1 s}"
-    text = text.replace("soak: 8 s}", f"soak: 8 s, {more}").replace("soak: 2 s}", f"soak: 2 s, {more}")
+    text = text.replace("soak: 6 s}", f"soak: 6 s, {more}").replace("soak: 2 s}", f"soak: 2 s, {more}")
     text = text.replace(
         "    connections: 16\n", "    baselines: {orders: {workers: 6, service: 32 ms}}\n    connections: 16\n"
     )
