@@ -151,6 +151,8 @@ def page(known: dict[str, Any]) -> str:
         "we were faster: its median, and in brackets the least and the most of all rounds. On a shared machine",
         "seconds of CPU are the steadier figures. This page is written, not edited:",
         "",
+        "<!-- not run: it takes an hour -->",
+        "",
         "    python -m benchmarks --peers FOLDER --install --json benchmarks/last.json --page docs/benchmarks.md",
         "",
         "| claim | ours | asked | |",

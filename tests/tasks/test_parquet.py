@@ -41,7 +41,7 @@ def measurements(rows):
     return frame("measurements", {**same, "scope": scopes, **ends, "samples": samples, "method": methods})
 
 
-@settings(derandomize=True, deadline=None, max_examples=60)
+@settings(derandomize=True, deadline=None, max_examples=25)
 @given(TIMES)
 def test_infrastructure_comes_back_as_it_was(rows):
     columns = dict(zip(tables.columns("infrastructure"), ([row[i] for row in rows] for i in range(8)), strict=True))
@@ -49,7 +49,7 @@ def test_infrastructure_comes_back_as_it_was(rows):
     pd.testing.assert_frame_equal(read_table("infrastructure", table_bytes("infrastructure", whole)), whole)
 
 
-@settings(derandomize=True, deadline=None, max_examples=60)
+@settings(derandomize=True, deadline=None, max_examples=25)
 @given(MEASUREMENTS)
 def test_nulls_come_back_as_nulls_and_the_digest_of_rows_with_them(rows):
     whole = measurements(rows)
@@ -58,7 +58,7 @@ def test_nulls_come_back_as_nulls_and_the_digest_of_rows_with_them(rows):
     assert canonical_rows_digest("measurements", back) == canonical_rows_digest("measurements", whole)
 
 
-@settings(derandomize=True, deadline=None, max_examples=40)
+@settings(derandomize=True, deadline=None, max_examples=20)
 @given(MEASUREMENTS, MEASUREMENTS)
 def test_other_rows_have_another_digest(rows, others):
     same = measurements(rows).equals(measurements(others))
@@ -75,7 +75,7 @@ def test_the_digest_of_rows_is_that_of_their_canonical_json():
 DIGEST = "3878de99ca43770ee9b1ff52a9281a89964ba7006db138315c9c5c6650a32ffe"
 
 
-@settings(derandomize=True, deadline=None, max_examples=60)
+@settings(derandomize=True, deadline=None, max_examples=25)
 @given(rows=MEASUREMENTS, cuts=st.lists(st.integers(0, 30), max_size=5), group=st.integers(1, 40))
 def test_batches_make_the_same_bytes_and_digest_as_the_whole_table(rows, cuts, group):
     """Row groups are as long as they are, whatever the batches: here of a few rows, so that several are written."""
