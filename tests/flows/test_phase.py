@@ -176,7 +176,8 @@ def test_what_changed_is_executed_again_and_named(
 def test_a_declared_defect_disproves_exactly_what_it_affects(
     shop: Bench, environment: str, types: str, affected: set[str], refuted: set[str]
 ) -> None:
-    """Of what the defect touches, `refuted` is not proved for certain; everything else is proved all the same.
+    """Of what the defect touches, `refuted` is not proved for certain; everything else is proved all the same, but of a
+    test whose load this machine was too busy to offer: that is inconclusive.
 
     The rest of what is affected depends on how far the queue came: the last messages are answered just within their
     time-out or not.
@@ -185,7 +186,9 @@ def test_a_declared_defect_disproves_exactly_what_it_affects(
     assert ended.status == 1, ended.stderr
     rows = shop.observations("pilot")
     unproved = {(row["test"], row["requirement"]) for row in rows if row["verdict"] != "proved"}
-    assert unproved <= {(f"pilot.orders.{types}", requirement) for requirement in affected}
+    late = {row["test"] for row in rows if (row["requirement"], row["verdict"]) == ("target-volume", "inconclusive")}
+    sound = {(test, requirement) for test, requirement in unproved if test not in late - {f"pilot.orders.{types}"}}
+    assert sound <= {(f"pilot.orders.{types}", requirement) for requirement in affected}
     assert refuted <= {row["requirement"] for row in rows if row["verdict"] == "not proved"}
     assert verify(shop.home).ok
 

@@ -66,6 +66,13 @@ def listening(family: list[psutil.Process]) -> set[str]:
     return found
 
 
+def is_run(process: psutil.Process) -> bool:
+    """Whether it runs the test; one that has ended meanwhile does not."""
+    with suppress(psutil.Error):
+        return "pilot.orders.load" in process.cmdline()
+    return False
+
+
 def readable_by_others(folder: Path) -> list[Path]:
     """Temporary folders of ours that are open to anybody else: what is in them is as private as they are."""
     return [each for each in folder.glob("plimsoll-*") if each.stat().st_mode & 0o077]
@@ -84,7 +91,7 @@ def test_no_secret_is_left_anywhere_and_nothing_is_open_meanwhile(shop: Bench, t
     def answer(_path: str) -> tuple[int, str]:
         """Every other time an error that tells what it was sent, as careless servers do."""
         if len(seen) == 1:
-            run = next(each for each in psutil.Process().children() if "pilot.orders.load" in each.cmdline())
+            run = next(each for each in psutil.Process().children() if is_run(each))
             meanwhile["listening"] = listening([run, *run.children(recursive=True)])
             meanwhile["temporary"] = list(tmp_path.glob("plimsoll-*"))
             meanwhile["open"] = readable_by_others(tmp_path)
