@@ -4,7 +4,6 @@ A claim prepares what it needs in a folder, measures ours and its peers in turns
 against a peer or by the clock alone. `python -m benchmarks` runs them.
 """
 
-import shutil
 import sqlite3
 import sys
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.peers import Peers
-from benchmarks.racing import OWN, NoPeerError, Rounds, Side, Taken, race, told
+from benchmarks.racing import OWN, NoPeerError, Rounds, Side, Taken, race, run_side, told
 
 HERE = Path(__file__).parent
 PLIMSOLL = Path(sys.executable).with_name("plimsoll")
@@ -76,20 +75,18 @@ def _help(setting: Setting) -> Rounds:
 
 
 def _again(setting: Setting) -> Rounds:
-    catalogue, home = setting.folder / "catalogue", setting.folder / "home"
-    phase_of_many_stages(catalogue)
-    ours = Side(command=[PLIMSOLL, "run", "pilot", "--catalog", catalogue, "--home", home], ends=frozenset({0, 1}))
-    sides = {OWN: ours} | setting.sides(
+    sides = {OWN: _phase_of_many_stages(setting.folder)} | setting.sides(
         dvc=lambda: _dvc(setting.folder / "dvc", setting.peers.program("dvc")),
         snakemake=lambda: _snakemake(setting.folder / "snakemake", setting.peers.program("snakemake")),
     )
     return race(sides, setting.rounds)  # the run that is not counted is the first: it executes every stage
 
 
-def phase_of_many_stages(catalogue: Path) -> None:
-    """The template's programme, its pilot planning seven short load tests more of each component: 50 stages or more."""
+def _phase_of_many_stages(folder: Path) -> Side:
+    """Runs the template's pilot, planning seven short load tests of each component instead: 50 stages or more."""
     from catalog.template import write_template
 
+    catalogue = folder / "catalogue"
     write_template(catalogue)
     names = [f"load-{number}" for number in range(7)]
     profile = (
@@ -101,6 +98,12 @@ def phase_of_many_stages(catalogue: Path) -> None:
     tests.write_text(text.replace("tests: [load, stress, soak]", f"tests: [{', '.join(names)}]"))
     environments = catalogue / "environments.yaml"
     environments.write_text(environments.read_text().replace("{load: 6 s,", "{load: 1 s,"))
+    return _run("pilot", "--catalog", catalogue, "--home", folder / "home")
+
+
+def _run(*words: str | Path) -> Side:
+    """`plimsoll run`, whatever it proves."""
+    return Side(command=[PLIMSOLL, "run", *words], ends=frozenset({0, 1}))
 
 
 def _dvc(folder: Path, dvc: str) -> Side:
@@ -111,8 +114,6 @@ def _dvc(folder: Path, dvc: str) -> Side:
     text = "stages:\n" + "".join(stage.format(n=n, before=repr(str(n - 1))) for n in range(1, STAGES + 1))
     (folder / "dvc.yaml").write_text(text)
     init = Side(command=[dvc, "init", "-q", "--no-scm"], cwd=folder, environ=_QUIET)
-    from benchmarks.racing import run_side
-
     run_side(init)
     return Side(command=[dvc, "repro"], cwd=folder, environ=_QUIET)
 
@@ -131,12 +132,8 @@ def _snakemake(folder: Path, snakemake: str) -> Side:
 
 
 def _lineage(setting: Setting) -> Rounds:
-    catalogue, home = setting.folder / "catalogue", setting.folder / "home"
-    phase_of_many_stages(catalogue)
-    race(
-        {OWN: Side(command=[PLIMSOLL, "run", "pilot", "--catalog", catalogue, "--home", home], ends=frozenset({0, 1}))},
-        0,
-    )
+    home = setting.folder / "home"
+    run_side(_phase_of_many_stages(setting.folder))
     query = (
         "import duckdb, sys\n"
         "db = duckdb.connect(sys.argv[1], read_only=True)\n"
@@ -205,14 +202,10 @@ def _taurus(folder: Path, bzt: str, file: Path) -> Side:
 
 
 def _hold(setting: Setting) -> Rounds:
-    import subprocess
-
     path = setting.folder / "results.parquet"
-    sys.path.insert(0, str(HERE))
-    sys.path.insert(0, str(HERE.parent / "tests" / "tasks"))
     count = 500_000 if setting.short else 10_000_000
     making = f"from benchmarks import measuring; measuring.make(__import__('pathlib').Path({str(path)!r}), {count})"
-    subprocess.run([sys.executable, "-c", making], check=True, cwd=HERE.parent)
+    run_side(Side(command=[sys.executable, "-c", making], cwd=HERE.parent))
 
     def pick(found: Any) -> dict[str, Taken]:
         bare = found["bare"]
@@ -222,23 +215,17 @@ def _hold(setting: Setting) -> Rounds:
             "DuckDB, bare queries": Taken(clock=bare["s"], processors=bare["cpu_s"]),
         }
 
-    ours: Rounds = {}
-    for _ in range(setting.rounds):
-        for each in (
-            told([HERE / "measuring.py", "--judge", path, str(count)], 1, pick),
-            told(
-                [HERE / "gx_on_pandas.py", path],
-                1,
-                lambda found: {
-                    "Great Expectations on pandas": Taken(
-                        clock=found["s"], processors=found["cpu_s"], memory=found["memory_mib"]
-                    )
-                },
-            ),
-        ):
-            for name, taken in each.items():
-                ours.setdefault(name, []).extend(taken)
-    return ours
+    def pick_peer(found: Any) -> dict[str, Taken]:
+        taken = Taken(clock=found["s"], processors=found["cpu_s"], memory=found["memory_mib"])
+        return {"Great Expectations on pandas": taken}
+
+    found: Rounds = {}
+    for _ in range(setting.rounds):  # in turns
+        ours = told([HERE / "measuring.py", "--judge", path, str(count)], 1, pick)
+        peer = told([HERE / "gx_on_pandas.py", path], 1, pick_peer)
+        for name, taken in (ours | peer).items():
+            found.setdefault(name, []).extend(taken)
+    return found
 
 
 def _inject(setting: Setting) -> Rounds:
@@ -342,18 +329,8 @@ def _report(count: int) -> Callable[[Setting], Rounds]:
 
 
 def _phase(setting: Setting) -> Rounds:
-    home = setting.folder / "home"
-    if setting.short:
-        catalogue = setting.folder / "catalogue"
-        phase_of_many_stages(catalogue)
-        command = [PLIMSOLL, "run", "pilot", "--catalog", catalogue, "--home", home]
-    else:
-        command = [PLIMSOLL, "run", "ioc", "--home", home]
-    from benchmarks.racing import run_side
-
-    taken = run_side(Side(command=command, ends=frozenset({0, 1})))
-    shutil.rmtree(home)
-    return {OWN: [taken]}
+    whole = _run("ioc", "--home", setting.folder / "home")
+    return {OWN: [run_side(_phase_of_many_stages(setting.folder) if setting.short else whole)]}
 
 
 CLAIMS: dict[str, Claim] = {

@@ -25,44 +25,34 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "flows"))
 from prefect_server import prefect_server
 
 CONDUCT = """
-import json, os, resource, sys, time
+import json, os, sys, time
+from contextlib import nullcontext
 from pathlib import Path
+import psutil
+from flows import phase
 way, catalog, home = sys.argv[1:]
+given = {"catalog": Path(catalog), "home": home, "environment": "nobody-there"}
 if way == "own":
     from flows.prefect_api import start_api, use_api
     api = start_api()
-else:
-    from contextlib import nullcontext
-import psutil
-from flows import capability_phase as module
 process, told = psutil.Process(), []
-conduct = module.conduct
 def server_cpu():
     pid = int(os.environ.get("SERVER_PID", 0)) or (api.pid if way == "own" else 0)
     return sum(psutil.Process(pid).cpu_times()[:2]) if pid else 0.0
-def tell():
-    told.append((time.perf_counter(), process.memory_info().rss // 1024, time.process_time() + server_cpu()))
-def timed(*given):
-    tell()
-    return (conduct.fn if way == "plain" else conduct)(*given)
-module.conduct = timed
-phase = module.capability_phase
+def telling(stage):
+    def told_before(*given):
+        told.append((time.perf_counter(), process.memory_info().rss // 1024, time.process_time() + server_cpu()))
+        return stage(*given)
+    return told_before
+phase.conduct, phase.endings = telling(phase.conduct), telling(phase.endings)
 if way == "plain":
-    from contextlib import contextmanager
-    from prefect import Task
-    Task.__call__ = lambda self, *given, **named: self.fn(*given, **named)
-    @contextmanager
-    def showing(desk, total):
-        yield lambda done, last: None
-    module.showing, module.show_report = showing, lambda desk, reported: None
-    phase = phase.fn
-concluded = module.endings
-def endings(*given):
-    tell()
-    return concluded(*given)
-module.endings = endings
-with use_api(api) if way == "own" else nullcontext():
-    done = phase("pilot", catalog=catalog, home=home, environment="nobody-there")
+    import logging, prefect
+    prefect.get_run_logger = logging.getLogger  # no flow runs that it could belong to
+    phase.run_phase("pilot", **given)
+else:
+    from flows.capability_phase import capability_phase
+    with use_api(api) if way == "own" else nullcontext():
+        capability_phase("pilot", **{**given, "catalog": catalog})
 if way == "own":
     api.stop()
 tests = len(told) - 1
@@ -80,7 +70,8 @@ def write_programme(folder: Path, tests: int) -> None:
     names = ["storefront", "orders", *(f"orders-{number:04d}" for number in range(components))]
     entries = ", ".join(f'{name}: "http://127.0.0.1:9"' for name in names)
     environments = folder / "environments.yaml"
-    declared = f"\n  - id: nobody-there\n    title: Nothing listens\n    kind: real\n    entries: {{{entries}}}\n"
+    declared = "\n  - id: nobody-there\n    title: Nothing listens\n    kind: rehearsal\n    extends: rehearsal\n"
+    declared += f"    entries: {{{entries}}}\n"
     environments.write_text(environments.read_text() + declared)
 
 

@@ -242,11 +242,16 @@ def prefixed(lab: Lab, words: list[str], *, due: tuple[int, ...] = (0, 1, 3), **
             with suppress(ProcessLookupError):
                 os.kill(each.pid, signal.SIGKILL)
         ended = watched.ended()
+    _held(lab, ended, due)
+    return ended
+
+
+def _held(lab: Lab, ended: Ended, due: tuple[int, ...] = (0, 1, 3)) -> None:
+    """Holds how a run ended against what may be shown, the statuses that are due, and its evidence."""
     lab.hold(ended)
     if ended.status not in due:
         lab.fail(f"status {ended.status}: {ended.stderr.strip()[-800:]}")
     lab.audit()
-    return ended
 
 
 # --- clocks -----------------------------------------------------------------------------------------------------------
@@ -269,10 +274,7 @@ def step_clock(lab: Lab) -> str:
         with moved_by.open("r+b") as file:  # in place: processes look at it
             file.write(struct.pack("q", by * 1_000_000))
     ended = watched.ended()
-    lab.hold(ended)
-    if ended.status not in (0, 1, 3):
-        lab.fail(f"status {ended.status}: {ended.stderr[-800:]}")
-    lab.audit()
+    _held(lab, ended)
     lab.complete()
     return f"{by:+d} s at '{anchor.strip()}': status {ended.status}"
 
@@ -302,12 +304,9 @@ def spoil_api(lab: Lab) -> str:
             if not anchor or watched.says(anchor):
                 proxy.turn(mood)
             ended = watched.ended()
-            lab.hold(ended)
     finally:
         api.stop()
-    if ended.status not in (0, 1, 3):
-        lab.fail(f"status {ended.status}: {ended.stderr[-800:]}")
-    lab.audit()
+    _held(lab, ended)
     lab.complete()
     return f"{mood} from '{anchor.strip() or 'the start'}': status {ended.status}"
 

@@ -123,30 +123,32 @@ def _template() -> tuple[Path, dict[str, Any]]:
     return folder, {name: each.data for name, each in documents.items() if name.endswith(".yaml")}
 
 
-def shapes(data: bytes) -> None:
-    """A file that is in order but for one to four odd parts, held against its shape."""
+def _spoiled(data: bytes) -> tuple[str, str]:
+    """A file of the template, by name, and its text with one to four odd parts: JSON is YAML too."""
     _, documents = _template()
     recipe = Recipe(data)
     name = sorted(documents)[recipe.below(len(documents))]
     document = json.loads(_plain(documents[name]))
     for _ in range(1 + recipe.below(4)):
         spoil(document, recipe)
-    written, _ = parse_yaml(name, json.dumps(document))  # JSON is YAML too
+    return name, json.dumps(document)
+
+
+def shapes(data: bytes) -> None:
+    """A file that is in order but for one to four odd parts, held against its shape."""
+    name, spoiled = _spoiled(data)
+    written, _ = parse_yaml(name, spoiled)
     if written is not None:
         check_shape(written, FILES[name])
 
 
 def catalogue(data: bytes) -> None:
     """A whole catalogue in which one to four parts are odd: read, and compared file with file."""
-    folder, documents = _template()
-    recipe = Recipe(data)
-    name = sorted(documents)[recipe.below(len(documents))]
-    document = json.loads(_plain(documents[name]))
-    for _ in range(1 + recipe.below(4)):
-        spoil(document, recipe)
+    folder, _ = _template()
+    name, spoiled = _spoiled(data)
     before = (folder / name).read_bytes()
     try:
-        (folder / name).write_text(json.dumps(document))
+        (folder / name).write_text(spoiled)
         with contextlib.suppress(DeclarationError):
             read_catalogue(folder)
     finally:
