@@ -33,6 +33,8 @@ def main() -> None:
     options = parser.parse_args()
     if unknown := [name for name in options.names if name not in CLAIMS]:
         parser.error(f"no claim is named {', '.join(unknown)}; there are {', '.join(CLAIMS)}")
+    if options.rounds < 1:
+        parser.error("--rounds: a claim is measured once or more")
     if options.list:
         print("\n".join(f"{name:<13} {claim.says}" for name, claim in CLAIMS.items()))
         return

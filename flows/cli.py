@@ -100,6 +100,7 @@ def parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _declaring(commands)
     _running(commands)
+    _serving(commands)
     _reporting(commands)
     _outside(commands)
     _deciding(commands)
@@ -195,6 +196,9 @@ def _running(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     )
     _cluster(regression)
     _json(regression)
+
+
+def _serving(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     serve = _command(
         commands,
         "serve",
@@ -213,7 +217,7 @@ def _running(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     )
     serve.add_argument(
         "--port",
-        type=int,
+        type=_whole(1, 65_535),
         default=4200,
         help="where Prefect's pages are, where no server is configured (default: 4200)",
     )
@@ -597,8 +601,23 @@ def _scheduler(parser: argparse.ArgumentParser, purpose: str) -> None:
 def _cluster(parser: argparse.ArgumentParser) -> None:
     _scheduler(parser, "its workers offer the load and measure")
     parser.add_argument(
-        "--shards", metavar="N", type=int, default=0, help="in how many parts a load is offered (default: one a worker)"
+        "--shards",
+        metavar="N",
+        type=_whole(0, 999_999),
+        default=0,
+        help="in how many parts a load is offered (default: one a worker)",
     )
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    """Reads a whole number within these bounds; argparse tells a person what is wrong with another."""
+
+    def number(text: str) -> int:
+        if text.isascii() and text.isdigit() and len(text) < 10 and least <= int(text) <= most:
+            return int(text)
+        raise argparse.ArgumentTypeError(f"expected a whole number from {least} to {most}, found {text[:20]!r}")
+
+    return number
 
 
 def _json(parser: argparse.ArgumentParser) -> None:

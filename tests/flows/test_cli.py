@@ -150,6 +150,25 @@ def test_what_does_not_exist_is_refused_with_what_does(
     assert not (tmp_path / "home").exists()
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["serve", "--port", "99999999"],
+        ["serve", "--port", "-1"],
+        ["run", "pilot", "--shards", "-3"],
+        ["run", "pilot", "--shards", "1.5"],
+    ],
+)
+def test_numbers_out_of_bounds_are_refused_before_anything_begins(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    assert f"expected a whole number from {'1 to 65535' if 'serve' in arguments else '0 to 999999'}, found" in (
+        capsys.readouterr().err
+    )
+
+
 def test_a_test_that_memory_cannot_hold_is_refused_before_anything_is_written(
     shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
