@@ -174,13 +174,13 @@ def _variance(values: "Integers") -> float:
 def _factor(x: "Integers", y: "Integers", slope: float) -> float:
     """The greater of the two corrections of the module's docstring, at least 1; what is left is worth 3 values."""
     import numpy as np
-    from scipy.stats import rankdata
 
     count = len(x)
     if count < 4:
         return 1.0
     detrended = [settled(float(value) - slope * float(at)) for at, value in zip(x - x[0], y, strict=True)]
-    ranks = rankdata(detrended) - (count + 1) / 2
+    _, place, tied = np.unique(detrended, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(tied) - (tied - 1) / 2)[place] - (count + 1) / 2  # equal values share their ranks' mean
     whole = math.fsum((ranks * ranks).tolist())
     if whole == 0:
         return 1.0

@@ -1,14 +1,17 @@
 """Fixtures that several rooms share: the programmes that ship, variants of them, and a workspace to record runs in."""
 
+import functools
 import os
 import shutil
 import threading
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
+from coverage import Coverage
 from hypothesis import settings
 from stamping import Authority
 
@@ -22,7 +25,7 @@ from tasks.stage import Artefact, Recorder, document
 settings.register_profile("suite", max_examples=50)
 settings.register_profile("long", max_examples=500)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))  # where a test says nothing else
-FIRST = ("test_shipped.py", "test_phase.py", "test_audit.py")  # the longest files
+FIRST = ("test_shipped.py", "test_trouble.py", "test_phase.py", "test_deployments.py")  # the longest files
 CATALOGUES = Path(__file__).parents[1] / "catalog"
 
 
@@ -142,7 +145,8 @@ def _item(place: Any, step: str) -> Any:
     return by_id[0] if by_id else place[int(step)]
 
 
-WAITING = 3  # files with whole phases that may be under way at once while the machine has two cores
+MEASURED_EXAMPLES = 10
+WAITING = 4  # files with whole phases that may be under way at once while the machine has two cores
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -160,6 +164,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for number, file in enumerate(phases):
         ordered.insert(0 if number < WAITING else (number - WAITING + 1) * step, file)
     items[:] = [item for file in ordered for item in file]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Any:
+    """Where coverage is measured, a property's first examples are: the others reach the same lines, only slower."""
+    coverage, handle = Coverage.current(), getattr(getattr(item, "obj", None), "hypothesis", None)
+    if coverage is None or handle is None:
+        return (yield)
+    inner, examples = handle.inner_test, count(1)
+
+    @functools.wraps(inner)
+    def counted(*arguments: Any, **named: Any) -> Any:
+        if next(examples) == MEASURED_EXAMPLES:
+            coverage.stop()
+        return inner(*arguments, **named)
+
+    handle.inner_test = counted
+    try:
+        return (yield)
+    finally:
+        handle.inner_test = inner
+        if next(examples) > MEASURED_EXAMPLES:
+            coverage.start()
 
 
 @pytest.hookimpl(wrapper=True)
