@@ -22,6 +22,7 @@ from typing import Any
 
 from tests.faults.faults import FAULTS, ROOT, Fault
 from tests.faults.lab import UnavailableError, laboratory, own_surroundings
+from tests.faults.warm import Warm
 
 KEPT = ROOT / ".faults"
 MARKS = ("<!-- the table begins -->\n", "<!-- the table ends -->\n")
@@ -63,26 +64,33 @@ def main() -> int:
 
 
 def campaign(faults: Iterable[Fault], options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Every trial, one after the other."""
+    """Every trial, one after the other: the first of each fault, the second of each, and so on."""
     began = time.monotonic()
+    faults = list(faults)
     with tempfile.TemporaryDirectory(prefix="plimsoll-faults-") as name:
         folder = Path(name)
         surroundings = own_surroundings(folder)
-        for fault in faults:
-            numbers = [options.trial] if options.trial else range(1, (options.rounds or fault.rounds) + 1)
-            for number in numbers:
-                if options.seconds and time.monotonic() - began > options.seconds:
-                    return
-                yield written(trial(fault, folder / "laboratory", surroundings, options.seed, number))
+        most = max((options.rounds or fault.rounds for fault in faults), default=0)
+        with Warm(folder / "warm", surroundings) as warm:
+            for number in [options.trial] if options.trial else range(1, most + 1):
+                for fault in faults:
+                    if not options.trial and number > (options.rounds or fault.rounds):
+                        continue
+                    if options.seconds and time.monotonic() - began > options.seconds:
+                        return
+                    place = folder / "laboratory"
+                    yield written(trial(fault, place, surroundings, options.seed, number, warm))
 
 
-def trial(fault: Fault, folder: Path, surroundings: dict[str, str], seed: int, number: int) -> dict[str, Any]:
+def trial(
+    fault: Fault, folder: Path, surroundings: dict[str, str], seed: int, number: int, warm: Warm
+) -> dict[str, Any]:
     """One trial, as it is kept."""
     said = {"fault": fault.name, "seed": seed, "trial": number, "at": datetime.now(UTC).isoformat(timespec="seconds")}
     if why := fault.unavailable():
         return said | {"told": "", "unavailable": why, "problems": [], "seconds": 0}
     began = time.monotonic()
-    with laboratory(folder, surroundings, f"{seed}/{fault.name}/{number}") as lab:
+    with laboratory(folder, surroundings, f"{seed}/{fault.name}/{number}", warm) as lab:
         told, unavailable = "", ""
         try:
             told = fault.happen(lab)

@@ -15,27 +15,18 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
-import psutil
-
 from catalog.verification import verify
-from flows.run import QUIET
-from tests.faults.hostile import HostileProxy, Mood
-from tests.faults.kills import ANCHORS, Watched, killed_run
+from tests.faults.hostile import Mood
+from tests.faults.kills import ANCHORS, COORDINATOR, killed_run
 from tests.faults.lab import ALL, ONE, Lab, UnavailableError
 from tests.faults.systems import SEVEN, hostile_programme, unanswered
-from tests.faults.zygote import Forked, Zygote
+from tests.faults.warm import Warm
+from tests.faults.watched import Watched
 from tests.flows.phases import PLIMSOLL, Ended
 
 ROOT = Path(__file__).parents[2]
-_PATIENCE = {
-    "PREFECT_API_REQUEST_TIMEOUT": "4",
-    "PREFECT_CLIENT_MAX_RETRIES": "1",
-    "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "0",
-}
-"""So that a server which never answers is given up within seconds, and not minutes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,58 +50,45 @@ class Fault:
 
 def kill_processes(lab: Lab) -> str:
     """Four runs of one phase, in which processes are killed at random moments; then it is run to its end."""
+    warm, lab.warm = lab.warm, None
     hit: Counter[str] = Counter()
     for _ in range(4):
         hit += killed_run(lab, blows=8)
+    lab.warm = warm
     lab.complete(*ALL)
-    return f"{sum(hit.values())} killed: " + ", ".join(f"{name} {count}" for name, count in sorted(hit.items()))
+    return _killed(hit)
 
 
 def kill_coordinators(lab: Lab) -> str:
-    """Six runs of one test, the first process of each killed at a random moment; then it is run to its end."""
+    """Eight runs of one test, the first process of each killed at a random moment; then it is run to its end."""
+    warm, lab.warm = lab.warm, None
     hit: Counter[str] = Counter()
-    for _ in range(6):
-        hit += killed_run(lab, ONE, blows=1, only="coordinator")
+    for number in range(8):
+        if number:  # the first loads what it needs, and has a Prefect server of its own
+            lab.warm = warm
+        hit += killed_run(lab, ONE, blows=1, only=COORDINATOR)
     lab.complete()
-    return f"{sum(hit.values())} killed: " + ", ".join(f"{name} {count}" for name, count in sorted(hit.items()))
+    return _killed(hit)
 
 
 def kill_forked(lab: Lab) -> str:
-    """Ten runs of a phase, each of a process that had everything loaded, against one Prefect server: more for the time.
+    """Ten runs of a phase, each of processes that had everything loaded, on one Prefect server: more for the time.
 
     The server is killed too, and begun anew before the next run.
     """
-    from urllib.parse import urlsplit
-
-    from tasks.wire.process import ChildProcess
-
-    os.environ.pop("PREFECT_API_URL", None)
-    os.environ["PREFECT_HOME"] = lab.bench.environ["PREFECT_HOME"]
-    hit: Counter[str] = Counter()
-    where = ["--catalog", str(lab.bench.catalog), "--home", str(lab.home)]
-    with HostileProxy(("127.0.0.1", 9)) as proxy, ExitStack() as stack:
-        here = {**QUIET, **lab.bench.environ, **_PATIENCE, "PREFECT_API_URL": f"http://127.0.0.1:{proxy.port}/api"}
-        api = None
+    with ExitStack() as stack:
+        if lab.warm is None:
+            lab.warm = stack.enter_context(Warm(lab.folder / "warm", lab.bench.environ))
+        hit: Counter[str] = Counter()
         for _ in range(10):
-            if api is None or not api.is_running:
-                api = ChildProcess("flows.prefect_api", {}, name="Prefect's API", stop_s=15)
-                stack.callback(api.stop)
-                told = api.read(180)
-                url = urlsplit(told["url"])
-                here["PREFECT_API_AUTH_STRING"] = told["auth"]  # each server has its own
-                zygote, outputs = stack.enter_context(Zygote(here)), lab.folder / f"outputs-{api.pid}"
-                outputs.mkdir()
-                proxy.upstream = (str(url.hostname), int(url.port or 0))
-            server = psutil.Process(api.pid)
             again = (*ALL, "--again", "pilot.orders.load", "--reason", "a fault") if lab.lines else ALL
-            start = partial(_forked, zygote, where, here, outputs)
-            hit += killed_run(lab, again, blows=9, start=start, server=server)
-    lab.complete(*ALL)
+            hit += killed_run(lab, again, blows=9)
+        lab.complete(*ALL)
+    return _killed(hit)
+
+
+def _killed(hit: Counter[str]) -> str:
     return f"{sum(hit.values())} killed: " + ", ".join(f"{name} {count}" for name, count in sorted(hit.items()))
-
-
-def _forked(zygote: Zygote, where: list[str], here: dict[str, str], outputs: Path, words: tuple[str, ...]) -> Forked:
-    return zygote.start([*words, *where], here, outputs)
 
 
 # --- disks ------------------------------------------------------------------------------------------------------------
@@ -147,7 +125,7 @@ def on_a_disk(lab: Lab, before: list[list[str]], after: list[list[str]]) -> Mapp
     disk.mkdir(exist_ok=True)
     where = ["--catalog", str(lab.bench.catalog), "--home", str(disk / "home")]
     words = [sys.executable, "-c", _WITHIN, str(disk), json.dumps(before), json.dumps(after), PLIMSOLL, *ONE, *where]
-    done = subprocess.run([*_ALONE, *words], capture_output=True, text=True, env=lab.bench.environ, check=False)
+    done = subprocess.run([*_ALONE, *words], capture_output=True, text=True, env=lab.environ(), check=False)
     if done.returncode:
         raise UnavailableError(done.stderr.strip().splitlines()[-1])
     told = {
@@ -222,7 +200,7 @@ def failing_disk(lab: Lab) -> str:
     return f"from sync {call} on: status {told.status}"
 
 
-def prefixed(lab: Lab, words: list[str], *, due: tuple[int, ...] = (0, 1, 3), **environ: str) -> Ended:
+def prefixed(lab: Lab, words: list[str], *, due: tuple[int, ...] = (0, 1, 3), own_server: bool = False) -> Ended:
     """Runs one test with these words before the command, and holds it against the statuses that it may end with."""
     where = ["--catalog", str(lab.bench.catalog), "--home", str(lab.home)]
     process = subprocess.Popen(
@@ -230,7 +208,7 @@ def prefixed(lab: Lab, words: list[str], *, due: tuple[int, ...] = (0, 1, 3), **
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**lab.bench.environ, **environ},
+        env=lab.environ(own_server=own_server),
         start_new_session=True,
     )
     watched = Watched(process)
@@ -268,7 +246,7 @@ def step_clock(lab: Lab) -> str:
     subprocess.run(compiled, check=True)
     moved_by.write_bytes(struct.pack("q", 0))
     environ = {"LD_PRELOAD": str(library), "CLOCK_MOVED": str(moved_by)}
-    watched = Watched(replace(lab.bench, environ={**lab.bench.environ, **environ}).start(*ONE))
+    watched = Watched(replace(lab.bench, environ={**lab.environ(), **environ}).start(*ONE))
     if watched.says(anchor):
         time.sleep(wait)  # the moment is what is tried
         with moved_by.open("r+b") as file:  # in place: processes look at it
@@ -284,30 +262,19 @@ def step_clock(lab: Lab) -> str:
 
 def spoil_api(lab: Lab) -> str:
     """Prefect's API, a server of its own, is gone, slow, or answers with errors and nonsense from some moment on."""
-    from urllib.parse import urlsplit
-
-    from tasks.wire.process import ChildProcess
 
     mood = lab.chance.choice([each for each in Mood if each not in (Mood.FORWARD, Mood.ENDLESS)])
     anchor = lab.chance.choice(["", "declarations", "1 of", "measured"])
-    with suppress(KeyError):
-        del os.environ["PREFECT_API_URL"]
-    os.environ["PREFECT_HOME"] = lab.bench.environ["PREFECT_HOME"]
-    api = ChildProcess("flows.prefect_api", {}, name="Prefect's API", stop_s=15)
-    try:
-        told = api.read(180)
-        url = urlsplit(told["url"])
-        with HostileProxy((str(url.hostname), int(url.port or 0)), seed=lab.chance.getrandbits(30)) as proxy:
-            here = {**lab.bench.environ, **_PATIENCE, "PREFECT_API_URL": f"http://127.0.0.1:{proxy.port}/api"}
-            here["PREFECT_API_AUTH_STRING"] = told["auth"]
-            watched = Watched(replace(lab.bench, environ=here).start(*ONE))
-            if not anchor or watched.says(anchor):
-                proxy.turn(mood)
-            ended = watched.ended()
-    finally:
-        api.stop()
-    _held(lab, ended)
-    lab.complete()
+    with ExitStack() as stack:
+        if lab.warm is None:
+            lab.warm = stack.enter_context(Warm(lab.folder / "warm", lab.bench.environ))
+        watched = lab.start(*ONE)
+        if not anchor or watched.says(anchor):
+            lab.warm.proxy.turn(mood)
+        ended = watched.ended()
+        lab.warm.proxy.turn(Mood.FORWARD)
+        _held(lab, ended)
+        lab.complete()
     return f"{mood} from '{anchor.strip() or 'the start'}': status {ended.status}"
 
 
@@ -323,7 +290,7 @@ def spoil_system(lab: Lab) -> str:
 def spoiled_by(lab: Lab, mood: Mood, *, comes_back: bool) -> str:
     """The same, with this mood. `comes_back`: for 1 of every 2 seconds it is as it should be."""
     with hostile_programme(lab) as proxy:
-        watched = Watched(lab.bench.start(*SEVEN))
+        watched = lab.start(*SEVEN)
         watched.says("1 of")
         time.sleep(lab.chance.uniform(0, 0.5))
         while watched.process.poll() is None:
@@ -381,7 +348,7 @@ _NAMED = """
 def few_files(lab: Lab) -> str:
     """Processes may have some tens of files open, fewer than they need."""
     most = int(lab.chance.triangular(12, 160, 40))
-    ended = prefixed(lab, ["prlimit", f"--nofile={most}:{most}", "--"])
+    ended = prefixed(lab, ["prlimit", f"--nofile={most}:{most}", "--"], own_server=lab.chance.random() < 0.5)
     lab.complete()
     return f"{most} open files: status {ended.status}"
 
@@ -389,7 +356,7 @@ def few_files(lab: Lab) -> str:
 def little_memory(lab: Lab) -> str:
     """Each process has some hundred megabytes of addresses, fewer than it needs."""
     most = lab.chance.randint(150, 2500)
-    ended = prefixed(lab, ["prlimit", f"--as={most << 20}", "--"])
+    ended = prefixed(lab, ["prlimit", f"--as={most << 20}", "--"], own_server=lab.chance.random() < 0.5)
     lab.complete()
     return f"{most} MB of addresses: status {ended.status}"
 
@@ -399,9 +366,9 @@ def little_memory(lab: Lab) -> str:
 
 def two_runs(lab: Lab) -> str:
     """Two runs begin in one workspace within half a minute; one of them may be refused, and then says so."""
-    first = Watched(lab.bench.start(*ONE))
-    time.sleep(lab.chance.choice([0, lab.chance.uniform(0, 30)]))
-    second = Watched(lab.bench.start(*ONE))
+    first = lab.start(*ONE)
+    time.sleep(lab.chance.choice([0, lab.chance.uniform(0, 30 if lab.warm is None else 6)]))
+    second = lab.start(*ONE)
     ends = [each.ended() for each in (first, second)]
     for ended in ends:
         lab.hold(ended)
@@ -417,7 +384,7 @@ def two_runs(lab: Lab) -> str:
 def moved(lab: Lab) -> str:
     """The workspace is moved while a run goes on; what it goes on with is the same, at its new place."""
     anchor = lab.chance.choice(["declarations", "1 of", "measured", "observed"])
-    watched = Watched(lab.bench.start(*ONE))
+    watched = lab.start(*ONE)
     place = lab.folder / "elsewhere"
     if watched.says(anchor):
         with suppress(FileNotFoundError):
@@ -436,7 +403,7 @@ def moved(lab: Lab) -> str:
 def copied(lab: Lab) -> str:
     """The workspace is copied while a run goes on, and the copy is gone on with."""
     anchor = lab.chance.choice(["declarations", "1 of", "1 of", "measured", "observed", "reported"])
-    watched = Watched(lab.bench.start(*ONE))
+    watched = lab.start(*ONE)
     watched.says(anchor)
     time.sleep(lab.chance.uniform(0, ANCHORS[anchor]))
     place = lab.folder / "copied"
@@ -453,7 +420,7 @@ def copied(lab: Lab) -> str:
 
 def restored(lab: Lab) -> str:
     """The workspace is restored from a backup that is older than its newest records, whole or in part."""
-    watched = Watched(lab.bench.start(*ONE))
+    watched = lab.start(*ONE)
     watched.says(lab.chance.choice(["declarations", "1 of", "observed"]))
     for each in watched.tree()[:1]:
         each.kill()
@@ -499,7 +466,7 @@ def upgraded(lab: Lab) -> str:
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: plimsoll\nVersion: 9.9.9\n")
     words = (*ALL, "--types", "load,soak")
-    watched = Watched(lab.bench.start(*words))
+    watched = lab.start(*words)
     watched.says(lab.chance.choice(["2 of", "3 of", "4 of"]))
     for each in watched.tree()[:1]:
         each.kill()

@@ -9,7 +9,7 @@ import random
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from catalog.ledger import Kind
 from catalog.underway import left
 from catalog.verification import verify
 from catalog.workspace import FORMAT_FILE, Workspace
+from tests.faults.warm import Warm
+from tests.faults.watched import Watched
 from tests.flows.phases import Bench, Ended, make_shop
 
 NEVER = {
@@ -54,10 +56,14 @@ class UnavailableError(Exception):
 
 @dataclass(slots=True, kw_only=True)
 class Lab:
-    """One programme and workspace. `problems`: what did not hold so far; `told`: what happened, in words."""
+    """One programme and workspace. `problems`: what did not hold so far; `told`: what happened, in words.
+
+    `warm`: what starts commands whose own start is not the matter; without it each is a program of its own.
+    """
 
     bench: Bench
     chance: random.Random
+    warm: Warm | None = None
     never: set[tuple[str, str]] = field(default_factory=lambda: set(NEVER))
     lines: list[bytes] = field(default_factory=list)
     head: str = ""
@@ -80,14 +86,29 @@ class Lab:
 
     def run(self, *arguments: str, timeout: int = 300, **environ: str) -> Ended:
         """Runs a command to its end in these surroundings, and notes a traceback or a hang."""
-        bench = replace(self.bench, environ={**self.bench.environ, **environ})
+        watched = self.start(*arguments, **environ)
         try:
-            ended = bench.run(*arguments, timeout=timeout)
+            ended = watched.ended(timeout)
         except subprocess.TimeoutExpired:
             self.fail(f"{' '.join(arguments)} had not ended after {timeout} s")
+            for each in watched.tree():
+                with suppress(psutil.NoSuchProcess):
+                    each.kill()
             return Ended(status=-9, stdout="", stderr="")
         self.hold(ended)
         return ended
+
+    def environ(self, *, own_server: bool = False) -> dict[str, str]:
+        """The surroundings of a command that is a program of its own: there is a Prefect server, if there is a warm
+        place, or it begins one of its own."""
+        return self.warm.environ if self.warm and not own_server else self.bench.environ
+
+    def start(self, *arguments: str, **environ: str) -> Watched:
+        """Starts a command in these surroundings: forked where nothing but the usual is in them, and there is a warm
+        place."""
+        if self.warm and not environ:
+            return Watched(self.warm.start(self.bench.words(arguments)))
+        return Watched(replace(self.bench, environ={**self.environ(), **environ}).start(*arguments))
 
     def hold(self, ended: Ended) -> None:
         """Notes what no command may do, however it ended."""
@@ -169,14 +190,14 @@ class Lab:
 
 
 @contextmanager
-def laboratory(folder: Path, surroundings: dict[str, str], seed: str) -> Iterator[Lab]:
+def laboratory(folder: Path, surroundings: dict[str, str], seed: str, warm: Warm | None = None) -> Iterator[Lab]:
     """A fresh one in `folder`, which is removed afterwards; what is random follows from `seed`."""
     folder.mkdir(parents=True)
     try:
         bench = make_shop(folder, surroundings)
         environments = bench.catalog / "environments.yaml"
         environments.write_text(environments.read_text() + SMALL)
-        yield Lab(bench=bench, chance=random.Random(seed))  # noqa: S311 - picks moments, not secrets
+        yield Lab(bench=bench, chance=random.Random(seed), warm=warm)  # noqa: S311 - picks moments, not secrets
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

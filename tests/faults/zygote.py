@@ -1,21 +1,35 @@
 """Commands without their start: a process that has loaded what a run needs, and is forked for each.
 
-Loading Prefect and the rest takes most of a short run, and a campaign has hundreds of them. What a command does then
-is as ever. `python -m tests.faults.zygote` reads one JSON object a line (`words`, `environ`, `out`, `err`), forks, says
-the process id, and then how each ended: `{"pid", "status"}`.
+Loading Prefect, Great Expectations and the rest takes most of a short run, and a campaign has hundreds of them. What a
+command does then is as ever; its judge, injector and emulators are forked likewise, each with a session, descriptors
+and a name of its own. `python -m tests.faults.zygote` reads one JSON object a line (`words`, `environ`, `out`, `err`),
+forks, says the process id, and then how each ended: `{"pid", "status"}`.
 """
 
+import atexit
+import contextvars
+import gc
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import threading
+import traceback
+import weakref
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
-_LOADED = ("fastparquet", "scipy.stats", "flows.capability_phase", "flows.run", "tasks.index", "tasks.report.render")
+_LOADED = (
+    "fastparquet", "scipy.stats", "flows.capability_phase", "flows.run", "tasks.index", "tasks.report.render",
+    "expectations.suites", "great_expectations.data_context.types.base", "tasks.wire.child",
+    "tasks.inject.engine", "tasks.inject.segments", "tasks.inject.shards", "tasks.emulate.component",
+)  # fmt: skip
+_FORKED = ("tasks.judge", "tasks.inject", "tasks.emulate")
+"""Modules whose processes are forked too; any other is started as ever."""
 
 
 class Zygote:
@@ -92,11 +106,72 @@ class Forked:
             raise subprocess.TimeoutExpired("plimsoll", timeout or 0)
         return status
 
+    def kill(self) -> None:
+        """Ends it where it has not ended."""
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)
+
+
+class _Child(subprocess.Popen[bytes]):
+    """A process of a run: forked where its module is one of those, and a program of its own otherwise."""
+
+    def _execute_child(self, args: Any, executable: Any, preexec_fn: Any, close_fds: Any, *rest: Any) -> None:
+        """As `subprocess` has it, whose arguments these are."""
+        if not isinstance(args, list) or args[1:3] != ["-m", "tasks.wire.child"] or args[3] not in _FORKED:
+            super()._execute_child(args, executable, preexec_fn, close_fds, *rest)  # type: ignore[misc]  # private
+            return
+        pass_fds, cwd, env = rest[:3]
+        p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite = rest[6:12]
+        pid = os.fork()
+        if not pid:
+            _become(args[3:], (p2cread, c2pwrite, errwrite), pass_fds, cwd, env)
+        self.pid, self._child_created = pid, True
+        self._close_pipe_fds(p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite)  # type: ignore[attr-defined]  # private
+
+
+def _become(words: list[str], streams: tuple[int, int, int], kept: tuple[int, ...], cwd: Any, env: Any) -> None:
+    """In a process just forked: becomes one of a module, with nothing of its parent's but what it had loaded."""
+    status = 1
+    try:
+        os.setsid()
+        for number, handle in enumerate([os.dup(each) for each in streams]):
+            os.dup2(handle, number)
+        edges = sorted({2, *kept, os.sysconf("SC_OPEN_MAX")})
+        for before, behind in pairwise(edges):
+            os.closerange(before + 1, behind)
+        os.chdir(cwd)
+        os.environ.clear()
+        os.environ.update(env)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.default_int_handler if number is signal.SIGINT else signal.SIG_DFL)
+        signal.set_wakeup_fd(-1)
+        sys.stdin, sys.stdout, sys.stderr = os.fdopen(0), os.fdopen(1, "w"), os.fdopen(2, "w", buffering=1)
+        atexit._clear()
+        weakref.finalize._registry.clear()  # type: ignore[attr-defined]  # what the parent would tidy up
+        Path("/proc/self/comm").write_text(words[0][:15])
+        from tasks.scratch import _own
+        from tasks.wire.child import main as child
+
+        _own.cache_clear()
+        sys.argv = ["child", *words]
+        contextvars.Context().run(child)
+        status = 0
+    except SystemExit as ended:
+        status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except BaseException:  # noqa: BLE001  # as Python ends
+        traceback.print_exc()
+    finally:
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        os._exit(status)
+
 
 def main() -> None:
     """The process."""
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"
     for name in _LOADED:
         import_module(name)
+    gc.freeze()
     print("ready", file=sys.stderr, flush=True)
     alive: set[int] = set()
     while True:
@@ -143,6 +218,9 @@ def _fork(told: dict[str, Any]) -> int:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     sys.argv = ["plimsoll", *told["words"]]
     from flows.cli import main as command
+    from tasks.wire import process
+
+    process.subprocess.Popen = _Child  # type: ignore[misc,assignment]  # in this process alone
 
     sys.exit(command())
 

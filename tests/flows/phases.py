@@ -68,7 +68,7 @@ class Bench:
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
         """Starts a command in a process group of its own, so that a signal reaches it as Ctrl-C does."""
         return subprocess.Popen(
-            [PLIMSOLL, *self._words(arguments)],
+            [PLIMSOLL, *self.words(arguments)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -76,7 +76,7 @@ class Bench:
             start_new_session=True,
         )
 
-    def _words(self, arguments: tuple[str, ...]) -> list[str]:
+    def words(self, arguments: tuple[str, ...]) -> list[str]:
         """A command with the programme and the workspace that it is about."""
         where = (
             []
@@ -95,7 +95,7 @@ class Bench:
         with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
             for name in ("XDG_CONFIG_HOME", "PLIMSOLL_CACHE", "PLIMSOLL_ACTOR"):
                 patch.setenv(name, self.environ[name])
-            status = main(self._words(arguments))
+            status = main(self.words(arguments))
             out.flush()
         return Ended(status=status, stdout=written.getvalue().decode(), stderr=err.getvalue())
 
