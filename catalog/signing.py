@@ -37,10 +37,15 @@ def key_path(environ: Mapping[str, str] = os.environ) -> Path:
     """Where the private key is: `PLIMSOLL_KEY`, else `plimsoll/key.pem` in the user's configuration directory (XDG)."""
     if named := environ.get(KEY):
         return Path(named)
+    return own_folder(environ) / "key.pem"
+
+
+def own_folder(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where a user's own things are: `plimsoll` in their configuration directory (XDG)."""
     base = Path(environ.get("XDG_CONFIG_HOME", ""))
     if not base.is_absolute():  # the XDG specification has relative paths ignored
         base = Path(environ.get("HOME") or Path.home()) / ".config"
-    return base / "plimsoll" / "key.pem"
+    return base / "plimsoll"
 
 
 def own_signer(*, outside: Path, environ: Mapping[str, str] = os.environ) -> "Signer":

@@ -1,7 +1,8 @@
 """`plimsoll serve`: every deployment of a programme, with its schedules, served by one process on one machine.
 
 Where no Prefect server is configured, one is started beside it for as long as it takes, with its pages, on the database
-in `PREFECT_HOME`. Runs are processes of their own, one at a time. prefect.yaml declares the same for work pools.
+in `PREFECT_HOME`, for whoever has its password. Runs are processes of their own, one at a time. prefect.yaml declares
+the same for work pools.
 """
 
 import os
@@ -131,16 +132,16 @@ def _given(options: Namespace) -> dict[str, str]:
 @contextmanager
 def _server(port: int) -> Iterator[None]:
     """While this goes on: the server that settings name, or one of our own with everything that a server does."""
-    from flows.prefect_api import start_server, use_api
+    from flows.prefect_api import own_password, password_file, start_server, use_api
 
     server = start_server(port)
     try:
-        with use_api(server):
+        with use_api(server) as is_ours:
             from prefect.settings import PREFECT_API_URL
 
-            print(
-                f"plimsoll: Prefect's pages are at {str(PREFECT_API_URL.value()).removesuffix('/api')}", file=sys.stderr
-            )
+            pages = str(PREFECT_API_URL.value()).removesuffix("/api")
+            kept = f", and ask for what is in {password_file()}" if is_ours and not own_password() else ""
+            print(f"plimsoll: Prefect's pages are at {pages}{kept}", file=sys.stderr)
             yield
     finally:
         server.stop()

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Self
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
+import httpx
 import psutil
 import pytest
 import yaml
@@ -540,28 +541,46 @@ def test_secrets_come_from_blocks_unless_the_environment_has_them(monkeypatch: p
 
 
 @pytest.mark.end_to_end
-def test_one_process_serves_every_deployment_and_runs_what_is_asked_for(server: Server, tmp_path: Path) -> None:
+def test_one_process_serves_every_deployment_and_runs_what_is_asked_for(alone: dict[str, str], tmp_path: Path) -> None:
     write_template(tmp_path / "shop")
     (tmp_path / "inbox").mkdir()
-    options = ["--catalog", "shop", "--home", "home", "--inbox", "inbox"]
-    command = [PLIMSOLL, "serve", *options]
-    with running(command, server.environ, tmp_path / "served.log") as process:
-        wanted = {"deployments": {"tags": {"all_": ["plimsoll"]}}}
+    port, config = free_port(), tmp_path / "config"
+    own = {"PREFECT_HOME": str(tmp_path / "prefect"), "XDG_CONFIG_HOME": str(config)}
+    environ = {**alone, **own, "PREFECT_SERVER_UI_ENABLED": "false"}
+    options = ["--catalog", "shop", "--home", "home", "--inbox", "inbox", "--port", str(port)]
+    command, log, url = [PLIMSOLL, "serve", *options], tmp_path / "served.log", f"http://127.0.0.1:{port}/api"
+    password = config / "plimsoll" / "prefect-password"
+    with running(command, environ, log) as process, httpx.Client(base_url=url, timeout=30) as stranger:
 
-        def all_there() -> Any:
-            assert process.poll() is None, (tmp_path / "served.log").read_text()
-            found = server.ask("/deployments/filter", **wanted)
-            return found if len(found) == 7 else None
+        def is_up() -> bool:
+            assert process.poll() is None, log.read_text()
+            with suppress(httpx.TransportError):
+                return stranger.get("/health").status_code == 200
+            return False
 
-        found = eventually(all_there, within_s=300)
-        served = {each["name"]: each for each in found}
-        assert set(served) == {"pilot", "launch", "programme", "regression", "inbox", "decide", "audit"}
-        taken = by_api(server, served["inbox"], {})
-        assert ended(server, taken) == "COMPLETED", server.log(taken)
+        eventually(is_up, within_s=300)
+        assert stranger.post("/deployments/filter", json={}).status_code == 401
+        known = tuple(password.read_text().split(":", 1))
+        with httpx.Client(base_url=url, timeout=30, auth=known) as api:
+            server = Server(api=api, pid=process.pid, environ=environ)
+            wanted = {"deployments": {"tags": {"all_": ["plimsoll"]}}}
+
+            def all_there() -> Any:
+                assert process.poll() is None, log.read_text()
+                found = server.ask("/deployments/filter", **wanted)
+                return found if len(found) == 7 else None
+
+            served = {each["name"]: each for each in eventually(all_there, within_s=300)}
+            assert set(served) == {"pilot", "launch", "programme", "regression", "inbox", "decide", "audit"}
+            taken = by_api(server, served["inbox"], {})
+            assert ended(server, taken) == "COMPLETED", server.log(taken)
+            (run,) = server.ask("/flow_runs/filter", flow_runs={"id": {"any_": [taken]}})
+        assert run["state_name"] == "Nothing to take in"
         process.send_signal(signal.SIGTERM)
         process.wait(120)
-    (run,) = server.ask("/flow_runs/filter", flow_runs={"id": {"any_": [taken]}})
-    assert run["state_name"] == "Nothing to take in"
+    said = log.read_text()
+    assert f"at http://127.0.0.1:{port}, and ask for what is in {password}" in said
+    assert known[1] not in said
 
 
 def test_a_regressions_occasion_is_todays_unless_it_is_given(template: Catalogue) -> None:

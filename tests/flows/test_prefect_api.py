@@ -1,13 +1,15 @@
 """Prefect's API for one run: it is there while flows run, ends with its parent, and stands back where there is one."""
 
 import json
+import stat
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 import pytest
 
-from flows.prefect_api import start_api, use_api
+from catalog.errors import WorldError
+from flows.prefect_api import password_file, server_password, start_api, start_server, use_api
 
 
 def test_it_serves_while_it_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,3 +44,27 @@ def test_it_stands_back_where_settings_name_a_server(tmp_path: Path, monkeypatch
             assert PREFECT_API_URL.value() == "http://127.0.0.1:9/api"
     finally:
         server.stop()
+
+
+def test_a_password_is_kept_for_its_owner_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.delenv("PREFECT_SERVER_API_AUTH_STRING", raising=False)
+    made = server_password()
+    file = password_file()
+    assert (file.parent.parent, stat.S_IMODE(file.stat().st_mode)) == (tmp_path / "config", 0o600)
+    assert made.startswith("plimsoll:")
+    assert len(made) > 40
+    assert server_password() == made
+    file.chmod(0o644)
+    with pytest.raises(WorldError, match="others may read") as refused:
+        start_server(1)
+    assert f"rm {file}" in refused.value.help()
+    assert made not in str(refused.value)
+    file.chmod(0o600)
+    file.write_text("\n")  # an empty one would let everybody in
+    with pytest.raises(WorldError, match="holds no password"):
+        server_password()
+    file.unlink()
+    assert server_password() != made
+    monkeypatch.setenv("PREFECT_SERVER_API_AUTH_STRING", "me:mine")
+    assert server_password() == "me:mine"
