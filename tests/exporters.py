@@ -53,7 +53,10 @@ namedprocess_namegroup_cpu_seconds_total{groupname="orders",mode="user"} {user}
 
 @dataclass
 class Exporter:
-    """A running server: `answer` gives status and body for a path; `seen` are the requests' paths and tokens."""
+    """A running server: `answer` gives status and body for a path; `seen` are the requests' paths and tokens.
+
+    The body of a redirect is where to.
+    """
 
     url: str
     answer: Callable[[str], tuple[int, str]]
@@ -73,6 +76,8 @@ def serving(answer: Callable[[str], tuple[int, str]], tls: ssl.SSLContext | None
             self.send_response(status)
             self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
             self.send_header("Content-Length", str(len(body.encode())))
+            if 300 <= status < 400:
+                self.send_header("Location", body)
             self.end_headers()
             self.wfile.write(body.encode())
 

@@ -253,6 +253,23 @@ def test_answers_of_every_shape_are_told_apart(answer: bytes, close: bool, outco
     assert set(injection.columns["status"]) == {status}
 
 
+@pytest.mark.parametrize("injector", [OwnInjector, LibcurlInjector])
+def test_a_load_does_not_follow_a_redirect(injector: type[OwnInjector | LibcurlInjector]) -> None:
+    received: list[bool] = []
+
+    class Elsewhere(RawHandler):
+        def handle(self) -> None:
+            received.append(self.read_request())
+
+    with raw_server(b"", handler=Elsewhere) as elsewhere:
+        moved = b"HTTP/1.1 307 Temporary Redirect\r\nLocation: %b\r\nContent-Length: 0\r\n\r\n" % elsewhere.encode()
+        with raw_server(moved) as url:
+            target = Target(urls={"p": url}, codec="duis", connections=2, timeout_us=5_000_000)
+            injection = injector().run(steady(8, 1000), target)
+    assert (set(injection.columns["outcome"]), set(injection.columns["status"])) == ({Outcome.ERROR}, {307})
+    assert received == []
+
+
 def test_an_answer_may_come_byte_by_byte_on_a_connection_that_is_kept() -> None:
     answer = OK + b"Content-Length: %d\r\n\r\n" % len(I0) + I0
     with raw_server(answer, handler=InPieces) as url:

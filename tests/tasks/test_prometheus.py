@@ -200,6 +200,16 @@ def test_a_token_comes_from_the_environment_and_goes_to_the_endpoint_alone(monke
         assert "words" not in str(caught.value)
 
 
+def test_a_token_does_not_follow_a_redirect(monkeypatch):
+    monkeypatch.setenv("ORDERS_TOKEN", "s3cret")
+    with serving(lambda _: (200, "up 1\n")) as elsewhere, serving(lambda _: (302, elsewhere.url)) as exporter:
+        scrape = scraping("orders", source(url=exporter.url, token="ORDERS_TOKEN"), {})
+        assert scrape.read() == []
+        scrape.close()
+    assert (len(exporter.seen), elsewhere.seen) == (1, [])
+    assert scrape.account.failure.startswith("it answered 302")
+
+
 def test_tls_is_that_of_the_environment(tmp_path):
     authority = Authority(tmp_path, "site")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
