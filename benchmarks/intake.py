@@ -77,7 +77,7 @@ def write_xml(file: Path, rows: int) -> None:
         out.write("</testResults>\n")
 
 
-def made(rows: int):  # type: ignore[no-untyped-def]
+def made(rows: int):  # type: ignore[no-untyped-def]  # a generator of plain tuples
     """Number, start and duration in ms, and success of each request."""
     rng, at = random.Random(1), START  # noqa: S311  # the same file every time
     for number in range(rows):
@@ -136,7 +136,7 @@ def read_json(file: Path) -> None:
 
 def iterparse(file: Path) -> None:
     """lxml's, and nothing done with what it gives but to forget it."""
-    from lxml import etree  # type: ignore[import-not-found]
+    from lxml import etree  # type: ignore[import-not-found]  # installed by hand, to compare with
 
     for _, element in etree.iterparse(str(file)):
         element.clear()
@@ -170,7 +170,7 @@ def measured(way: str, file: Path) -> tuple[float, float, int]:
 def xml_baseline() -> str:
     """lxml where it is installed."""
     try:
-        import lxml  # type: ignore[import-not-found]  # noqa: F401
+        import lxml  # type: ignore[import-not-found]  # noqa: F401  # whether it is there is asked
     except ImportError:
         return "bare_expat"
     return "iterparse"

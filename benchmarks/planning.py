@@ -253,5 +253,5 @@ def main(place: Path, components: int = 100, rounds: int = 3) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:  # noqa: S108
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:  # noqa: S108  # a folder of one's own in it
         print(json.dumps(main(Path(folder), *map(int, sys.argv[1:]))))

@@ -72,7 +72,7 @@ def _host(cpu: int, work: Work, attempt: str, words: Any, starts: Any) -> None:
         began.append(_spent_us())
         return said
 
-    line.start = start  # type: ignore[method-assign]
+    line.start = start  # type: ignore[method-assign]  # measured in its place
     tell = line.tell
 
     def and_cpu(word: dict[str, Any]) -> None:
@@ -80,7 +80,7 @@ def _host(cpu: int, work: Work, attempt: str, words: Any, starts: Any) -> None:
             word = {"ended": {**word["ended"], "telling_us": _spent_us() - began[0]}}
         tell(word)
 
-    line.tell = and_cpu  # type: ignore[method-assign]
+    line.tell = and_cpu  # type: ignore[method-assign]  # likewise
     offer(work, line)
 
 

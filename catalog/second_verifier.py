@@ -112,7 +112,7 @@ class Verifier:
         for path in sorted(self.path.rglob("*")):
             name = path.relative_to(self.path).as_posix()
             if path.is_file() and not path.is_symlink():
-                self.files[name] = lambda path=path: path.open("rb")  # type: ignore[misc]
+                self.files[name] = lambda path=path: path.open("rb")  # type: ignore[misc]  # mypy knows no lambda with a default
             elif path.is_symlink() or not path.is_dir():
                 self.faults.append(f"{name}: does not belong here: no plain file")
 
@@ -127,7 +127,7 @@ class Verifier:
             self._tell(kind not in (0, 8), f"{name}: does not belong here: no plain file")
             self._tell(packed, f"{name}: does not belong here: it is compressed or encrypted")
             seen.add(name.casefold())
-            self.files[name] = lambda member=member: archive.open(member)  # type: ignore[misc]
+            self.files[name] = lambda member=member: archive.open(member)  # type: ignore[misc]  # likewise
         claimed = sum(member.file_size for member in archive.infolist())
         self._tell(claimed > self.path.stat().st_size, f"{self.path}: claims {claimed} bytes, more than it has")
 

@@ -33,7 +33,7 @@ def commands() -> str:
 def _commands(above: argparse.ArgumentParser, name: str = "") -> Iterator[tuple[str, argparse.ArgumentParser]]:
     """Commands in the order of `plimsoll --help`, each group's own after it."""
     for action in above._actions:  # noqa: SLF001 - argparse has no other way to ask for what was declared
-        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001  # see above
             for each, command in action.choices.items():
                 yield f"{name} {each}".strip(), command
                 yield from _commands(command, f"{name} {each}".strip())
@@ -45,8 +45,8 @@ def _usage(command: argparse.ArgumentParser) -> str:
 
 def _arguments(command: argparse.ArgumentParser) -> Iterator[str]:
     rows = []
-    for action in command._actions:  # noqa: SLF001
-        if isinstance(action, argparse._HelpAction | argparse._SubParsersAction):  # noqa: SLF001
+    for action in command._actions:  # noqa: SLF001  # see above
+        if isinstance(action, argparse._HelpAction | argparse._SubParsersAction):  # noqa: SLF001  # see above
             continue
         names = ", ".join(f"`{each}`" for each in action.option_strings) or f"`{_metavar(action)}`"
         value = _metavar(action) if action.option_strings and action.nargs != 0 else ""

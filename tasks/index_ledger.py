@@ -155,7 +155,7 @@ _LAST = 1 << 40  # the place behind every other input
 
 _NAMED = "(sequence BIGINT, record VARCHAR, place BIGINT, role VARCHAR, digest VARCHAR, rows VARCHAR)"
 _EMPTY = "'' AS line, '' AS file, 0::BIGINT AS bytes, false AS sound"
-_PARSED = f"SELECT {_EMPTY}, r.* FROM (SELECT json_transform('{{}}', '{_SHAPE}') AS r)"  # noqa: S608
+_PARSED = f"SELECT {_EMPTY}, r.* FROM (SELECT json_transform('{{}}', '{_SHAPE}') AS r)"  # noqa: S608  # made of constants only
 _TEMPORARY = (
     "CREATE TEMP TABLE objects (digest VARCHAR, bytes BIGINT)",
     "CREATE TEMP TABLE evidence_named (place BIGINT, report BIGINT, figure VARCHAR, digest VARCHAR)",

@@ -87,7 +87,7 @@ def _zip(file: Path, folder: Path) -> Iterator[tuple[str, Path]]:
                                          remedy="Submit it without a password.")  # fmt: skip
                 target = folder / str(number)
                 with archive.open(member) as stream:
-                    _write(_chunks(stream), target, f"{file.name}/{member.filename}", room)  # type: ignore[arg-type]
+                    _write(_chunks(stream), target, f"{file.name}/{member.filename}", room)  # type: ignore[arg-type]  # a member that is read gives bytes
                 yield str(path), target
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError) as error:
         raise SubmittedError(f"{file.name}: cannot be unpacked: {error}") from None

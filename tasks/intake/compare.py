@@ -54,7 +54,7 @@ def compare(results: Sequence[Staged], reports: Sequence[Staged], folder: Path) 
         raise SubmittedError(f"expected {what}, found none")
     connection = connect(folder)
     try:
-        rows = f"SELECT label, outcome, done_us - sent_us AS took FROM ({samples_of(files)})"  # noqa: S608
+        rows = f"SELECT label, outcome, done_us - sent_us AS took FROM ({samples_of(files)})"  # noqa: S608  # `samples_of` quotes its files
         connection.execute(f"CREATE OR REPLACE VIEW compared AS {rows}")
         scopes = {figure.scope for figure in figures}
         ours = {scope: _ours(connection, scope) for scope in sorted(scopes)}
@@ -68,7 +68,7 @@ def _ours(connection: Any, scope: str) -> dict[str, int]:
     """Our figures of a label, or of all messages, by metric."""
     quantiles = ", ".join(f"quantile_disc(took, {value / 10_000})" for value in _QUANTILES.values())
     query = (
-        f"SELECT count(*), count(*) FILTER (outcome = 'ok'), sum(took)::HUGEINT, min(took), max(took), {quantiles} "  # noqa: S608
+        f"SELECT count(*), count(*) FILTER (outcome = 'ok'), sum(took)::HUGEINT, min(took), max(took), {quantiles} "  # noqa: S608  # numbers of our own; the scope is bound
         "FROM compared WHERE $scope = 'all' OR label = $scope"
     )
     count, good, total, least, most, *found = connection.execute(query, {"scope": scope}).fetchone()

@@ -104,7 +104,7 @@ class JMeterCsv:
         reader.finish()
         yield batch
 
-    def bulk(self, source: Source, account: Account, connection: "duckdb.DuckDBPyConnection") -> Scan | None:  # noqa: ARG002
+    def bulk(self, source: Source, account: Account, connection: "duckdb.DuckDBPyConnection") -> Scan | None:  # noqa: ARG002  # what every format is given
         """All of it by DuckDB, where times are whole milliseconds."""
         layout = _known(source)
         if len(set(layout.names)) != len(layout.names):

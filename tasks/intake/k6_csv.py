@@ -91,7 +91,7 @@ class K6Csv:
         tell_dropped(account, dropped)
         yield batch
 
-    def bulk(self, source: Source, account: Account, connection: "duckdb.DuckDBPyConnection") -> Scan | None:  # noqa: ARG002
+    def bulk(self, source: Source, account: Account, connection: "duckdb.DuckDBPyConnection") -> Scan | None:  # noqa: ARG002  # what every format is given
         """All of it by DuckDB, where times are whole numbers and values have at most six decimals."""
         names, text = _header(source)
         unit = _begin(source, account)

@@ -69,12 +69,12 @@ class K6Json:
         tell_dropped(account, dropped)
         yield batch
 
-    def bulk(self, source: Source, account: Account, connection: "duckdb.DuckDBPyConnection") -> Scan | None:  # noqa: ARG002
+    def bulk(self, source: Source, account: Account, connection: "duckdb.DuckDBPyConnection") -> Scan | None:  # noqa: ARG002  # what every format is given
         """All of it by DuckDB, where every line is an object of the expected shape."""
         _begin(account)
         return _scan(source)
 
-    def mend(self, source: Source, account: Account, refused: Iterator[tuple[int, bytes]]) -> Iterator[Samples]:  # noqa: ARG002
+    def mend(self, source: Source, account: Account, refused: Iterator[tuple[int, bytes]]) -> Iterator[Samples]:  # noqa: ARG002  # likewise
         """DuckDB refuses no line of JSON by itself: one that it cannot read makes the file be read line by line."""
         yield Samples()
 

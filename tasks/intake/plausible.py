@@ -48,8 +48,8 @@ def most_within(connection: "duckdb.DuckDBPyConnection", files: Sequence[Path], 
     """
     step, rows = max(1, time_us // _PARTS), samples_of(tuple(files))
     place = f"coalesce(intended_us, sent_us) // {step} AS place"
-    bins = f"SELECT place, count(*) AS messages FROM (SELECT {place} FROM ({rows})) GROUP BY place"  # noqa: S608
-    found = connection.execute(f"SELECT * FROM ({bins}) WHERE place IS NOT NULL ORDER BY place")  # noqa: S608
+    bins = f"SELECT place, count(*) AS messages FROM (SELECT {place} FROM ({rows})) GROUP BY place"  # noqa: S608  # `samples_of` quotes its files; the rest is our own
+    found = connection.execute(f"SELECT * FROM ({bins}) WHERE place IS NOT NULL ORDER BY place")  # noqa: S608  # see above
     within: deque[tuple[int, int]] = deque()
     held = most = 0
     while batch := found.fetchmany(BATCH):
@@ -66,7 +66,7 @@ def _overlaps(connection: "duckdb.DuckDBPyConnection", files: Sequence[Sequence[
     spans = []
     for number, each in enumerate(files, 1):
         rows = samples_of(tuple(each))
-        spans.append((*_row(connection, f"SELECT min(sent_us), max(sent_us) FROM ({rows})"), number))  # noqa: S608
+        spans.append((*_row(connection, f"SELECT min(sent_us), max(sent_us) FROM ({rows})"), number))  # noqa: S608  # `samples_of` quotes its files; the rest is our own
     spans = sorted(span for span in spans if span[0] is not None)
     pairs = [(a[2], b[2]) for a, b in pairwise(spans) if b[0] <= a[1]]
     return [
@@ -78,7 +78,7 @@ def _overlaps(connection: "duckdb.DuckDBPyConnection", files: Sequence[Sequence[
 def _outside(connection: "duckdb.DuckDBPyConnection", rows: str, window: tuple[int, int]) -> list[Finding]:
     start, end = window
     at = "coalesce(intended_us, sent_us)"
-    query = f"SELECT count(*), count(*) FILTER ({at} < {start} OR {at} > {end}) FROM ({rows})"  # noqa: S608
+    query = f"SELECT count(*), count(*) FILTER ({at} < {start} OR {at} > {end}) FROM ({rows})"  # noqa: S608  # `samples_of` quotes its files; the rest is our own, and numbers
     count, outside = _row(connection, query)
     if not outside:
         return []
@@ -87,21 +87,21 @@ def _outside(connection: "duckdb.DuckDBPyConnection", rows: str, window: tuple[i
 
 
 def _gaps(connection: "duckdb.DuckDBPyConnection", rows: str) -> list[Finding]:
-    seconds = f"SELECT DISTINCT sent_us // {_SECOND} AS second FROM ({rows}) WHERE sent_us IS NOT NULL"  # noqa: S608
-    spaced = f"SELECT second, second - lag(second) OVER (ORDER BY second) AS apart FROM ({seconds})"  # noqa: S608
-    first, last, widest = _row(connection, f"SELECT min(second), max(second), max(apart) FROM ({spaced})")  # noqa: S608
+    seconds = f"SELECT DISTINCT sent_us // {_SECOND} AS second FROM ({rows}) WHERE sent_us IS NOT NULL"  # noqa: S608  # `samples_of` quotes its files; the rest is our own
+    spaced = f"SELECT second, second - lag(second) OVER (ORDER BY second) AS apart FROM ({seconds})"  # noqa: S608  # see above
+    first, last, widest = _row(connection, f"SELECT min(second), max(second), max(apart) FROM ({spaced})")  # noqa: S608  # see above
     if first is None or widest is None or widest <= max(_SHORTEST_GAP, (last - first) * _GAP_PERCENT // 100):
         return []
     return [Finding(code="gap", message=f"nothing was sent for {widest - 1} s, of {last - first + 1} s in all")]
 
 
 def _latencies(connection: "duckdb.DuckDBPyConnection", rows: str) -> list[Finding]:
-    count, zero = _row(connection, f"SELECT count(*), count(*) FILTER (done_us = sent_us) FROM ({rows})")  # noqa: S608
+    count, zero = _row(connection, f"SELECT count(*), count(*) FILTER (done_us = sent_us) FROM ({rows})")  # noqa: S608  # `samples_of` quotes its files; the rest is our own
     found = []
     if count >= _FEWEST and zero * 100 >= count * _ALIKE_PERCENT:
         found.append(Finding(code="zero-latency", message=f"{zero} of {count} messages took no time at all"))
     elif count >= _FEWEST:
-        (kinds,) = _row(connection, f"SELECT count(*) FROM (SELECT DISTINCT done_us - sent_us FROM ({rows}) LIMIT 2)")  # noqa: S608
+        (kinds,) = _row(connection, f"SELECT count(*) FROM (SELECT DISTINCT done_us - sent_us FROM ({rows}) LIMIT 2)")  # noqa: S608  # `samples_of` quotes its files; the rest is our own
         if kinds == 1:
             found.append(Finding(code="constant-latency", message=f"all {count} messages took exactly as long"))
     return found
@@ -111,7 +111,7 @@ def _impossible(connection: "duckdb.DuckDBPyConnection", rows: str, where: str) 
     """Of one file, as every generator counts its own threads."""
     threads, busy, first, last = _row(
         connection,
-        "SELECT max(threads), sum(done_us - sent_us)::HUGEINT, min(sent_us), max(done_us) "  # noqa: S608
+        "SELECT max(threads), sum(done_us - sent_us)::HUGEINT, min(sent_us), max(done_us) "  # noqa: S608  # `samples_of` quotes its files; the rest is our own
         f"FROM ({rows})",
     )
     if not threads or last <= first or busy <= threads * (last - first):
@@ -125,10 +125,10 @@ def _seconds(us: int) -> str:
 
 
 def _jumps(connection: "duckdb.DuckDBPyConnection", rows: str) -> list[Finding]:
-    spaced = f"SELECT done_us - lag(done_us) OVER () AS apart, done_us - sent_us AS took FROM ({rows})"  # noqa: S608
+    spaced = f"SELECT done_us - lag(done_us) OVER () AS apart, done_us - sent_us AS took FROM ({rows})"  # noqa: S608  # `samples_of` quotes its files; the rest is our own
     back, negative = _row(
         connection,
-        f"SELECT count(*) FILTER (apart < -{_JUMP}), count(*) FILTER (took < 0) FROM ({spaced})",  # noqa: S608
+        f"SELECT count(*) FILTER (apart < -{_JUMP}), count(*) FILTER (took < 0) FROM ({spaced})",  # noqa: S608  # see above
     )
     found = []
     if back:
@@ -145,11 +145,11 @@ def _duplicates(connection: "duckdb.DuckDBPyConnection", rows: str) -> list[Find
     """Rows alike in everything that the file says of them, by a hash of 64 bits."""
     import numpy as np
 
-    (count,) = _row(connection, f"SELECT count(*) FROM ({rows})")  # noqa: S608
+    (count,) = _row(connection, f"SELECT count(*) FROM ({rows})")  # noqa: S608  # `samples_of` quotes its files; the rest is our own
     passes, twice = -(-count // _PASS) or 1, 0
-    hashed = f"SELECT hash(label, sent_us, done_us, status, outcome, bytes, origin) AS found FROM ({rows})"  # noqa: S608
+    hashed = f"SELECT hash(label, sent_us, done_us, status, outcome, bytes, origin) AS found FROM ({rows})"  # noqa: S608  # `samples_of` quotes its files; the rest is our own
     for number in range(passes):
-        chosen = f"SELECT found FROM ({hashed}) WHERE found % {passes} = {number}"  # noqa: S608
+        chosen = f"SELECT found FROM ({hashed}) WHERE found % {passes} = {number}"  # noqa: S608  # see above; whole numbers
         values = np.asarray(connection.execute(chosen).fetchnumpy()["found"])
         values.sort()
         twice += int((values[1:] == values[:-1]).sum())

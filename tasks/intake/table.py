@@ -30,7 +30,7 @@ class Meaning:
 
 def labels_of(connection: "duckdb.DuckDBPyConnection", files: Sequence[Path]) -> list[str]:
     """Every label of staged messages, in order. Raises SubmittedError where there are too many to be kinds of them."""
-    query = f"SELECT DISTINCT label FROM ({samples_of(tuple(files))}) ORDER BY label LIMIT {MOST_LABELS + 1}"  # noqa: S608
+    query = f"SELECT DISTINCT label FROM ({samples_of(tuple(files))}) ORDER BY label LIMIT {MOST_LABELS + 1}"  # noqa: S608  # `samples_of` quotes its files
     found = [str(label) for (label,) in connection.execute(query).fetchall()]
     if len(found) > MOST_LABELS:
         raise SubmittedError(f"more than {MOST_LABELS:,} labels: expected one a kind of message",
@@ -58,7 +58,7 @@ def write_results(
     meant = {label: meanings.get(label) or Meaning(srv=label, path="", kind="request", traffic="") for label in labels}
     rows, number = samples_of(tuple(files)), "row_number() OVER () - 1"
     if not in_order:
-        rows = f"SELECT * FROM ({rows}) ORDER BY coalesce(intended_us, sent_us), done_us, label"  # noqa: S608
+        rows = f"SELECT * FROM ({rows}) ORDER BY coalesce(intended_us, sent_us), done_us, label"  # noqa: S608  # `samples_of` quotes its files
     elif len(files) == 1 and _has_messages_only(connection, files[0]):  # numbered as they stand, by several threads
         rows, number = f"FROM read_parquet({literal(files[0])}, file_row_number = true)", "file_row_number"
     connection.execute(

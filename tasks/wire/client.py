@@ -144,7 +144,7 @@ class Connection(asyncio.BufferedProtocol, Generic[T]):
         if status is not None:
             message = self.message
             self.message = None
-            self._pool.finished(self, message, status, bytes(_BUFFER[end:nbytes]), nbytes)  # type: ignore[arg-type]
+            self._pool.finished(self, message, status, bytes(_BUFFER[end:nbytes]), nbytes)  # type: ignore[arg-type]  # a message is in flight, or no answer would be expected
             return
         self._size += nbytes
         try:

@@ -53,9 +53,9 @@ class Seam:
         """Puts the seam into this process, for good."""
         for name, kind in _WRAPPED.items():
             setattr(os, name, self._wrap(kind, getattr(os, name)))
-        os.fsync = os.fdatasync = lambda _handle: self.before("fsync")  # type: ignore[assignment]
-        os.open = self._opener(os.open)  # type: ignore[assignment]
-        io.open = builtins.open = self._open  # type: ignore[assignment]
+        os.fsync = os.fdatasync = lambda _handle: self.before("fsync")  # type: ignore[assignment]  # a seam in place of the call
+        os.open = self._opener(os.open)  # type: ignore[assignment]  # likewise
+        io.open = builtins.open = self._open  # type: ignore[assignment]  # likewise
 
     def before(self, kind: str, data: Any = None, write: Callable[[Any], int] | None = None) -> None:
         """What every call does first."""

@@ -242,7 +242,7 @@ def test_every_assumption_is_used_or_says_why_it_is_kept() -> None:
     }
     assert all(programme().assumption(assumption).note for assumption in unused - {"alerts-left-by-suppression"})
     suppression = traffic("smets1-alert").alerts.suppression  # type: ignore[union-attr]  # declared
-    assert (suppression.leaves, suppression.in_force) == ("alerts-left-by-suppression", False)  # type: ignore[union-attr]
+    assert (suppression.leaves, suppression.in_force) == ("alerts-left-by-suppression", False)  # type: ignore[union-attr]  # declared
 
 
 def test_the_whole_estate_of_53_million_meters_would_send_2830_messages_a_second() -> None:

@@ -94,7 +94,7 @@ def test_the_reference_has_every_command_code_and_rule(site: Path) -> None:
 
 def opened(browser: Browser, file: Path, scheme: str = "light") -> tuple[Page, list[str]]:
     """A page in a window without a network; what the browser complains of, and what it would fetch."""
-    page = browser.new_context(offline=True, color_scheme=scheme).new_page()  # type: ignore[arg-type]
+    page = browser.new_context(offline=True, color_scheme=scheme).new_page()  # type: ignore[arg-type]  # a literal, passed on
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text))
     page.on("request", lambda request: complaints.append(request.url) if outside(request.url) else None)

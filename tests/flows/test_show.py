@@ -15,7 +15,7 @@ ROWS = [
 def shown(width: int) -> list[str]:
     out = Console(file=io.StringIO(), width=width, color_system=None)
     out.print(table("Inputs compared", ("", "input", "old", "new"), ROWS, right=("new",)))
-    return [line.rstrip() for line in out.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+    return [line.rstrip() for line in out.file.getvalue().splitlines()]  # type: ignore[attr-defined]  # it is the StringIO above
 
 
 def test_a_wide_table_has_its_columns_side_by_side() -> None:

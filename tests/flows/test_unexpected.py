@@ -15,7 +15,7 @@ from flows import cli, unexpected
 def raised(error: Exception) -> Exception:
     try:
         raise error
-    except Exception as caught:  # noqa: BLE001
+    except Exception as caught:  # noqa: BLE001  # whatever was raised
         return caught
 
 

@@ -68,7 +68,7 @@ def assert_conserved(load: Load, injection: Injection) -> None:
 
 def acknowledging(codec: str = "duis", **more: object) -> ComponentSpec:
     spec = {"component": "c", "codec": codec, "routes": {"p": None}, "acknowledges": ("p",), **more}
-    return ComponentSpec(**spec)  # type: ignore[arg-type]
+    return ComponentSpec(**spec)  # type: ignore[arg-type]  # of any fields
 
 
 def metrics(component: RunningComponent) -> dict[str, int]:
@@ -192,7 +192,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def __init__(self, *given: object, codec: Codec, seen: list[Message], hurry: object) -> None:
         self.codec, self.told, self.hurry = codec, seen, hurry
-        super().__init__(*given)  # type: ignore[arg-type]
+        super().__init__(*given)  # type: ignore[arg-type]  # of any arguments
 
     def do_POST(self) -> None:
         message = self.codec.read_message(self.rfile.read(int(self.headers["Content-Length"])))
@@ -238,7 +238,7 @@ def test_whatever_comes_to_the_receive_service_is_counted_and_none_of_it_harms(c
         def hurry(message: Message) -> None:
             stranger = Message(counter=message.counter + 10_000, srv="4.1.1", device=message.device)
             other = Message(counter=message.counter, srv="4.1.1", device="somebody else")
-            alert = Message(counter=1, srv="8F36", device="d", kind="alert")  # type: ignore[arg-type]
+            alert = Message(counter=1, srv="8F36", device="d", kind="alert")  # type: ignore[arg-type]  # a plain text stands for its kind
             bodies = [
                 spoken.response(message, Reply.DONE), spoken.response(message, Reply.FAILED),
                 spoken.response(stranger, Reply.DONE), spoken.response(other, Reply.DONE), b"", b"\xff<x>",
@@ -286,9 +286,9 @@ def test_a_late_response_is_counted_and_changes_nothing(injector: type[OwnInject
 def test_an_acknowledgement_of_another_request_is_an_error(injector: type[OwnInjector]) -> None:
     spoken = codec_named("duis")
 
-    class Confused(type(spoken)):  # type: ignore[misc]
+    class Confused(type(spoken)):  # type: ignore[misc]  # whichever class it is
         def acknowledge(self, message: Message) -> tuple[int, bytes]:
-            return super().acknowledge(Message(counter=message.counter + 1, srv=message.srv, device=message.device))  # type: ignore[no-any-return]
+            return super().acknowledge(Message(counter=message.counter + 1, srv=message.srv, device=message.device))  # type: ignore[no-any-return]  # likewise
 
     with open_port() as port, system(Confused(), []) as url:
         injection = injector().run(steady(5, 100), Target(urls={"p": url}, codec="duis", receive=port))
@@ -699,8 +699,8 @@ def test_what_waits_for_a_message_that_was_never_taken_up_was_not_taken_up_eithe
 
     async def run() -> Engine:
         engine = Engine(asyncio.get_running_loop(), spec, work)
-        engine._pool = lambda _url: Thwarting(engine)  # type: ignore[method-assign,assignment,return-value]
-        engine._warm = warm  # type: ignore[method-assign,assignment]
+        engine._pool = lambda _url: Thwarting(engine)  # type: ignore[method-assign,assignment,return-value]  # fakes in their place
+        engine._warm = warm  # type: ignore[method-assign,assignment]  # likewise
         await engine.prepare()
         await engine.run()
         engine.close()
