@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
 from types import TracebackType
@@ -128,7 +129,8 @@ class ChildProcess:
         """End it: by the end of its input, and if that does not help (it may be frozen), by force. May be repeated."""
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
-                stream.close()
+                with suppress(BrokenPipeError):  # of what a child that ended by itself was told last
+                    stream.close()
         try:
             self._process.wait(self._stop_s)
         except subprocess.TimeoutExpired:

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 import traceback
+import warnings
 import weakref
 from importlib import import_module
 from itertools import pairwise
@@ -154,6 +155,7 @@ def _become(words: list[str], streams: tuple[int, int, int], kept: tuple[int, ..
 
         _own.cache_clear()
         sys.argv = ["child", *words]
+        warnings.filterwarnings("ignore", category=RuntimeWarning, module="runpy")  # it was loaded before it is run
         contextvars.Context().run(child)
         status = 0
     except SystemExit as ended:

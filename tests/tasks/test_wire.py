@@ -1,6 +1,8 @@
 """Alarms ring when they should, and children end when they should."""
 
 import asyncio
+import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -50,6 +52,16 @@ def test_a_child_that_fails_to_start_says_why() -> None:
         child.read(10)
     assert "the subject ended unexpectedly with exit status 1" in str(caught.value)
     assert "No module named" in str(caught.value)
+
+
+def test_a_child_that_was_killed_is_stopped_without_an_error_whatever_it_was_told() -> None:
+    child = ChildProcess("tasks.judge", {}, name="the subject")
+    os.kill(child.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    with pytest.raises(WorldError, match="the subject ended unexpectedly with exit status -9"):
+        child.tell({"asked": "too late"})  # what cannot be written stays in the stream, and is written as that closes
+    child.stop()
+    child.stop()
 
 
 def test_a_child_does_not_get_the_key_that_signs(monkeypatch: pytest.MonkeyPatch) -> None:
