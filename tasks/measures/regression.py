@@ -91,11 +91,16 @@ def _turn(connection: "duckdb.DuckDBPyConnection", run: Run, step: dict[str, Any
 
 
 def _row(metric: Metric, old: Sequence[int], new: Sequence[int], alpha: float, together: str) -> Row:
+    """The ratio, unbounded (`LATER`) where it is larger than any that is recorded, as to an answer that never came."""
+    if _is_without_answers(metric, old):
+        why = "the baseline did not answer so much in each of its runs that there is a figure to compare with"
+        return row(ALL, metric, Estimate(0, None, None), Unit.PARTS_PER_MILLION, 0, why)
     worse = Worse.LOWER if metric is Metric.ANSWERED_SHARE_RATIO else Worse.HIGHER
     figure = Figure(baseline=tuple(old), candidate=tuple(new), margin_ppm=0, worse=worse)
     found = regression.non_inferiority(figure, alpha=alpha)
     known = found.ratio_ppm is not None
-    estimate = Estimate(found.ratio_ppm or 0, found.lower_ppm, found.upper_ppm)
+    ends = (None if each is None else min(LATER, each) for each in (found.lower_ppm, found.upper_ppm))
+    estimate = Estimate(min(LATER, found.ratio_ppm or 0), *ends)
     what = "secondary, bounds shared between the tails (Bonferroni)" if metric in _TAILS else "primary"
     method = (
         f"{what}: mean logarithm of {len(new)} runs today over {len(old)} of the baseline, taken in turns; one-sided "
@@ -105,6 +110,12 @@ def _row(metric: Metric, old: Sequence[int], new: Sequence[int], alpha: float, t
     )
     samples = len(old) + len(new) if known else 0
     return row(ALL, metric, estimate, Unit.PARTS_PER_MILLION, samples, method)
+
+
+def _is_without_answers(metric: Metric, baseline: Sequence[int]) -> bool:
+    """Whether a run of the baseline answered nothing right, or not the share that a percentile is of: against such a
+    baseline nothing is worse."""
+    return min(baseline) <= 1 if metric is Metric.ANSWERED_SHARE_RATIO else max(baseline) >= LATER
 
 
 def _power(old: Sequence[int], new: Sequence[int], worse: Worse) -> str:

@@ -17,7 +17,7 @@ from tasks.measure import measure
 from tasks.measures import subject
 from tasks.parquet import canonical_rows_digest
 
-GOLDEN = (3, "168fcd47f9c9e0aa", "10dd2980c8dc885b")
+GOLDEN = (4, "168fcd47f9c9e0aa", "10dd2980c8dc885b")
 """Version of the rules, and what they give; raise the first whenever the others change."""
 
 GROUPS = {"s0": "reads", "s1": "reads", "s2": "other"}
@@ -483,6 +483,37 @@ def test_a_regression_compares_whole_runs(measured):
     assert "at that margin violated among the tails (Holm)" in slower["all", "latency-p95-ratio"].method
     ratios = {f"{each}-ratio" for each in ("latency-p50", "latency-p95", "latency-p99", "answered-share")}
     assert set(same) == {("all", metric) for metric in ratios | {"offered", "lateness-p99"}}
+
+
+def failed(run, rows, side, share=1.0):
+    """The same, but that so many of the messages of each run of a side had no right answer, the first of each."""
+    rows = rows.copy()
+    for step in run["steps"]:
+        if step["part"] == side:
+            last = step["first"] + round((step["last"] - step["first"] + 1) * share) - 1
+            rows.loc[rows.sequence.between(step["first"], last), "outcome"] = "error"
+    return run, rows
+
+
+def test_a_regression_to_no_answers_at_all_is_unbounded(measured):
+    found = measured(*failed(*in_turns(40_000, 40_000), "candidate", 0.1))
+    assert ends(found["all", "latency-p95-ratio"]) == (LATER, LATER, LATER)
+    assert found["all", "latency-p50-ratio"].upper < 2_000_000
+    assert ends(found["all", "answered-share-ratio"]) == (900_000, 900_000, 900_000)
+    nothing = measured(*failed(*in_turns(40_000, 40_000), "candidate"))
+    assert ends(nothing["all", "latency-p50-ratio"]) == (LATER, LATER, LATER)
+    assert ends(nothing["all", "answered-share-ratio"]) == (1, 1, 1)
+
+
+def test_against_a_baseline_that_did_not_answer_nothing_is_shown(measured):
+    rare = measured(*failed(*in_turns(40_000, 40_000), "baseline", 0.1))
+    tail = rare["all", "latency-p95-ratio"]
+    assert (pd.isna(tail.lower), pd.isna(tail.upper), tail.samples) == (True, True, 0)
+    assert "the baseline did not answer" in tail.method
+    assert rare["all", "latency-p50-ratio"].samples == 10
+    both = measured(*failed(*failed(*in_turns(40_000, 40_000), "baseline"), "candidate"))
+    for metric in ("latency-p50-ratio", "latency-p95-ratio", "latency-p99-ratio", "answered-share-ratio"):
+        assert (pd.isna(both["all", metric].lower), both["all", metric].samples) == (True, 0)
 
 
 def test_runs_that_were_offered_other_messages_are_not_compared(measured):
