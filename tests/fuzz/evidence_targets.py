@@ -12,12 +12,12 @@ import shutil
 import warnings
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
 
-from catalog import anchors, bundle, second_verifier
+from catalog import anchors, bundle, reading, second_verifier
 from catalog.bucket import Bucket, download, pull
 from catalog.canonical import canonical, document_digest
 from catalog.csv_files import parse_csv
@@ -153,6 +153,21 @@ def catalogue(data: bytes) -> None:
             read_catalogue(folder)
     finally:
         (folder / name).write_bytes(before)
+
+
+def remember() -> None:
+    """From now on, in this process, files of a catalogue that are as they were are not read anew: it takes long."""
+    parsed = lru_cache(maxsize=2 * len(FILES))(parse_yaml)
+    shaped: dict[int, tuple[Any, Any]] = {}  # by the document, which is kept, so that no other has its identity
+
+    def held(document: Any, shape: Any) -> Any:
+        known = shaped.get(id(document)) or (document, check_shape(document, shape))
+        if len(shaped) < len(FILES):  # the template's own, which are read first
+            shaped[id(document)] = known
+        return known[1]
+
+    reading.parse_yaml, reading.check_shape = parsed, held
+    read_catalogue(_template()[0])
 
 
 def _plain(document: Any) -> str:

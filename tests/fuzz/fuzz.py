@@ -107,7 +107,9 @@ def _fuzz(target: str, passed: list[str]) -> int:
     import atheris
 
     with atheris.instrument_imports(include=["tasks.intake", "catalog"]):
+        from evidence_targets import remember
         from targets import TARGETS
+    remember()
     TARGETS[target](b"")  # loads what it needs, so that no input's time is spent on it
     atheris.Setup([sys.argv[0], *passed], TARGETS[target])
     atheris.Fuzz()
