@@ -116,7 +116,7 @@ class JMeterCsv:
         """What DuckDB refused: foreign bytes in labels, mostly."""
         layout = _known(source)
         alone = not (account.taken or account.beside)
-        reader = _Reader(source, account, layout)
+        reader = _Reader(source, account, layout, alone=alone)
         batch = Samples()
         for line, data in refused:
             fields, utf8 = record(data, layout.delimiter, source.assumptions.encoding)
@@ -124,7 +124,7 @@ class JMeterCsv:
                 account.skip(line, "a quoted field that does not end")
                 continue
             reader.take(Row(line, fields, utf8), batch)
-        reader.finish(alone=alone)
+        reader.finish()
         yield batch
 
     def parts(self) -> str:
@@ -194,15 +194,21 @@ def _known(source: Source) -> Layout:
 
 
 class _Reader:
-    """Samples out of records, one after the other."""
+    """Samples out of records, one after the other.
 
-    def __init__(self, source: Source, account: Account, layout: Layout) -> None:
+    `alone`: no other rows of the file were read before, whose times may be in whole seconds or not, and some of which may
+    be the samples of a transaction.
+    """
+
+    def __init__(self, source: Source, account: Account, layout: Layout, *, alone: bool = True) -> None:
         self._account = account
+        self._alone = alone
         self._layout = layout
         self._ends = source.assumptions.timestamp == "end"
         self._zone = _zone(source.assumptions)
         self._foreign = self._absent = self._common = 0
         self._last: dict[str, int] = {}  # of every thread, when it sent its latest message
+        self._open: dict[str, list[tuple[int, int, int]]] = {}  # transactions before their samples: line, start, end
         self._at = {name: layout.place(name) for name in _USED}
 
     def take(self, row: Row, batch: Samples) -> None:
@@ -223,12 +229,15 @@ class _Reader:
         self._common = gcd(self._common, at)
         thread = self._field(fields, "threadName")
         if self._field(fields, "responseMessage").startswith(_TRANSACTION):
-            self._transaction(row, told=self._last.get(thread, -1) >= sent)
+            if self._alone:  # else what it holds was read already: unaccounted for, it has the file read line by line
+                self._transaction(row.line, thread, sent, sent + elapsed * 1000)
             return
         if self._field(fields, "SampleCount") not in ("", "0", "1"):
             account.skip(row.line, SEVERAL)
             return
         self._foreign += not row.utf8
+        if thread in self._open:
+            self._close(thread, sent)
         if len(self._last) < _MOST_THREADS or thread in self._last:
             self._last[thread] = max(sent, self._last.get(thread, -1))
         code = self._field(fields, "responseCode")
@@ -248,21 +257,31 @@ class _Reader:
         )
         account.taken += 1
 
-    def _transaction(self, row: Row, *, told: bool) -> None:
-        """One whose samples were written, each after its own time; or that was written in their place."""
-        if told or self._at["threadName"] < 0 or len(self._last) >= _MOST_THREADS:
+    def _transaction(self, line: int, thread: str, start: int, end: int) -> None:
+        """One whose samples were written, each after its own time; or that was written in their place.
+
+        JMeter writes it after its samples. In a file that was sorted by time, it may stand before the first of them.
+        """
+        if self._last.get(thread, -1) >= start or self._at["threadName"] < 0 or len(self._last) >= _MOST_THREADS:
             self._account.beside[_INTACT] += 1
         else:
-            self._account.skip(row.line, _ABSENT)
-            self._absent += 1
+            self._open.setdefault(thread, []).append((line, start, end))
 
-    def finish(self, *, alone: bool = True) -> None:
-        """Tells of bytes that were not UTF-8, of messages that nobody wrote, and of times in whole seconds.
+    def _close(self, thread: str, sent: int | None) -> None:
+        """Tells of the transactions of a thread whose next message was sent at `sent`, or never."""
+        for line, start, end in self._open.pop(thread):
+            if sent is not None and start <= sent <= end:
+                self._account.beside[_INTACT] += 1
+            else:
+                self._account.skip(line, _ABSENT)
+                self._absent += 1
 
-        `alone`: no other rows of the file were read before, whose times may be in whole seconds or not.
-        """
+    def finish(self) -> None:
+        """Tells of bytes that were not UTF-8, of messages that nobody wrote, and of times in whole seconds."""
+        for thread in list(self._open):
+            self._close(thread, None)
         whole = self._common % 1_000_000 == 0
-        if self._account.capability and self._common and (alone or not whole):
+        if self._account.capability and self._common and (self._alone or not whole):
             resolution_us = 1_000_000 if whole else CAPABILITY.resolution_us
             self._account.capability = replace(self._account.capability, resolution_us=resolution_us)
         if self._absent:

@@ -191,12 +191,29 @@ JTL = "timeStamp,elapsed,label,responseCode,responseMessage,threadName,success,b
     )
 )
 def test_jmeter_csv_is_read_by_duckdb_as_it_is_line_by_line(rows):
+    if any(row[4] != "OK" for row in rows):  # a thread does one thing after the other
+        rows.sort(key=lambda row: (len(row[0]), row[0]))
     lines = [f"{at},{took},{label},{code},{said},T 1,{ok},{size},5\n" for at, took, label, code, said, ok, size in rows]
     data = (JTL + "".join(lines)).encode()
     _, found, account, _ = taken(data, JMeterCsv())
     slow, _, _, slowly = read(data, JMeterCsv())
     if not any(row[0].endswith("-0") for row in slow):  # parts are left out by the product only, once all is read
         assert (sorted(found, key=str), account.as_json()) == (sorted(slow, key=str), slowly.as_json())
+
+
+CONTROLLED = f"{START},90,whole,200,{CONTROLLER.split(',')[0]},T 1,true,0,5\n".encode()
+SAMPLE = f"{START},30,a,200,OK,T 1,true,9,5\n".encode()
+
+
+@pytest.mark.parametrize("whole", [CONTROLLED, CONTROLLED.replace(b"whole", b"whol\xe9")])
+@pytest.mark.parametrize("sorted_by_time", [True, False])
+def test_a_transaction_is_told_from_its_samples_before_or_after_it_and_in_foreign_bytes(whole, sorted_by_time):
+    lines = [whole, SAMPLE] if sorted_by_time else [SAMPLE, whole]
+    later = SAMPLE.replace(str(START).encode(), str(START + 5000).encode())
+    _, found, account, _ = taken(JTL.encode() + b"".join([*lines, later]), JMeterCsv())
+    assert (len(found), sum(account.beside.values()), account.skips) == (2, 1, 0)
+    _, found, account, _ = taken(JTL.encode() + whole + later, JMeterCsv())
+    assert (len(found), sum(account.beside.values()), account.skips) == (1, 0, 1)
 
 
 def test_a_file_is_told_of_while_it_is_read(tmp_path):
