@@ -151,7 +151,7 @@ class JMeterCsv:
         return f"""
             SELECT count(*) FROM (SELECT origin, sent_us, done_us FROM bulk WHERE class = {beside}) AS whole
             ASOF LEFT JOIN (SELECT origin, sent_us AS last_us FROM bulk WHERE class = 0) AS part
-            ON whole.origin = part.origin AND whole.done_us >= part.last_us
+            ON whole.origin = part.origin AND whole.done_us > part.last_us
             WHERE part.last_us IS NULL OR part.last_us < whole.sent_us
         """  # noqa: S608  # a number of our own
 
@@ -196,8 +196,8 @@ def _known(source: Source) -> Layout:
 class _Reader:
     """Samples out of records, one after the other.
 
-    `alone`: no other rows of the file were read before, whose times may be in whole seconds or not, and some of which may
-    be the samples of a transaction.
+    `alone`: no other rows of the file were read before, whose times may be in whole seconds or not, and which may be
+    samples of a transaction.
     """
 
     def __init__(self, source: Source, account: Account, layout: Layout, *, alone: bool = True) -> None:
@@ -270,7 +270,7 @@ class _Reader:
     def _close(self, thread: str, sent: int | None) -> None:
         """Tells of the transactions of a thread whose next message was sent at `sent`, or never."""
         for line, start, end in self._open.pop(thread):
-            if sent is not None and start <= sent <= end:
+            if sent is not None and start <= sent < end:  # the next may begin at its end
                 self._account.beside[_INTACT] += 1
             else:
                 self._account.skip(line, _ABSENT)
