@@ -86,12 +86,12 @@ def _course(panel: Panel, ends: tuple[float, float]) -> str:
         top = _resource_strip(canvas, panel, rows, x, size, top, "cpu")
     if has_memory:
         top = _resource_strip(canvas, panel, rows, x, size, top, "memory")
-    _value_axis(canvas, x, top - 14, f"time from the start of the run ({unit})")
-    return canvas.svg(top + 22)
+    _value_axis(canvas, x, top - 13, f"time from the start of the run ({unit})")
+    return canvas.svg(top + 20)
 
 
 def _latency_strip(canvas: Canvas, panel: Panel, rows: Rows, x: Scale, size: int, ends: tuple[float, float]) -> float:
-    y = Scale(low=ends[0], high=ends[1], start=134, end=22, log=True)
+    y = Scale(low=ends[0], high=ends[1], start=128, end=22, log=True)
     canvas.text(0, 12, "latency", "n")
     legend(canvas, {"median": "a", "95th percentile": "b"}, _LEFT, 12, width=_WIDTH)
     _log_grid(canvas, y, x)
@@ -105,7 +105,7 @@ def _latency_strip(canvas: Canvas, panel: Panel, rows: Rows, x: Scale, size: int
     for row in rows:
         if row["failed"]:
             canvas.mark(x(row["at_us"] / size), 24, "triangle", "fx")
-    return 150
+    return 142
 
 
 def _load_strip(canvas: Canvas, panel: Panel, rows: Rows, x: Scale, size: int, step: int, top: float) -> float:
@@ -125,7 +125,7 @@ def _load_strip(canvas: Canvas, panel: Panel, rows: Rows, x: Scale, size: int, s
     canvas.line(answered, "b")
     if level:
         canvas.rule((x.start, y(level)), (x.end, y(level)), "l")
-    return top + 96
+    return top + 94
 
 
 def _resource_strip(canvas: Canvas, panel: Panel, rows: Rows, x: Scale, size: int, top: float, what: str) -> float:
@@ -145,7 +145,7 @@ def _resource_strip(canvas: Canvas, panel: Panel, rows: Rows, x: Scale, size: in
     if is_near and level is not None and limit:
         canvas.rule((x.start, y(level)), (x.end, y(level)), "l")
         canvas.text(x.end, y(level) - 3, f"limit {limit['text']}", "x", "end")
-    return top + 64
+    return top + 61
 
 
 def _resource_unit(what: str, rows: Rows) -> tuple[str, float, str]:
@@ -234,11 +234,11 @@ def _curve(panel: Panel, ends: tuple[float, float]) -> str:
     """Latency by rank, the axis stretched towards the slowest, as on an HDR plot; a line for each test."""
     columns, rows = panel["series"]["columns"], panel["series"]["rows"]
     names = columns[1:]
-    canvas = Canvas(_WIDTH + 120)
+    canvas = Canvas(_WIDTH)
     looks = {_cut(name.removeprefix("test:"), 44): LINES[place % len(LINES)] for place, name in enumerate(names)}
-    top = legend(canvas, looks, _LEFT, 12, width=_WIDTH + 60) + 14
+    top = legend(canvas, looks, _LEFT, 12, width=_WIDTH - _LEFT) + 14
     y = Scale(low=ends[0], high=ends[1], start=top + 150, end=top, log=True)
-    x = Scale(low=0, high=max(1.0, _nines(rows[-1][0])), start=_LEFT, end=_WIDTH + 108)
+    x = Scale(low=0, high=max(1.0, _nines(rows[-1][0])), start=_LEFT, end=_WIDTH - _RIGHT)
     _log_grid(canvas, y, x)
     _limit(canvas, panel["limits"].get("latency"), y, x)
     for place, look in enumerate(looks.values(), 1):
@@ -256,8 +256,8 @@ def _achieved(panel: Panel, _: tuple[float, float]) -> str:
     """Each test's target, and how much of it was taken up and answered."""
     rows = _rows(panel["series"])
     left = 10 + 6.2 * min(40, max(len(row["test"]) for row in rows))
-    canvas = Canvas(_WIDTH + 120)
-    x = Scale(low=0, high=110, start=left, end=_WIDTH + 108)
+    canvas = Canvas(_WIDTH)
+    x = Scale(low=0, high=110, start=left, end=_WIDTH - _RIGHT)
     canvas.rect(left, 3, 10, 10, "s")
     canvas.text(left + 15, 12, "taken up", "n")
     canvas.rect(left + 82, 3, 10, 10, "fs")

@@ -11,15 +11,28 @@ from pathlib import Path
 from typing import Any
 
 from tasks.report.blocks import Block, read_blocks
+from tasks.report.paper_tables import laid_out
 from tasks.report.svg import FONTS, in_itself
 
 _TEMPLATE = Path(__file__).parent / "templates" / "report.typ"
+PAPER = 498.0
+"""The width of a sheet between its margins, in points, less what a box takes."""
+
+_HALF = 232.0
+"""That of a chart which stands beside another."""
+
+_LONG = 600
+"""Characters of a cell that may be cut in two where a sheet ends."""
+
+_POINTS = 0.62
+"""Points on paper to a pixel of a chart."""
+
 _WIDTH = re.compile(r'width="([0-9.]+)"')
 
 
 def pdf_of(page: str, report: Mapping[str, Any]) -> bytes:
     """The PDF of a page that was rendered of a report."""
-    blocks = list(together(read_blocks(page)))
+    blocks = list(staying(list(together(read_blocks(page)))))
     identity = report["identity"]
     head = identity["ledger"]["head"][:12]
     document = {
@@ -94,44 +107,51 @@ def together(blocks: Sequence[Block]) -> Iterator[Block]:
     yield from caption
 
 
+def staying(blocks: Sequence[Block], *, within: bool = False) -> Iterator[Block]:
+    """The blocks, each sentence between a heading and what it leads to marked: it stays with that on one sheet.
+
+    `within` a box: its first sentence is its heading.
+    """
+    is_led, level = within, 0
+    for block, after in zip(blocks, [*blocks[1:], {"kind": ""}], strict=True):
+        is_sentence = block["kind"] == "paragraph"
+        is_led = block["kind"] == "heading" or (is_led and is_sentence)
+        level = block.get("level", level)
+        leads_to = after["kind"] not in ("", "heading") or after.get("level", 0) > level > 0
+        inner = {"blocks": list(staying(block["blocks"], within=True))} if "blocks" in block else {}
+        yield {**block, **inner, "stays": is_led and is_sentence and leads_to}
+
+
 def prepared(block: Block) -> Block:
-    """A block with what the template cannot tell by itself: widths of columns, and charts with their own looks."""
+    """A block with what the template cannot tell by itself: layouts of tables, and charts with their own looks."""
     match block["kind"]:
         case "chart":
-            return {**block, "svg": in_itself(block["svg"]), "width": _width(block)}
+            return {**block, "svg": in_itself(block["svg"]), "width": min(_POINTS * _width(block), PAPER)}
         case "charts":
-            return {**block, "items": [[prepared(each) for each in item] for item in block["items"]]}
+            return {**block, "items": [[_narrow(prepared(each)) for each in item] for item in block["items"]]}
         case "box":
             return {**block, "blocks": [prepared(each) for each in block["blocks"]]}
         case "table":
-            return {
-                **block,
-                "widths": _widths(block),
-                "rows": [[_unlinked(cell) for cell in row] for row in block["rows"]],
-            }
+            layout = laid_out(block, PAPER)
+            rows = [[{**_unlinked(cell), "whole": _is_short(row)} for cell in row] for row in block["rows"]]
+            return {**block, "size": layout.size, "widths": layout.widths, "rows": rows}
         case _:
             return block
+
+
+def _narrow(block: Block) -> Block:
+    """A chart no wider than half a sheet."""
+    return {**block, "width": min(block["width"], _HALF)} if block["kind"] == "chart" else block
+
+
+def _is_short(row: Sequence[Block]) -> bool:
+    """Whether a row fits on any sheet, so that it need not be cut in two."""
+    return all(sum(len(run["text"]) for run in cell["runs"]) < _LONG for cell in row)
 
 
 def _unlinked(cell: Block) -> Block:
     """A cell of numbers without its links, of which there are thousands; the page has them."""
     return {**cell, "runs": [{**run, "to": ""} for run in cell["runs"]]} if cell["number"] else cell
-
-
-def _widths(block: Block) -> list[int]:
-    """Shares of the width for columns of text, by what they hold; nought for numbers: as wide as they are."""
-    found = []
-    for place, head in enumerate(block["head"]):
-        lengths = [_length(row[place]) for row in block["rows"]] or [0]
-        longest = max(*lengths, 0)
-        average = sum(lengths) / len(lengths)
-        fits = round(min(longest, 40) * 3 / 4)  # of a column that is mostly empty: else its words break
-        found.append(0 if head["number"] or longest <= 16 else max(fits, min(60, round(average + longest / 8))))
-    return found if any(found) else [1] * len(found)
-
-
-def _length(cell: Block) -> int:
-    return max(map(len, "".join(run["text"] for run in cell["runs"]).split("\n")))
 
 
 def _width(block: Block) -> float:

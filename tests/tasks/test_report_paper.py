@@ -17,10 +17,12 @@ from catalog.reading import Catalogue
 from tasks.report.blocks import read_blocks
 from tasks.report.docx import docx_of
 from tasks.report.model import SCHEMA, Report, schema_text
-from tasks.report.pdf import pdf_of
+from tasks.report.pdf import PAPER, pdf_of, prepared, staying, together
 from tasks.report.plain_text import LONGEST, harmless_text
 from tasks.report.render import render_report
 from tasks.volumes.sheets import Column, Sheet, csv_text
+
+W = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +43,11 @@ def page(report: dict[str, Any]) -> str:
 @pytest.fixture(scope="module")
 def pdf(report: dict[str, Any], page: str) -> bytes:
     return pdf_of(page, report)
+
+
+@pytest.fixture(scope="module")
+def document(report: dict[str, Any], page: str) -> bytes:
+    return docx_of(page, report)
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +144,42 @@ def test_every_sheet_of_a_rehearsal_says_so(pdf: bytes, report: dict[str, Any]) 
     assert f"page{len(pages)}of{len(pages)}" in pages[-1]
 
 
+def test_no_heading_stands_alone_at_the_foot_of_a_sheet(report: dict[str, Any], page: str) -> None:
+    """Wherever a sheet happens to end: headings stand at forty different heights, each before a table or charts."""
+    figure = re.search(r"<figure>.*?</figure>", page, re.DOTALL)
+    assert figure
+    table = "<table><thead><tr><th>a<tbody>" + "<tr><td>b<br>b<br>b<br>b<br>b<br>b</td></tr>" * 2 + "</table>"
+    groups = (
+        f"{'<p>filler</p>' * (number % 7)}<h3>Heading {number}</h3><p class='small'>Sentence {number}.</p>"
+        f"{table if number % 2 else 2 * figure[0]}"
+        for number in range(40)
+    )
+    sheets = PdfReader(io.BytesIO(pdf_of(f"<main><h1>A</h1><h2>B</h2>{''.join(groups)}</main>", report))).pages
+    last = []
+    for sheet in sheets:
+        lines = [plain(line) for line in sheet.extract_text().splitlines() if plain(line)]
+        last.append([line for line in lines if "·ledger" not in line and not line.startswith("page")][-1])
+    assert len(last) > 8
+    assert [line for line in last if line.startswith(("Heading", "Sentence"))] == []
+
+
+def test_what_leads_to_a_table_stays_with_it() -> None:
+    said = "<p>Only told.</p>"
+    items = f"<ul><li>a</li></ul>{said}<ul><li>b</li></ul>"
+    page = f"<main><h2>One</h2>{said}<h3>Two</h3>{said}<h3>Three</h3>{said}{items}</main>"
+    marked = [block["stays"] for block in staying(read_blocks(page)) if block["kind"] == "paragraph"]
+    assert marked == [True, False, True, False]
+    boxed = "<main><div class='run'><p>Run 1</p><table><thead><tr><th>a<tbody><tr><td>1</table></div></main>"
+    assert [block["stays"] for block in next(staying(read_blocks(boxed)))["blocks"]] == [True, False]
+
+
+def test_two_charts_fit_beside_each_other(page: str) -> None:
+    pairs = [prepared(block) for block in together(read_blocks(page)) if block["kind"] == "charts"]
+    widths = [block["width"] for pair in pairs for item in pair["items"] for block in item if block["kind"] == "chart"]
+    assert len(widths) > 6
+    assert all(0 < 2 * width + 17 <= PAPER for width in widths)  # 6 mm between the two
+
+
 def test_a_real_environment_is_not_stamped(report: dict[str, Any]) -> None:
     real = {**report, "stamp": None, "behaviour": [], "by_component": []}
     text = "".join(page.extract_text() for page in PdfReader(io.BytesIO(pdf_of(render_report(real), real))).pages)
@@ -164,19 +207,64 @@ def test_paper_knows_every_element_of_the_page() -> None:
 # --- DOCX -------------------------------------------------------------------------------------------------------------
 
 
-def test_the_document_says_what_the_page_says_and_always_the_same(report: dict[str, Any], page: str) -> None:
-    made = docx_of(page, report)
-    assert docx_of(page, report) == made
-    read = docx.Document(io.BytesIO(made))
+def test_the_document_says_what_the_page_says_and_always_the_same(
+    document: bytes, report: dict[str, Any], page: str
+) -> None:
+    assert docx_of(page, report) == document
+    read = docx.Document(io.BytesIO(document))
     text = plain("".join([*(paragraph.text for paragraph in read.paragraphs), *_cells(read)]))
     signs = str.maketrans("", "", "✓✗?")
     assert [each for each in told(page) if each.translate(signs) not in text.translate(signs)] == []
     assert "REHEARSAL" in read.sections[0].header.paragraphs[0].text
-    described = re.findall(r'descr="([^"]+)"', zipfile.ZipFile(io.BytesIO(made)).read("word/document.xml").decode())
+    described = re.findall(r'descr="([^"]+)"', zipfile.ZipFile(io.BytesIO(document)).read("word/document.xml").decode())
     drawn = 1 + len(report["behaviour"]) + len(report["by_component"])
     assert len(described) == drawn + len(report["volumes"]["phases"]) + len(report["volumes"]["model"]["figures"])
-    times = {member.date_time for member in zipfile.ZipFile(io.BytesIO(made)).infolist()}
+    times = {member.date_time for member in zipfile.ZipFile(io.BytesIO(document)).infolist()}
     assert times == {(1980, 1, 1, 0, 0, 0)}
+
+
+def test_tables_of_the_document_fit_and_repeat_their_heads(document: bytes) -> None:
+    read = docx.Document(io.BytesIO(document))
+    section = read.sections[0]
+    room = (section.page_width - section.left_margin - section.right_margin) / 635  # in twentieths of a point
+    tables = [table._tbl for table in read.tables if table._tbl.find(".//{*}tblHeader") is not None]
+    assert len(tables) > 20
+    for table in tables:
+        widths = [int(column.get(f"{{{W}}}w")) for column in table.find("{*}tblGrid")]
+        rows = table.findall("{*}tr")
+        assert len({len(row.findall("{*}tc")) for row in rows} | {len(widths)}) == 1
+        assert sum(widths) <= room + 2 * len(widths)
+        assert [row.find(".//{*}tblHeader") is not None for row in rows] == [True] + [False] * (len(rows) - 1)
+        assert all(row.find(".//{*}cantSplit") is not None for row in rows)
+    assert any(
+        max(each) > 3 * min(each) for each in ([int(c.get(f"{{{W}}}w")) for c in t.find("{*}tblGrid")] for t in tables)
+    )
+
+
+def test_every_page_of_the_document_is_stamped_and_numbered(document: bytes, report: dict[str, Any]) -> None:
+    made = zipfile.ZipFile(io.BytesIO(document))
+    heads = {name: made.read(name).decode() for name in made.namelist() if re.match(r"word/header\d+\.xml", name)}
+    feet = {name: made.read(name).decode() for name in made.namelist() if re.match(r"word/footer\d+\.xml", name)}
+    body = made.read("word/document.xml").decode()
+    assert len(heads) == len(feet) == 1
+    assert (
+        body.count("<w:sectPr") == body.count("headerReference") == 1
+    )  # one section, whose head is that of every page
+    assert "titlePg" not in body
+    assert report["stamp"]["text"] in next(iter(heads.values()))
+    assert all(f'w:instr="{field}"' in next(iter(feet.values())) for field in ("PAGE", "NUMPAGES"))
+
+
+def test_properties_of_the_document_stand_in_the_order_that_its_schema_has(report: dict[str, Any], page: str) -> None:
+    """ECMA-376 part 1, 17.3.1.26 and 17.3.2.28: a reader may refuse what stands in another order."""
+    orders = {"pPr": ("pStyle", "keepNext", "keepLines", "shd", "tabs", "spacing", "ind", "jc"),
+              "rPr": ("rFonts", "b", "i", "color", "sz", "lang")}  # fmt: skip
+    read = docx.Document(io.BytesIO(docx_of(page, report)))
+    parts = (read.element, read.sections[0].header._element, read.sections[0].footer._element, read.styles.element)
+    for name, order in orders.items():
+        for form in (each for part in parts for each in part.iter(f"{{{W}}}{name}")):
+            places = [order.index(tag) for each in form if (tag := each.tag.rpartition("}")[2]) in order]
+            assert places == sorted(places)
 
 
 def _cells(read: Any) -> list[str]:
