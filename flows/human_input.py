@@ -20,6 +20,7 @@ from pydantic import Field, ValidationError, create_model
 
 from catalog.decisions import FLOW_RUN, decisions
 from catalog.errors import PlimsollError, UsageError, WorldError
+from catalog.issues import SEVERITIES
 from catalog.keyring import refuse_ended
 from catalog.reading import read_catalogue
 from catalog.signing import Signer
@@ -28,6 +29,8 @@ from flows.cli import CATALOG
 from flows.deployed import settle
 from flows.governance import deciding_at
 from flows.remote import at_home
+from tasks.issue_question import ISSUE, IssueQuestion, issue_question
+from tasks.issues import Raised, change_issue, raise_issue
 from tasks.question import Question, in_markdown, question
 from tasks.sign import Asked, prepare, sign
 
@@ -45,6 +48,9 @@ def decide(
     what: str, key: str, catalog: str = str(CATALOG), home: str = "", environment: str = "", hours: int = 168
 ) -> dict[str, Any]:
     """Asks the holder of `key` for a decision on `what` (MATTER:SUBJECT), and signs it; returns what was recorded.
+
+    `issue:PHASE` asks for a testing issue to be raised, `issue:NAME` what becomes of one: its severity,
+    its title, whether it is closed or reopened.
 
     `key`: the name of a file `NAME.pem` in the folder `$PLIMSOLL_KEYS` of the machine that this runs on, or
     `secret:NAME`, a Secret block of Prefect with the key as PEM. `hours`: how long the answer is waited for.
@@ -135,24 +141,53 @@ def _question(what: str, signer: Signer, catalog: Path, home: Path, environment:
     refuse_as_home(home)
     programme, workspace = read_catalogue(catalog).programme, Workspace(home)
     refuse_ended(signer, workspace.ledger.records())
+    if what.startswith(ISSUE):
+        return issue_question(what, signer.fingerprint, programme, Workspace.open(home))
     return question(what, signer.fingerprint, programme, workspace, environment=environment)
+
+
+_Fields = Mapping[str, tuple[Any, str, str, str]]
+"""Of each field by name: what it takes, its title, what is said of it, and what stands in it."""
+
+_OF_DECISION: _Fields = {
+    "reason": (str, "Reason", "needed to decide against", ""),
+    "until": (str, "Last day that it holds", "such as 2027-01-31, or nothing", ""),
+    "dated": (str, "Day it was taken", "where that was not today", ""),
+    "file": (str, "Document to attach", f"a file's name in the folder of {ATTACHMENTS}", ""),
+}
+_NOTHING = "not given"
+
+
+def _of_issue(asked: IssueQuestion) -> _Fields:
+    """What may be said of an issue beside the decision: where it was found only while it is raised."""
+    title = "what is wrong" if asked.issue is None else "another title, or nothing"
+    fields: dict[str, tuple[Any, str, str, str]] = {
+        "title": (str, "Title", title, ""),
+        "severity": (Literal[(_NOTHING, *map(str, SEVERITIES))], "Severity", "1 is the gravest, 5 the least", _NOTHING),
+        "reason": (str, "Reason", "needed to close and to reopen", ""),
+    }
+    if asked.issue is None:
+        fields["test"] = (Literal[(_NOTHING, *asked.tests)], "Test", "that it was found in", _NOTHING)
+        fields["run"] = (str, "Test run", "that it was found in, such as ioc/ioc.dsp.load/1", "")
+    return fields
+
+
+def _with_digest(asked: Question, fields: _Fields) -> _Fields:
+    """The fields with the digest of what is shown; an issue that is yet to be raised has none."""
+    if isinstance(asked, IssueQuestion) and asked.issue is None:
+        return fields
+    return {**fields, "of": (str, "Decided on (SHA-256)", "as it is shown", asked.subject.of)}
 
 
 def form(asked: Question, why: str = "") -> type[RunInput]:
     """The form that Prefect shows: what may be said as choices, and the digest of what is shown, which is said back."""
-    texts = {
-        "reason": ("Reason", "needed to decide against", ""),
-        "until": ("Last day that it holds", "such as 2027-01-31, or nothing", ""),
-        "dated": ("Day it was taken", "where that was not today", ""),
-        "file": ("Document to attach", f"a file's name in the folder of {ATTACHMENTS}", ""),
-        "of": ("Decided on (SHA-256)", "as it is shown", asked.subject.of),
-    }
+    more = _of_issue(asked) if isinstance(asked, IssueQuestion) else _OF_DECISION
     fields: dict[str, Any] = {
         "decision": (Literal[asked.answers], Field(title="Decision")),
         "role": (Literal[asked.roles], Field(default=asked.roles[0], title="In the role")),
         **{
-            name: (str, Field(default=default, title=title, description=about))
-            for name, (title, about, default) in texts.items()
+            name: (kind, Field(default=default, title=title, description=about))
+            for name, (kind, title, about, default) in _with_digest(asked, more).items()
         },
     }
     made: type[RunInput] = create_model("Decision", __base__=RunInput, **fields)
@@ -173,6 +208,8 @@ def _signed(
     environment: str,
 ) -> dict[str, Any]:  # fmt: skip
     answer: Mapping[str, Any] = said.model_dump()
+    if isinstance(question_, IssueQuestion):
+        return _issue_recorded(what, answer, question_, signer, catalog=catalog, home=home, run=run)
     remedy = f"Put it into the folder {ATTACHMENTS} names where the flow runs, and give its name."
     name = answer["file"].strip()
     file = _inside(os.environ.get(ATTACHMENTS, ""), name, "file to attach", remedy) if name else None
@@ -191,6 +228,26 @@ def _signed(
     )
     with deciding_at(catalog, home, lambda: signer, lambda deciding: prepare(asked, deciding)) as deciding:
         return sign(asked, deciding).as_json()
+
+
+def _issue_recorded(
+    what: str, answer: Mapping[str, Any], about: IssueQuestion, signer: Signer, *, catalog: Path, home: Path, run: str
+) -> dict[str, Any]:
+    """What was recorded of an issue that was raised or changed, by the code of `plimsoll issue`."""
+    severity = 0 if answer["severity"] == _NOTHING else int(answer["severity"])
+    asked = Asked(what=what, role=answer["role"], by=about.by, reason=answer["reason"], details={FLOW_RUN: run},
+                  of=(answer["of"].strip() or "nothing") if about.issue else "")  # fmt: skip
+    with deciding_at(catalog, home, lambda: signer, lambda _: None) as deciding:
+        if about.issue is None:
+            test = "" if answer["test"] == _NOTHING else answer["test"]
+            raised = Raised(phase=about.subject.phase, title=answer["title"], severity=severity, test=test,
+                            run=answer["run"].strip())  # fmt: skip
+            issue = raise_issue(raised, asked, deciding)
+        else:
+            issue = change_issue(about.issue.id, answer["decision"], asked, deciding, severity=severity,
+                                 title=answer["title"])  # fmt: skip
+    event = issue.events[-1]
+    return {"record": event.sequence, "digest": event.record, **event.as_json()}
 
 
 def _told(error: PlimsollError | ValidationError) -> str:

@@ -47,7 +47,7 @@ def raise_issue(raised: Raised, asked: Asked, deciding: Deciding) -> Issue:
     if not raised.title.strip():
         raise UsageError("an issue needs a title", remedy="Give it: --title 'what is wrong'.")
     _severity(raised.severity)
-    planned = _tests(deciding.programme, raised.phase)
+    planned = planned_tests(deciding.programme, raised.phase)
     if raised.test and raised.test not in planned:
         remedy = suggestion(raised.test, planned)
         raise UsageError(f"{raised.phase} plans no test {raised.test!r}", remedy=remedy)
@@ -70,6 +70,8 @@ def change_issue(name: str, decision: str, asked: Asked, deciding: Deciding, *, 
     """Changes, closes or reopens an issue. Raises UsageError for one that there is not, or that is so already."""
     issue = _known(deciding.workspace, name)
     _severity(severity)
+    if asked.of not in ("", issue.events[-1].record):
+        raise UsageError(f"{name} is not what was shown: something became of it since", remedy="Look at it once more.")
     if decision == "changed" and not severity and not title.strip():
         raise UsageError("nothing is changed", remedy="Give --severity N or --title '…'.")
     if decision == "closed" and not issue.is_open:
@@ -97,7 +99,7 @@ def _recorded(
         time=now(),
         phase=phase,
         reason=asked.reason.strip(),
-        details=details,
+        details={**details, **asked.details},
     )
     record_statement(statement, deciding)
     return _known(deciding.workspace, name)
@@ -121,7 +123,8 @@ def _severity(severity: int) -> None:
         raise UsageError(f"there is no severity {severity}", remedy="Give one from 1, the gravest, to 5.")
 
 
-def _tests(programme: Programme, phase: str) -> list[str]:
+def planned_tests(programme: Programme, phase: str) -> list[str]:
+    """The tests that the plans of a phase hold, by id."""
     plans = [plan for plan in programme.tests.plans if phase in plan.phases]
     return [f"{phase}.{plan.component}.{name}" for plan in plans for name in plan.tests]
 

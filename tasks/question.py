@@ -43,7 +43,7 @@ def question(
     Raises UsageError for what there is not, and for a key whose declared holder may not decide on it.
     """
     subject = find_subject(what, programme, workspace, environment=environment)
-    by, roles = _holder(programme, subject, fingerprint)
+    by, roles = holder_of(programme, subject, fingerprint)
     answers = tuple(dict.fromkeys(each for allowed in roles.values() for each in allowed))
     told = [
         f"## {in_markdown(f'{subject.matter} {subject.name}')}",
@@ -51,20 +51,20 @@ def question(
         f"It is signed by **{in_markdown(by)}**, as {in_markdown(listed(list(roles)))}, with the key `{fingerprint}`.",
         *_document(subject, workspace),
         *_earlier(subject, workspace),
-        *(line for phase in _phases(subject, programme) for line in _criteria(phase, workspace)),
+        *(line for phase in _phases(subject, programme) for line in criteria_of(phase, workspace)),
     ]
     return Question(subject=subject, by=by, roles=tuple(roles), answers=answers, text="\n\n".join(told))
 
 
-def _holder(programme: Programme, subject: Subject, fingerprint: str) -> tuple[str, dict[str, list[str]]]:
-    """Whoever holds a key, and what they may say in each of their roles."""
+def holder_of(programme: Programme, subject: Subject, fingerprint: str) -> tuple[str, dict[str, list[str]]]:
+    """Whoever holds a key, and what they may say in each of their roles. UsageError for nobody, or for several."""
     found = open_to(programme, subject, fingerprint)
     what = f"{subject.matter}:{subject.name}"
     if not found:
         remedy = (
             "Who is asked for a decision here is told by the key: declare its holder in a role of governance.yaml that "
             f"decides on {subject.matter}, holders: [{{name: …, key: {fingerprint}}}], or decide in the terminal: "
-            f"plimsoll sign {what}."
+            f"plimsoll {'issue --help' if subject.matter is Matter.ISSUE else f'sign {what}'}."
         )
         raise UsageError(f"nobody is declared to decide on {what} with the key {fingerprint[:16]}…", remedy=remedy)
     if len(found) > 1:
@@ -114,7 +114,7 @@ def _earlier(subject: Subject, workspace: Workspace) -> Iterator[str]:
         for each in found
     ]  # fmt: skip
     yield "Decided before:"
-    yield _table(("decision", "by", "as", "time", "reason", "state"), rows)
+    yield markdown_table(("decision", "by", "as", "time", "reason", "state"), rows)
 
 
 def _phases(subject: Subject, programme: Programme) -> list[str]:
@@ -128,7 +128,7 @@ def _phases(subject: Subject, programme: Programme) -> list[str]:
     return every
 
 
-def _criteria(phase: str, workspace: Workspace) -> Iterator[str]:
+def criteria_of(phase: str, workspace: Workspace) -> Iterator[str]:
     """The exit criteria of a phase, as its newest report holds them against the facts."""
     reported = newest_report(workspace, phase)
     if reported is None:
@@ -144,14 +144,15 @@ def _criteria(phase: str, workspace: Workspace) -> Iterator[str]:
         f"Exit criteria of {in_markdown(phase)}, by the report of {reported.time}, {in_markdown(str(reported))}, "
         f"`{reported.output('report.json')}`:"
     )
-    yield _table(("criterion", "state", "what it asks", "facts"), rows)
+    yield markdown_table(("criterion", "state", "what it asks", "facts"), rows)
 
 
 def _said(part: str | Mapping[str, Any]) -> str:
     return part if isinstance(part, str) else str(part["text"])
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Rows of texts as a table of Markdown."""
     head = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
     return "\n".join([*head, *(f"| {' | '.join(in_markdown(cell) for cell in row)} |" for row in rows)])
 

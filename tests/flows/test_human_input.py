@@ -1,6 +1,7 @@
 """Deciding in Prefect: a person is shown what it is about, answers through the API as the UI does, and it is signed."""
 
 import contextvars
+import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -14,6 +15,7 @@ from test_deployments import eventually
 
 from catalog.decisions import Decision, decisions
 from catalog.errors import UsageError, WorldError
+from catalog.issues import issues
 from catalog.ledger import Actor, Kind, Record
 from catalog.signing import Signer
 from catalog.verification import verify
@@ -238,6 +240,69 @@ def test_what_cannot_be_asked_ends_the_run_with_the_reason(desk: Desk) -> None:
     ) as refused:
         state.result()
     assert "holders: [{name: …, key: " in refused.value.help()
+    assert desk.decided == []
+
+
+def test_an_issue_is_raised_rated_closed_and_reopened_by_people_in_prefect(desk: Desk) -> None:
+    Workspace.open(desk.bench.home, create=True)
+    raising = desk.ask("issue:pilot", "Ann")
+    assert raising.go_on().name == "Suspended"
+    text, schema = raising.shown()
+    assert "a new testing issue of pilot" in text
+    assert "| 1 | 0 | no threshold declared |" in text
+    assert "pilot.orders.load" in schema["properties"]["test"]["enum"]
+    assert "of" not in schema["properties"]
+    assert "severity" in raising.answer(decision="raised", title="x", severity="6")
+    assert "decision" in raising.answer(decision="closed", title="x")
+    assert raising.decide(decision="raised").name == "Suspended"
+    assert "an issue needs a title" in raising.shown()[0]
+    ended = raising.decide(decision="raised", title="Slow [b]", test="pilot.orders.load")
+    assert ended.result()["subject"] == "pilot-issue-1"
+    assert raising.restarted().result()["digest"] == ended.result()["digest"]  # one issue, however often it is begun
+
+    rating, closing = desk.ask("issue:pilot-issue-1", "Ann"), desk.ask("issue:pilot-issue-1", "Ann")
+    for run in (rating, closing):
+        run.go_on()
+    text, schema = rating.shown()
+    assert "It is open, no severity yet; test pilot\\.orders\\.load" in text
+    assert schema["properties"]["decision"]["enum"] == ["changed", "closed"]
+    shown = schema["properties"]["of"]["default"]
+    assert rating.decide(decision="changed", severity="2", of=shown).is_completed()
+    assert closing.decide(decision="closed", reason="fixed", of=shown).name == "Suspended"  # it was rated meanwhile
+    text, schema = closing.shown()
+    assert "is not what was shown" in text
+    assert "It is open, severity 2" in text
+    shown = schema["properties"]["of"]["default"]
+    assert closing.decide(decision="closed", reason="fixed", of=shown).is_completed()
+
+    reopening = desk.ask("issue:pilot-issue-1", "Ann")
+    reopening.go_on()
+    schema = reopening.shown()[1]
+    assert schema["properties"]["decision"]["enum"] == ["changed", "reopened"]
+    of = schema["properties"]["of"]["default"]
+    assert reopening.decide(decision="reopened", reason="seen again", of=of).is_completed()
+
+    (issue,) = issues(desk.decided)
+    assert (issue.title, issue.severity, issue.is_open, issue.test) == ("Slow [b]", 2, True, "pilot.orders.load")
+    assert [each.decision for each in issue.events] == ["raised", "changed", "closed", "reopened"]
+    runs = [raising.id, rating.id, closing.id, reopening.id]
+    assert [each.details["flow run"] for each in issue.events] == runs
+    assert {(each.by, each.role) for each in issue.events} == {("Ann", "test-assurance")}
+    assert verify(desk.bench.home).ok
+    (told,) = json.loads(desk.bench.ask("issue", "list", "--json").stdout)["issues"]
+    assert (told["id"], told["severity"], told["state"]) == ("pilot-issue-1", 2, "open")
+
+
+@pytest.mark.parametrize(
+    ("what", "key", "why"),
+    [("issue:pilot", "Lee", "nobody is declared to decide on issue:pilot"),
+     ("issue:pilto", "Ann", "neither a phase nor a testing issue 'pilto'")],
+)  # fmt: skip
+def test_an_issue_of_nothing_or_by_nobody_is_not_asked_for(desk: Desk, what: str, key: str, why: str) -> None:
+    Workspace.open(desk.bench.home, create=True)
+    state = desk.ask(what, key).go_on()
+    with pytest.raises(UsageError, match=why):
+        state.result()
     assert desk.decided == []
 
 
