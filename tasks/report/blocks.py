@@ -196,9 +196,17 @@ def _table(node: _Node) -> Block:
     ]  # fmt: skip
     for row in rows:
         for place, cell in enumerate(row):
+            if place and "stages" in node.classes:
+                cell["runs"] = _beneath(cell["runs"])
             cell["id"] = cell["id"] if not place else ""
             cell["number"] = cell["number"] or columns[place]["number"]
     return {"kind": "table", "look": next(iter(node.classes), ""), "head": columns, "rows": rows}
+
+
+def _beneath(found: list[Run]) -> list[Run]:
+    """A cell's runs, what stands below its first line said small, as the style sheet of pages has it."""
+    first = next((place for place, run in enumerate(found) if run["text"] == "\n"), len(found))
+    return found[:first] + [{**run, "looks": [*run["looks"], "small"]} for run in found[first:]]
 
 
 def _cell(node: _Node, name: str = "") -> Block:

@@ -6,6 +6,7 @@ and parts that it links to.
 
 import base64
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -105,9 +106,10 @@ def render_pages(report: Mapping[str, Any]) -> dict[str, str]:
 def _rendered_pages(pages: Iterable["_Page"], charts: Mapping[str, Markup]) -> dict[str, str]:
     pages = list(pages)
     place = _places(pages)
+    short = {f"o-{row['observation']}": f"o{n}" for n, row in enumerate(pages[0].report["observations"], 1)}
     return {
         page.file: _rendered(
-            _templates(page.file, place), "report.html.j2", report=page.report, page=page, charts=charts
+            _templates(page.file, place, short), "report.html.j2", report=page.report, page=page, charts=charts
         )
         for page in pages
     }
@@ -118,7 +120,7 @@ def render_comparison(comparison: Mapping[str, Any]) -> str:
     from tasks.report.charts import draw_pairs
 
     shown_as = harmless(comparison)
-    templates = _templates(PAGE, {})
+    templates = _templates(PAGE, {}, {})
     templates.globals["figure_link"] = lambda figure: f"#e-{figure['evidence'][0][:_SHORT]}"
     figure = shown_as["chart"]
     sides = [side["name"] for side in shown_as["sides"]]
@@ -128,7 +130,7 @@ def render_comparison(comparison: Mapping[str, Any]) -> str:
 
 def render_page(template: str, **shown: Any) -> str:
     """A page beside the reports, from its template and what it shows, in the style of all pages."""
-    return _rendered(_templates(PAGE, {}), template, **shown)
+    return _rendered(_templates(PAGE, {}, {}), template, **shown)
 
 
 def _rendered(templates: Environment, name: str, **shown: Any) -> str:
@@ -149,15 +151,35 @@ _CSS, _CSS_HASH = "\x00css", "\x00hash"
 """Where a page's style sheet and its hash come to stand: no text holds such characters (`tasks.report.plain_text`)."""
 
 _MOST_DIGESTS = 4
+_SVG = re.compile(r"(<svg .*?</svg>)", re.DOTALL)
+_QUOTED = re.compile(r"""(?<= [a-z])([a-z-]*)="([^\s"'=<>`]+)"(?=[ >])""")
+_ONE = re.compile(r'<(table|dl)( class="[^"]*")?>.*?</\1>', re.DOTALL)
+_RESTING = re.compile(r'<a class="(f\d+)" ')
 _OPTIONAL = re.compile(r"</(?:td|th|tr|dd|dt)>\n*|\n+(?=<(?:tr|td|th|div|p|/tbody|/table|details|h[234])[ >])")
 
 
 def _lean(page: str) -> str:
-    """The page without end tags that HTML leaves to the reader, nor lines between blocks: a tenth of its bytes.
+    """The page without what HTML leaves to the reader: end tags, lines between blocks, quotes; a fifth of its bytes.
 
-    Texts are escaped, so none of them holds a tag.
+    Texts are escaped, so none of them holds a tag or a quote. Drawings are left as they are: they stand alone too.
     """
-    return _OPTIONAL.sub("", page)
+    page = _ONE.sub(_said_once, _OPTIONAL.sub("", page))
+    return "".join(each if each.startswith("<svg ") else _QUOTED.sub(r"\1=\2", each) for each in _SVG.split(page))
+
+
+def _said_once(found: re.Match[str]) -> str:
+    """A table, or a list of figures, that says itself what most of its figures rest on: they inherit it."""
+    whole = found[0]
+    ((most, times),) = Counter(_RESTING.findall(whole)).most_common(1) or [("", 0)]
+    if times < _OFTEN:
+        return whole
+    head = f"<{found[1]}{found[2] or ''}>"
+    looks = f'{found[2][:-1]} {most}"' if found[2] else f' class="{most}"'
+    body = whole[len(head) :].replace(f'<a class="{most}" ', "<a ")
+    return f"<{found[1]}{looks}>{body}"
+
+
+_OFTEN = 3
 
 
 def draw(report: Mapping[str, Any]) -> dict[str, str]:
@@ -250,7 +272,8 @@ def _places(pages: Sequence[_Page]) -> dict[str, str]:
 # --- what templates call ----------------------------------------------------------------------------------------------
 
 
-def _templates(file: str, place: Mapping[str, str]) -> Environment:
+def _templates(file: str, place: Mapping[str, str], short: Mapping[str, str]) -> Environment:
+    """What renders a file. `place`: the file that an anchor stands in. `short`: what long anchors are called."""
     environment = Environment(
         loader=FileSystemLoader(_HERE / "templates"),
         autoescape=True,
@@ -258,11 +281,12 @@ def _templates(file: str, place: Mapping[str, str]) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"short": lambda digest: digest[:_SHORT]}
-    at = _at(file, place)
+    environment.filters |= {"short": lambda digest: digest[:_SHORT], "whole_ends": _whole_ends}
+    at = _at(file, place, short)
     tables = count(1)
     environment.globals |= {
         "at": at,
+        "anchor": lambda name: short.get(name, name),
         "next_table": lambda: next(tables),
         "evidence_link": lambda digest: at(f"e-{digest[:_SHORT]}"),
         "figure_link": figure_link,
@@ -274,12 +298,13 @@ def _templates(file: str, place: Mapping[str, str]) -> Environment:
     return environment
 
 
-def _at(file: str, place: Mapping[str, str]) -> Callable[[str], str]:
+def _at(file: str, place: Mapping[str, str], short: Mapping[str, str]) -> Callable[[str], str]:
     """How a page links to an anchor: on itself, or on the part where that stands."""
 
     def at(anchor: str) -> str:
         there = place.get(anchor) or place.get(anchor[0], file)
-        return f"#{anchor}" if there == file else f"{there}#{anchor}"
+        name = short.get(anchor, anchor)
+        return f"#{name}" if there == file else f"{there}#{name}"
 
     return at
 
@@ -287,6 +312,11 @@ def _at(file: str, place: Mapping[str, str]) -> Callable[[str], str]:
 def figure_link(figure: Mapping[str, Any]) -> str:
     """Where a figure leads to: its lineage, on the page beside this one. The one place that knows."""
     return f"lineage.html#{quote(figure['figure'], safe='/:')}"
+
+
+def _whole_ends(interval: str) -> str:
+    """An interval that a line may end in at its "to" only."""
+    return " to ".join(end.replace(" ", "\u00a0") for end in interval.split(" to "))
 
 
 def _methods(observations: Iterable[Mapping[str, Any]]) -> dict[str, str]:

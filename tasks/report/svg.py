@@ -178,8 +178,8 @@ class Canvas:
 
     def text(self, x: float, y: float, text: str, look: str = "t", anchor: str = "") -> None:
         """A text from, around ('middle') or up to ('end') a place."""
-        at = f' text-anchor="{anchor}"' if anchor else ""
-        self._parts.append(("text", f'class="{look}"{at}', f'x="{_n(x)}" y="{_n(y)}">{escape(text)}</text>'))
+        at, left = f' text-anchor="{anchor}"' if anchor else "", f'x="{_n(x)}" ' if x else ""
+        self._parts.append(("text", f'class="{look}"{at}', f'{left}y="{_n(y)}">{escape(text)}</text>'))
 
     def mark(self, x: float, y: float, shape: str, look: str) -> None:
         """A sign at a place: a circle, a cross, a square, a triangle, or one of the three verdicts'."""
@@ -187,10 +187,11 @@ class Canvas:
         self._alone(f'<path class="{look}" transform="translate({_n(x)} {_n(y)})" d="{drawn}"/>')
 
     def svg(self, height: float) -> str:
-        """The whole, of that height."""
+        """The whole, of that height: texts last, over what they stand on, and those of one look together."""
         wide, high = _n(self._width), _n(height)
         head = f'<svg width="{wide}" height="{high}"'
-        alike = groupby(self._parts, key=lambda part: part[:2])
+        texts = sorted((part for part in self._parts if part[0] == "text"), key=lambda part: part[1])
+        alike = groupby([*(part for part in self._parts if part[0] != "text"), *texts], key=lambda part: part[:2])
         drawn = "".join(_together(element, shared, [part[2] for part in parts]) for (element, shared), parts in alike)
         return f'{head} viewBox="0 0 {wide} {high}">{drawn}</svg>'
 

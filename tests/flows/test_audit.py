@@ -414,7 +414,7 @@ def test_one_record_is_computed_again_alone(bench: Bench, capsys: pytest.Capture
 def test_the_page_of_lineage_lies_beside_the_report_and_its_figures_lead_to_it(bench: Bench) -> None:
     folder = bench.home / "reports" / "launch"
     report, page = (folder / "report.html").read_text(), (folder / "lineage.html").read_text()
-    linked = {unescape(unquote(name)) for name in re.findall(r'href="lineage\.html#([^"]+)"', report)}
+    linked = {unescape(unquote(name)) for name in re.findall(r'href="?lineage\.html#([^" >]+)', report)}
     document = json.loads(re.findall(r'id="document">([^<]*)<', page)[0])
     mine = next(each for each in document["reports"] if each["phase"] == "launch")
     assert "outcome/proved" in linked

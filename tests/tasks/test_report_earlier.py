@@ -69,4 +69,4 @@ def test_what_rests_on_the_earlier_run_is_not_compared_with_itself(
 def test_a_phase_without_an_earlier_one_has_no_such_section(template: Catalogue) -> None:
     report = assemble_report(phase_facts(template.programme, "launch"))
     assert report["earlier"] == []
-    assert 'id="earlier"' not in render_report(report)
+    assert "id=earlier" not in render_report(report)

@@ -134,10 +134,10 @@ def test_a_summary_is_told_as_figures_and_our_own_runs_tell_nothing(facts: dict[
 
 def test_the_page_shows_it_with_every_text_escaped(facts: dict[str, Any]) -> None:
     text = render_report(assemble_report(facts))
-    assert text.count('<div class="received">') == 1
+    assert text.count("<div class=received>") == 1
     assert "Received from Orders &lt;Ltd&gt;" in text
     assert "Orders <Ltd>" not in text
-    assert '<span class="code">samples-missing</span> 8 transactions stand in the place of their samples' in text
+    assert "<span class=code>samples-missing</span> 8 transactions stand in the place of their samples" in text
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
