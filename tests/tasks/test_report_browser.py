@@ -103,6 +103,10 @@ def test_a_phone_needs_no_sideways_scrolling_of_the_page(browser: Browser, file:
     page, _ = opened(browser, file, viewport={"width": 360, "height": 740})
     page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    page.evaluate("location.hash = 'observations'")
+    top = page.evaluate("document.getElementById('observations').getBoundingClientRect().top")
+    covered = page.evaluate("document.querySelector('.stamp').getBoundingClientRect().bottom")
+    assert 0 < covered <= top  # the stamp, which stays in sight, hides no heading that was asked for
 
 
 def test_every_printed_sheet_is_stamped_and_light(browser: Browser, file: Path) -> None:
