@@ -97,7 +97,7 @@ def _set_styles(styles: Any) -> None:
 def _stamp(paragraph: Any, text: str) -> None:
     _shade(paragraph, _STAMP)
     for part, is_bold in (("REHEARSAL  ", True), (text, False)):
-        paragraph._p.append(_run({"text": part, "looks": ["strong"] if is_bold else []}, size=_SMALL))  # noqa: SLF001
+        paragraph._p.append(_run({"text": part, "looks": ["strong"] if is_bold else []}, size=_SMALL))  # noqa: SLF001 - has no API
 
 
 def _foot(paragraph: Any, said: str) -> None:
