@@ -4,6 +4,7 @@ A claim prepares what it needs in a folder, measures ours and its peers in turns
 against a peer or by the clock alone. `python -m benchmarks` runs them.
 """
 
+import re
 import sqlite3
 import sys
 from collections.abc import Callable
@@ -83,7 +84,7 @@ def _again(setting: Setting) -> Rounds:
 
 
 def _phase_of_many_stages(folder: Path) -> Side:
-    """Runs the template's pilot, planning seven short load tests of each component instead: 50 stages or more."""
+    """Runs the template's phase, planning seven short load tests of each component instead: 50 stages or more."""
     from catalog.template import write_template
 
     catalogue = folder / "catalogue"
@@ -95,10 +96,10 @@ def _phase_of_many_stages(folder: Path) -> Side:
     )
     tests = catalogue / "tests.yaml"
     text = tests.read_text().replace("\nprofiles:\n", "\nprofiles:\n" + "".join(profile.format(name=n) for n in names))
-    tests.write_text(text.replace("tests: [load, stress, soak]", f"tests: [{', '.join(names)}]"))
+    tests.write_text(re.sub(r"tests: \[load, stress.*", f"tests: [{', '.join(names)}]", text))
     environments = catalogue / "environments.yaml"
     environments.write_text(environments.read_text().replace("{load: 6 s,", "{load: 1 s,"))
-    return _run("pilot", "--catalog", catalogue, "--home", folder / "home")
+    return _run("launch", "--catalog", catalogue, "--home", folder / "home")
 
 
 def _run(*words: str | Path) -> Side:
@@ -137,7 +138,7 @@ def _lineage(setting: Setting) -> Rounds:
     query = (
         "import duckdb, sys\n"
         "db = duckdb.connect(sys.argv[1], read_only=True)\n"
-        "print(db.sql(\"FROM supports('outcome/proved', 'pilot')\").fetchall())"
+        "print(db.sql(\"FROM supports('outcome/proved', 'launch')\").fetchall())"
     )
     return race(
         {

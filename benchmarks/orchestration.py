@@ -48,11 +48,11 @@ phase.conduct, phase.endings = telling(phase.conduct), telling(phase.endings)
 if way == "plain":
     import logging, prefect
     prefect.get_run_logger = logging.getLogger  # no flow runs that it could belong to
-    phase.run_phase("pilot", **given)
+    phase.run_phase("launch", **given)
 else:
     from flows.capability_phase import capability_phase
     with use_api(api) if way == "own" else nullcontext():
-        capability_phase("pilot", **{**given, "catalog": catalog})
+        capability_phase("launch", **{**given, "catalog": catalog})
 if way == "own":
     api.stop()
 tests = len(told) - 1

@@ -47,7 +47,7 @@ if sys.argv[1] == "read":
     print(json.dumps({"seconds": perf_counter() - start}))
 else:
     from flows.decisions import _decide
-    decided = _decide(Namespace(catalog=Path(sys.argv[2]), home=Path(sys.argv[3]), environment=""), "pilot").decided
+    decided = _decide(Namespace(catalog=Path(sys.argv[2]), home=Path(sys.argv[3]), environment=""), "launch").decided
     told = Counter(each.decision.value for each in decided)
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(json.dumps({"seconds": perf_counter() - start, "decided": told, "memory_kb": most}))
@@ -129,7 +129,7 @@ _PLAN = """\
     provider: order-house
     version: "1"
     component: {name}
-    phases: [pilot, launch]
+    phases: [launch]
     volumes_of: launch
     tests: [{tests}]
     success_criteria: Every requirement is proved.
@@ -139,7 +139,7 @@ _PLAN = """\
 def record_history(workspace: Workspace, catalogue: Path) -> int:
     """A finished run, measured and within every limit, for each planned test; returns how many there are."""
     programme = read_catalogue(catalogue).programme
-    planned = planned_tests(programme, "pilot", "")
+    planned = planned_tests(programme, "launch", "")
     wanted = settings(programme)
     with tempfile.TemporaryDirectory() as folder:
         _write_measurements(Path(folder), programme, planned)
@@ -154,7 +154,7 @@ def record_history(workspace: Workspace, catalogue: Path) -> int:
                     key=workspace.store.put_document(measurement_key(record, wanted)),
                     inputs=(Reference(role="run", digest=record.digest),),
                     outputs=(Reference(role="measurements", digest=workspace.store.put(_table(Path(folder), number))),),
-                    parameters={"occasion": "pilot", "run": _name(planned[number])},
+                    parameters={"occasion": "launch", "run": _name(planned[number])},
                 )
                 for number, record in enumerate(ended, start)
             ]
@@ -163,7 +163,7 @@ def record_history(workspace: Workspace, catalogue: Path) -> int:
 
 
 def _name(planned: PlannedTest) -> str:
-    return f"pilot/{planned.test}/1"
+    return f"launch/{planned.test}/1"
 
 
 def _run(workspace: Workspace, planned: PlannedTest, kind: Kind) -> Draft:
@@ -172,7 +172,7 @@ def _run(workspace: Workspace, planned: PlannedTest, kind: Kind) -> Draft:
         "run": _name(planned),
         "test": planned.test,
         "why": "first",
-        "occasion": "pilot",
+        "occasion": "launch",
         **named,
     }
     outputs: tuple[Reference, ...] = ()

@@ -1,6 +1,6 @@
 """Takes the documentation's pictures of real reports, in a real Chromium: `python docs/pictures.py [OUT]`.
 
-It makes a programme as the tutorial does, runs its pilot and some regressions in a temporary folder (minutes), and
+It makes a programme as the tutorial does, runs its load tests and some regressions in a temporary folder (minutes), and
 writes a WebP of each page. PLIMSOLL_PICTURES_OF names a folder with such runs to take them of instead.
 """
 
@@ -24,7 +24,7 @@ _QUALITY = 72
 
 
 def make(folder: Path, regressions: int = REGRESSIONS) -> None:
-    """A programme in `folder`, its pilot's load tests with what the terminal said, and so many days' regressions."""
+    """A programme in `folder`, the load tests with what the terminal said, and so many days' regressions."""
     plimsoll = str(Path(sys.executable).with_name("plimsoll"))
     own = {"PLIMSOLL_CATALOG": "shop", "PLIMSOLL_ACTOR": "A. Tester", "PLIMSOLL_KEY": "key.pem", "HOME": str(folder)}
     environ = {**os.environ, **own, "FORCE_COLOR": "1", "COLUMNS": "110"}
@@ -44,7 +44,7 @@ def make(folder: Path, regressions: int = REGRESSIONS) -> None:
         return ended.stdout
 
     run("init", "shop")
-    (folder / "terminal.txt").write_text(run("run", "pilot", "--types", "load"), encoding="utf-8")
+    (folder / "terminal.txt").write_text(run("run", "launch", "--types", "load"), encoding="utf-8")
     for day in range(1, regressions + 1):
         run("regression", "--occasion", f"regression-2026-01-{day:02}")
 
@@ -54,9 +54,9 @@ def take(folder: Path, out: Path) -> list[Path]:
     out.mkdir(parents=True, exist_ok=True)
     reports = folder / ".plimsoll" / "reports"
     newest = max(reports.glob("regression-*"))
-    figure = "#figure=observation/pilot/pilot.orders.load/1/median-latency/all"
-    pages = {"report": (reports / "pilot" / "report.html").as_uri(), "terminal": terminal(folder).as_uri()}
-    pages["lineage"] = (reports / "pilot" / "lineage.html").as_uri() + figure
+    figure = "#figure=observation/launch/launch.orders.load/1/median-latency/all"
+    pages = {"report": (reports / "launch" / "report.html").as_uri(), "terminal": terminal(folder).as_uri()}
+    pages["lineage"] = (reports / "launch" / "lineage.html").as_uri() + figure
     pages["history"] = (newest / "history.html").as_uri()
     with window() as page:
         return [picture(page, address, out / f"{name}.webp") for name, address in pages.items()]
@@ -91,7 +91,7 @@ def terminal(folder: Path) -> Path:
     from rich.text import Text
 
     console = Console(record=True, width=110, file=io.StringIO(), force_terminal=True)
-    console.print("$ plimsoll run pilot --types load")
+    console.print("$ plimsoll run launch --types load")
     console.print(Text.from_ansi((folder / "terminal.txt").read_text(encoding="utf-8")))
     page = folder / "terminal.html"
     style = "body{margin:0;padding:1rem 1.5rem;background:#101418}pre{font-size:15px;line-height:1.35}"

@@ -166,7 +166,7 @@ def _running(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         "--tests",
         metavar="PATTERN",
         default="",
-        help="only tests with these names, as pilot.orders.* or '*.load,*.soak'; the report lists the rest",
+        help="only tests with these names, as launch.orders.* or '*.load,*.soak'; the report lists the rest",
     )
     run.add_argument(
         "--again", metavar="TEST", action="append", default=[], help="execute this test anew (with --reason)"
@@ -230,7 +230,7 @@ def _reporting(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "flows.run:report",
         "assemble a phase's completion report again, or compare two phases or runs",
     )
-    report.add_argument("phase", metavar="PHASE", nargs="?", default="", help="a capability phase, such as pilot")
+    report.add_argument("phase", metavar="PHASE", nargs="?", default="", help="a capability phase, such as launch")
     report.add_argument(
         "--format",
         choices=("html", "json", "pdf", "docx"),
@@ -255,7 +255,7 @@ def _outside(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     intake.add_argument(
         "files", metavar="FILE", type=Path, nargs="+", help="what the tool wrote; archives are unpacked"
     )
-    intake.add_argument("--test", metavar="TEST", default="", help="the planned test, such as pilot.orders.load")
+    intake.add_argument("--test", metavar="TEST", default="", help="the planned test, such as launch.orders.load")
     intake.add_argument(
         "--manifest", metavar="FILE", type=Path, help="what the files do not say: who, versions, environment, units"
     )
@@ -290,7 +290,7 @@ def _deciding(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "sign a decision: on a plan, a discharged test, a witnessed run, requirements, an assurance, an audit, a phase",
     )
     sign.add_argument(
-        "what", metavar="MATTER:SUBJECT", help="such as plan:orders-plan, discharge:pilot.orders.load or phase:pilot"
+        "what", metavar="MATTER:SUBJECT", help="such as plan:orders-plan, discharge:launch.orders.load or phase:launch"
     )
     sign.add_argument(
         "--decision", metavar="D", default="", help="such as signed-off; without it, those that there are"
@@ -338,7 +338,7 @@ def _issues(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     ):
         changed = _command(events, name, "flows.governance:change_issue", purpose)
         changed.set_defaults(event=event)
-        changed.add_argument("issue", metavar="ISSUE", help="such as pilot-issue-1")
+        changed.add_argument("issue", metavar="ISSUE", help="such as launch-issue-1")
         if event == "changed":
             changed.add_argument("--severity", metavar="N", type=int, default=0, help="1, the gravest, to 5")
             changed.add_argument("--title", default="", help="what is wrong, in a line")
@@ -370,7 +370,7 @@ def _explaining(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         "say why a test was executed or relied on: what was compared, what changed at the root, what that affects",
     )
     explain.add_argument(
-        "test", metavar="TEST|PHASE", help="a planned test, such as pilot.orders.load, or every test of a phase"
+        "test", metavar="TEST|PHASE", help="a planned test, such as launch.orders.load, or every test of a phase"
     )
     _world(explain)
     _json(explain)
@@ -383,7 +383,7 @@ def _explaining(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     withdraw.add_argument(
         "name",
         metavar="RUN|RECORD",
-        help="a run's id, such as pilot/pilot.orders.load/1, or a record's sequence or digest",
+        help="a run's id, such as launch/launch.orders.load/1, or a record's sequence or digest",
     )
     withdraw.add_argument("--reason", default="", help="why; recorded and reported")
     _home(withdraw)
@@ -548,7 +548,7 @@ def _command(
 
 
 def _phase(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("phase", metavar="PHASE", help="a capability phase, such as pilot")
+    parser.add_argument("phase", metavar="PHASE", help="a capability phase, such as launch")
 
 
 def _catalog(parser: argparse.ArgumentParser) -> None:

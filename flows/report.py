@@ -81,7 +81,7 @@ class _Reports:
             return UsageError(f"no report holds anything observed of run {name!r}", remedy=remedy)
         runs = sorted({run for record in self._newest.values() for run in _runs(self._facts(record))})
         known = ", ".join(self._newest) or "nothing yet"
-        there = f"There are reports of: {known}; a run is named as {(runs or ['pilot/pilot.orders.load/1'])[0]}."
+        there = f"There are reports of: {known}; a run is named as {(runs or ['launch/launch.orders.load/1'])[0]}."
         remedy = did_you_mean(name, [*self._newest, *runs]) or there
         return UsageError(f"{name!r} is neither a phase nor a run that is reported in this workspace", remedy=remedy)
 

@@ -21,6 +21,7 @@ from catalog.reading import Catalogue, read_catalogue
 from catalog.runs import TestRun, test_runs
 from catalog.workspace import Workspace
 from tasks.stage import Artefact, Recorder, document
+from tests.shops import write_shop
 
 settings.register_profile("suite", max_examples=50)
 settings.register_profile("long", max_examples=500)
@@ -99,9 +100,17 @@ def runbook(tmp_path: Path) -> Runbook:
 
 
 @pytest.fixture(scope="session")
-def template() -> Catalogue:
-    """The programme that new ones start from: two tested components, two phases, a short rehearsal."""
-    return read_catalogue(CATALOGUES / "template")
+def template_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programme that new ones start from, with a phase more: two tested components, a short rehearsal."""
+    folder = tmp_path_factory.mktemp("template") / "shop"
+    write_shop(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def template(template_folder: Path) -> Catalogue:
+    """That programme, read."""
+    return read_catalogue(template_folder)
 
 
 @pytest.fixture(scope="session")

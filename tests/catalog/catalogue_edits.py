@@ -7,7 +7,7 @@ from pathlib import Path
 
 from catalog.errors import DeclarationError, Fault
 from catalog.reading import read_programme
-from catalog.template import write_template
+from tests.shops import write_shop
 
 MARK = "▶"
 
@@ -17,7 +17,7 @@ Edit = tuple[str, str, str]
 
 def edited(folder: Path, *edits: Edit) -> tuple[str, int, int]:
     """Writes the edited template into `folder`; gives the marked place: file, line and column."""
-    write_template(folder)
+    write_shop(folder)
     place = ("", 0, 0)
     for file, old, new in edits:
         text = (folder / file).read_text(encoding="utf-8") if old else ""

@@ -107,7 +107,7 @@ def clause(bearing: str) -> Edit:
     return ("governance.yaml", "# clauses: ", f"clauses: [{one}]\n#")
 
 
-RAMP = "    ramp: {growth: 2, most: 4, width: 25 %, agreeing: 1, latency: 150 ms, answered: 99 %}\n"
+RAMP = "    ramp: {growth: 2, most: 3, width: 50 %, agreeing: 1, latency: 150 ms, answered: 99 %}\n"
 NEVER = "    types: [regression]\n"
 PHASE = "title: Pilot with invited customers\n    components: [storefront, orders"
 ORDER_HOUSE = "orders: {workers: 6, service: 32 ms"
@@ -247,7 +247,7 @@ CASES: list[tuple[str, list[Edit]]] = [
     ("unknown-phase", [("programme.yaml", "phases: [launch]", "phases: [▶lunch]")]),
     ("unknown-phase", [regression("▶lunch")]),
     ("unknown-tested-role", [regression("launch", "[orders, ▶customers]")]),
-    ("unknown-phase", [("scope.yaml", "# phases: [pilot] ", "phases: [▶pilto] # ")]),
+    ("unknown-phase", [("scope.yaml", "# phases: [launch] ", "phases: [▶pilto] # ")]),
     (
         "unknown-phase",
         [("forecasts.csv", LAUNCH, f"▶lunch,customers,2026-01-01,2026-01-31,1,customers,1,agreed,x\n{LAUNCH}")],
@@ -553,7 +553,7 @@ CASES: list[tuple[str, list[Edit]]] = [
     (
         "path-through-excluded",
         [
-            ("scope.yaml", "# phases: [pilot] ", "phases: [pilot] # "),
+            ("scope.yaml", "# phases: [launch] ", "phases: [pilot] # "),
             ("system.yaml", '"role:orders", payments', '"role:orders", ▶payments'),
         ],
     ),
@@ -677,7 +677,7 @@ CASES: list[tuple[str, list[Edit]]] = [
     ("profile-incomplete", [("tests.yaml", RAMP, ""), ("tests.yaml", "id: stress", "▶id: stress")]),
     ("profile-incomplete", [conducted("id: more\n    type: negative-path\n    invalid: {}", mark="▶")]),
     ("profile-misplaced", [("tests.yaml", "duration: 4 h", "duration: 4 h\n    outage: ▶an-hour")]),
-    ("ramp-flat", [("tests.yaml", "most: 4", "most: ▶1")]),
+    ("ramp-flat", [("tests.yaml", "most: 3", "most: ▶1")]),
     ("ramp-flat", [("tests.yaml", "growth: 2", "growth: ▶1")]),
     ("unknown-catch_up", [conducted("id: more\n    type: catch-up\n    outage: ▶an-age")]),
     ("unknown-traffic", [conducted("id: more\n    type: regression\n    comparison: {traffic: [BAU, ▶sales]}")]),
@@ -705,12 +705,12 @@ CASES: list[tuple[str, list[Edit]]] = [
     ),
     ("duration-long", [("tests.yaml", "duration: 4 h", "duration: ▶80000 d")]),
     ("timeout-long", [("tests.yaml", "of one step\n    blocks: 40\n    timeout: 10 s", "\n    timeout: ▶32 d")]),
-    ("step-impossible", [("tests.yaml", "most: 4", "most: ▶100000000")]),
+    ("step-impossible", [("tests.yaml", "most: 3", "most: ▶100000000")]),
     ("step-impossible", [("tests.yaml", "growth: 2", "first: ▶0.0000001, growth: 2")]),
     ("share-impossible", [("tests.yaml", "answered: 99 %", "answered: ▶100.5 %")]),
     ("share-impossible", [("tests.yaml", "answered: 99 %", "answered: ▶99 ms")]),
     ("share-impossible", [("system.yaml", "within: 2 s, share: 95 %", "within: 2 s, share: ▶0 %")]),
-    ("share-impossible", [("tests.yaml", "width: 25 %", "width: ▶0.01 %")]),
+    ("share-impossible", [("tests.yaml", "width: 50 %", "width: ▶0.01 %")]),
     (
         "baseline-missing",
         [
@@ -851,7 +851,7 @@ CASES: list[tuple[str, list[Edit]]] = [
     ("rate-impossible", [("environments.yaml", "orders: 25", "orders: ▶100000000")]),
     ("rate-impossible", [("environments.yaml", "orders: 25", "orders: ▶0.000000000000000000001")]),
     ("duration-short", [("environments.yaml", "{load: 6 s", "{load: ▶1 us")]),
-    ("duration-short", [("environments.yaml", "stress: 1700 ms", "stress: ▶999 ms")]),
+    ("duration-short", [("environments.yaml", "stress: 1200 ms", "stress: ▶999 ms")]),
     ("entry-impossible", [entry("http://127.0.0.1:99999999/x")]),
     ("entry-impossible", [entry("http://127.0.0.1:abc/x")]),
     ("entry-impossible", [entry("http://[::1/x")]),
@@ -1058,7 +1058,7 @@ def test_disagreements_of_all_files_are_reported_at_once_in_order(tmp_path: Path
 def test_what_a_variant_inherits_is_held_against_its_base_only(tmp_path: Path) -> None:
     edited(
         tmp_path / "shop",
-        ("environments.yaml", "{load: 6 s, stress: 1700 ms, soak: 6 s}", "{}"),
+        ("environments.yaml", "{load: 6 s, stress: 1200 ms, soak: 6 s}", "{}"),
         ("environments.yaml", "      orders: {workers: 1", "      storefront: {workers: 1"),
         ("environments.yaml", "      orders: {workers: 6, service: 32 ms}\n", ""),
     )

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from catalog.declarations import FILES, Environment, Mode, ObservedMeasure, TestType
 from catalog.errors import DeclarationError, Fault
 from catalog.reading import read_catalogue, read_programme
-from catalog.template import write_template
 from catalog.text_files import LARGEST
+from tests.shops import write_shop
 
 HERE = Path(__file__).parent
 INVALID = sorted(path.parent for path in HERE.glob("invalid/*/expected.txt"))
@@ -23,7 +23,7 @@ VALID = sorted(path for path in HERE.glob("valid/*") if path.is_dir())
 
 def laid_over(example: Path, folder: Path) -> Path:
     """The template with an example's files laid over it."""
-    write_template(folder)
+    write_shop(folder)
     shutil.copytree(example, folder, dirs_exist_ok=True)
     return folder
 
@@ -418,7 +418,7 @@ def test_many_faults_of_one_file_are_bounded(tmp_path: Path) -> None:
 
 
 def test_missing_file_suggests_the_one_that_was_meant(tmp_path: Path) -> None:
-    write_template(tmp_path / "shop")
+    write_shop(tmp_path / "shop")
     (tmp_path / "shop" / "scope.yaml").rename(tmp_path / "shop" / "scopes.yaml")
     (fault,) = faults_of(tmp_path / "shop")
     assert (fault.file, fault.code, fault.hint) == (
@@ -429,7 +429,7 @@ def test_missing_file_suggests_the_one_that_was_meant(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_not_to_be_replaced_by_another_that_is_needed(tmp_path: Path) -> None:
-    write_template(tmp_path / "shop")
+    write_shop(tmp_path / "shop")
     (tmp_path / "shop" / "programme.yaml").unlink()
     (fault,) = faults_of(tmp_path / "shop")
     assert fault.hint == "`plimsoll init DIR` makes a catalogue with every file"
@@ -451,27 +451,27 @@ def test_missing_folder_is_one_fault(tmp_path: Path) -> None:
 
 
 def test_a_folder_in_place_of_a_file_is_a_fault(tmp_path: Path) -> None:
-    write_template(tmp_path / "shop")
+    write_shop(tmp_path / "shop")
     (tmp_path / "shop" / "scope.yaml").unlink()
     (tmp_path / "shop" / "scope.yaml").mkdir()
     assert [fault.code for fault in faults_of(tmp_path / "shop")] == ["not-a-file"]
 
 
 def test_a_link_out_of_the_folder_is_not_followed_for_named_files(tmp_path: Path) -> None:
-    write_template(tmp_path / "shop")
+    write_shop(tmp_path / "shop")
     (tmp_path / "shop" / "forecasts.csv").rename(tmp_path / "elsewhere.csv")
     (tmp_path / "shop" / "forecasts.csv").symlink_to(tmp_path / "elsewhere.csv")
     assert [fault.code for fault in faults_of(tmp_path / "shop")] == ["file-outside"]
 
 
 def test_a_file_beyond_all_measure_is_refused_unread(tmp_path: Path) -> None:
-    write_template(tmp_path / "shop")
+    write_shop(tmp_path / "shop")
     (tmp_path / "shop" / "scope.yaml").write_bytes(b"#" * (LARGEST + 1))
     assert [fault.code for fault in faults_of(tmp_path / "shop")] == ["too-large"]
 
 
 def test_paths_are_shown_relative_to_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_template(tmp_path / "shop")
+    write_shop(tmp_path / "shop")
     (tmp_path / "shop" / "scope.yaml").unlink()
     monkeypatch.chdir(tmp_path)
     assert [fault.file for fault in faults_of(tmp_path / "shop")] == ["shop/scope.yaml"]
@@ -479,7 +479,7 @@ def test_paths_are_shown_relative_to_the_working_directory(tmp_path: Path, monke
 
 
 def test_windows_line_ends_change_nothing(tmp_path: Path) -> None:
-    write_template(tmp_path / "shop")
+    write_shop(tmp_path / "shop")
     plain = read_programme(tmp_path / "shop")
     for path in (tmp_path / "shop").glob("*.*"):
         path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
@@ -517,14 +517,14 @@ def test_places_after_a_cell_of_two_lines_are_still_right(tmp_path: Path) -> Non
 
 
 def test_digests_name_every_file_by_its_bytes(tmp_path: Path) -> None:
-    write_template(tmp_path / "shop")
+    write_shop(tmp_path / "shop")
     digests = read_catalogue(tmp_path / "shop").digests
     assert set(digests) == {*FILES, "forecasts.csv", "messages.csv"}
     assert digests == {name: sha256((tmp_path / "shop" / name).read_bytes()).hexdigest() for name in digests}
 
 
 def test_files_that_volumes_yaml_may_name_are_read_when_it_does(tmp_path: Path) -> None:
-    write_template(tmp_path / "shop")
+    write_shop(tmp_path / "shop")
     plain = read_catalogue(tmp_path / "shop")
     assert (plain.programme.migration_plans, plain.programme.observed_volumes) == ((), ())
     assert not {"migration_plans", "observed_volumes"} & set(plain.documents)
@@ -572,7 +572,7 @@ def test_the_register_says_how_a_message_may_be_asked_for(tmp_path: Path) -> Non
     registered = read_programme(tmp_path / "shop").registered
     assert [mode for mode in Mode if registered["place-order"].allows(mode)] == [Mode.FUTURE_DATED, Mode.ON_DEMAND]
     assert [mode for mode in Mode if registered["search"].allows(mode)] == [Mode.SCHEDULED, Mode.ON_DEMAND]
-    write_template(tmp_path / "plain")
+    write_shop(tmp_path / "plain")
     bare = read_programme(tmp_path / "plain").registered["search"]
     assert [mode for mode in Mode if bare.allows(mode)] == [Mode.ON_DEMAND]
 
@@ -596,7 +596,7 @@ def test_a_variant_is_filled_in_with_what_it_extends(tmp_path: Path) -> None:
 @settings(derandomize=True, deadline=None, max_examples=60)
 def test_any_bytes_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory, files: dict[str, bytes]) -> None:
     folder = tmp_path_factory.mktemp("fuzz") / "shop"
-    write_template(folder)
+    write_shop(folder)
     for name, data in files.items():
         (folder / name).write_bytes(data)
     faults_of(folder)  # raises anything but DeclarationError: the test fails
@@ -650,7 +650,7 @@ def test_any_edit_is_read_or_refused(
     tmp_path_factory: pytest.TempPathFactory, name: str, edits: list[tuple[float, int, str]]
 ) -> None:
     folder = tmp_path_factory.mktemp("fuzz") / "shop"
-    write_template(folder)
+    write_shop(folder)
     text = (folder / name).read_text(encoding="utf-8")
     for where, length, snippet in edits:
         start = int(where * len(text))
@@ -677,7 +677,7 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_file_is_refused_without_being_taken_in(name: str, tmp_path: Path) -> None:
     file, text, code = HOSTILE[name]
-    write_template(tmp_path / "shop")
+    write_shop(tmp_path / "shop")
     (tmp_path / "shop" / file).write_text(text)
     faults = faults_of(tmp_path / "shop")
     assert len(faults) <= 500
@@ -691,7 +691,7 @@ def test_a_name_that_no_disk_holds_is_a_fault(name: str, tmp_path: Path) -> None
 
 
 def test_a_link_to_itself_is_a_fault(tmp_path: Path) -> None:
-    write_template(tmp_path / "shop")
+    write_shop(tmp_path / "shop")
     (tmp_path / "shop" / "forecasts.csv").unlink()
     (tmp_path / "shop" / "forecasts.csv").symlink_to("forecasts.csv")
     assert [fault.code for fault in faults_of(tmp_path / "shop")] == ["missing-file"]

@@ -10,8 +10,8 @@ from catalogue_edits import edited, faults_of
 
 from catalog.declarations import FILES
 from catalog.schemas import FOLDER, schema_name, write_schemas
-from catalog.template import write_template
 from catalog.yaml_files import parse_yaml
+from tests.shops import write_shop
 
 
 def schema(file: str) -> Any:
@@ -40,7 +40,7 @@ def test_schema_is_a_valid_one_that_names_its_dialect(file: str) -> None:
 
 @pytest.mark.parametrize("file", FILES)
 def test_schema_accepts_the_template(file: str, tmp_path: Path) -> None:
-    write_template(tmp_path / "shop")
+    write_shop(tmp_path / "shop")
     jsonschema.Draft202012Validator(schema(file)).validate(data(tmp_path / "shop" / file))
 
 

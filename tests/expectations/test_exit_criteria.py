@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from catalog.declarations import CriterionKind, Programme, Standing
 from catalog.reading import Catalogue, read_programme
-from catalog.template import write_template
 from expectations.exit_criteria import (
     assumptions_in_use,
     exclusions_in_force,
@@ -17,6 +16,7 @@ from expectations.exit_criteria import (
 )
 from expectations.held import Held, State
 from expectations.verdicts import Verdict
+from tests.shops import write_shop
 
 ENDS = ("executed", "relied", "received", "waived", "blocked", "failed", "not run")
 
@@ -24,7 +24,7 @@ ENDS = ("executed", "relied", "received", "waived", "blocked", "failed", "not ru
 @pytest.fixture(scope="module")
 def programme(tmp_path_factory: pytest.TempPathFactory) -> Programme:
     folder: Path = tmp_path_factory.mktemp("catalogue") / "shop"
-    write_template(folder)
+    write_shop(folder)
     return read_programme(folder)
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from catalog.template import write_template
 from flows.cli import main
+from tests.shops import write_shop
 
 VARIANTS = """
   - id: rehearsal-leaking-orders
@@ -151,7 +151,7 @@ class Bench:
 def make_shop(folder: Path, surroundings: dict[str, str]) -> Bench:
     """A copy of the template's programme in `folder`."""
     catalog = folder / "shop"
-    write_template(catalog)
+    write_shop(catalog)
     environments = catalog / "environments.yaml"
     environments.write_text(environments.read_text() + VARIANTS)
     return Bench(catalog=catalog, home=folder / "home", environ=surroundings)

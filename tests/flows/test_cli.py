@@ -9,15 +9,15 @@ import pytest
 from phases import PREFECT
 
 from catalog.ledger import Kind
-from catalog.template import write_template
 from catalog.workspace import Workspace
 from flows.cli import main
 from flows.report import write_copy
+from tests.shops import write_shop
 
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
-    write_template(tmp_path / "shop")
+    write_shop(tmp_path / "shop")
     return tmp_path / "shop"
 
 
@@ -50,7 +50,7 @@ def test_init_writes_a_programme_that_check_accepts(tmp_path: Path, capsys: pyte
     status, out, _ = answered(capsys, "check", "--catalog", folder)
     assert (status, "no faults" in out) == (0, True)
     assert json.loads(answered(capsys, "check", "--catalog", folder, "--json")[1]) == {
-        "phases": ["pilot", "launch"],
+        "phases": ["launch"],
         "faults": [],
     }
     status, _, err = answered(capsys, "init", folder)
@@ -61,7 +61,7 @@ def test_init_writes_a_programme_that_check_accepts(tmp_path: Path, capsys: pyte
 def test_the_environment_names_the_programme_where_the_command_does_not(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_template(tmp_path / "shop")
+    write_shop(tmp_path / "shop")
     monkeypatch.setenv("PLIMSOLL_CATALOG", str(tmp_path / "shop"))
     assert main(["check"]) == 0
     assert "Web shop" in capsys.readouterr().out
@@ -347,7 +347,8 @@ def assert_reports_are_copied_and_compared(capsys: pytest.CaptureFixture[str], h
 
 
 def assert_again_executes_anew(capsys: pytest.CaptureFixture[str], where: tuple[object, ...]) -> None:
-    asked = ("run", "pilot", *where, "--tests", "*.load", "--again", "pilot.orders.load", "--reason", "a doubt")
+    again = "pilot.orders.load"
+    asked = ("run", "pilot", *where, "--tests", again, "--again", again, "--reason", "a doubt")
     status, out, _ = answered(capsys, *asked, "--json")
     assert status == 1
     assert json.loads(out)["executed"] == 1

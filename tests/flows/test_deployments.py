@@ -39,10 +39,10 @@ from catalog.declarations import EnvironmentKind
 from catalog.errors import EvidenceError, UsageError, WorldError
 from catalog.ledger import Kind, Record
 from catalog.reading import Catalogue
-from catalog.template import write_template
 from catalog.verification import verify
 from catalog.workspace import HISTORY_FILES, Workspace
 from tasks.plan import Decision
+from tests.shops import write_shop
 
 SCHEDULED = {"regression": ("daily", "0 4 * * *"), "inbox": ("hourly", "7 * * * *"), "audit": ("nightly", "0 3 * * *")}
 JTL = """timeStamp,elapsed,label,responseCode,threadName,success,bytes,allThreads
@@ -346,7 +346,7 @@ def regressed(shop: Bench, before: dict[Path, bytes]) -> None:
 def test_submissions_are_taken_in_or_refused_and_never_read_half(server: Server, tmp_path: Path) -> None:
     from flows.inbox import intake
 
-    write_template(tmp_path / "shop")
+    write_shop(tmp_path / "shop")
     inbox, home = tmp_path / "inbox", tmp_path / "home"
     for name in ("good", "odd", "broken", "coming"):
         (inbox / name).mkdir(parents=True)
@@ -412,7 +412,7 @@ def audited_workspace(folder: Path) -> Path:
     from flows.desk import open_desk
     from flows.stages import declare, derive_volumes
 
-    write_template(folder / "shop")
+    write_shop(folder / "shop")
     home = folder / "home"
     with open_desk("pilot", catalog=folder / "shop", home=home) as desk:
         declared = declare(desk)
@@ -542,7 +542,7 @@ def test_secrets_come_from_blocks_unless_the_environment_has_them(monkeypatch: p
 
 @pytest.mark.end_to_end
 def test_one_process_serves_every_deployment_and_runs_what_is_asked_for(alone: dict[str, str], tmp_path: Path) -> None:
-    write_template(tmp_path / "shop")
+    write_shop(tmp_path / "shop")
     (tmp_path / "inbox").mkdir()
     port, config = free_port(), tmp_path / "config"
     own = {"PREFECT_HOME": str(tmp_path / "prefect"), "XDG_CONFIG_HOME": str(config)}

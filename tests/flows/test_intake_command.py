@@ -10,11 +10,11 @@ import pytest
 import zstandard
 
 from catalog.ledger import Kind
-from catalog.template import write_template
 from catalog.verification import verify
 from catalog.workspace import Workspace
 from flows.cli import main
 from tasks.parquet import read_table
+from tests.shops import write_shop
 
 TEST = "pilot.orders.load"
 START = 1_795_480_000_000
@@ -40,7 +40,7 @@ def own_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def bench(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> "Any":
-    write_template(tmp_path / "shop")
+    write_shop(tmp_path / "shop")
     return Bench(tmp_path, capsys)
 
 

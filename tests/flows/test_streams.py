@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from phases import PLIMSOLL
 
-from catalog.template import write_template
+from tests.shops import write_shop
 
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("streams") / "shop"
-    write_template(folder)
+    write_shop(folder)
     return folder
 
 

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from catalog.reading import read_catalogue
-from catalog.template import write_template
 from flows.cli import main
 from tasks.declare import declare
+from tests.shops import write_shop
 
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
-    write_template(tmp_path / "shop")
+    write_shop(tmp_path / "shop")
     return tmp_path / "shop"
 
 

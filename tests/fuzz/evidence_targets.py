@@ -27,11 +27,11 @@ from catalog.reading import _ROWS, FILES, read_catalogue
 from catalog.shapes import check_shape
 from catalog.signing import Signer, public_key_of
 from catalog.store import disk, parse
-from catalog.template import write_template
 from catalog.tree import Head, check_proof, head_of, prove_prefix, prove_record
 from catalog.verification import verify
 from catalog.workspace import Workspace, newest_reports
 from catalog.yaml_files import parse_yaml
+from tests.shops import write_shop
 from tests.small_evidence import ledger_file, make
 
 ODD: list[Any] = [
@@ -118,7 +118,7 @@ def csv(data: bytes) -> None:
 @cache
 def _template() -> tuple[Path, dict[str, Any]]:
     folder = Path(mkdtemp(prefix="plimsoll-fuzz-")) / "shop"
-    write_template(folder)
+    write_shop(folder)
     documents = read_catalogue(folder).documents
     return folder, {name: each.data for name, each in documents.items() if name.endswith(".yaml")}
 

@@ -1,7 +1,6 @@
 """Fixtures that several rooms of this ring share."""
 
 import os
-from pathlib import Path
 
 import pytest
 from deciders import Deciders
@@ -37,12 +36,12 @@ def judge(tmp_path_factory):
 
 
 @pytest.fixture
-def deciders(runbook, template, tmp_path):
+def deciders(runbook, template, template_folder, tmp_path):
     """People who decide on the template's programme, in an empty workspace."""
     return Deciders(
         runbook.workspace,
         runbook.recorder,
         template,
-        Path(__file__).parents[2] / "catalog" / "template",
+        template_folder,
         tmp_path / "keys",
     )

@@ -1,6 +1,7 @@
 """Reports that several tests look at: of the template's programme, with verdicts of every kind, and a hostile one."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from report_facts import phase_facts, spoil
@@ -10,6 +11,7 @@ from catalog.reading import read_catalogue
 from tasks.report.assemble import assemble_report
 from tasks.report.blocks import read_blocks
 from tasks.report.render import render_report
+from tests.shops import write_shop
 
 HOSTILE = (
     '"><script>alert(1)</script><img src=x onerror=alert(2)>',
@@ -102,5 +104,7 @@ def _places(declared: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
 
 
 if __name__ == "__main__":  # writes the golden words anew: PYTHONPATH=. python tests/tasks/report_samples.py
-    shop = read_catalogue(Path(__file__).parents[2] / "catalog" / "template").programme
+    with TemporaryDirectory() as made:
+        write_shop(Path(made) / "shop")
+        shop = read_catalogue(Path(made) / "shop").programme
     WORDS.write_text(words_of(render_report(usual_report(shop))), encoding="utf-8")

@@ -6,13 +6,13 @@ from catalog.declarations import Programme
 from catalog.errors import WorldError
 from catalog.ledger import Kind
 from catalog.reading import read_catalogue
-from catalog.template import write_template
 from tasks.declare import declare, programme_document, volume_inputs
+from tests.shops import write_shop
 
 
 @pytest.fixture
 def folder(tmp_path):
-    write_template(tmp_path / "shop")
+    write_shop(tmp_path / "shop")
     return tmp_path / "shop"
 
 

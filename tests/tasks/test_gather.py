@@ -116,8 +116,8 @@ class Phase:
 
 
 @pytest.fixture
-def phase(runbook, template, request):
-    return Phase(runbook, template, request.config.rootpath / "catalog" / "template")
+def phase(runbook, template, template_folder):
+    return Phase(runbook, template, template_folder)
 
 
 def test_facts_of_a_phase_hold_nothing_that_a_machine_could_round(phase):

@@ -7,13 +7,13 @@ from evidence import infrastructure, requirement, results, run_document
 from catalog.declarations import RequirementScope
 from catalog.ledger import Kind
 from catalog.reading import read_catalogue
-from catalog.template import write_template
 from tasks.declare import declare
 from tasks.history import history, no_history
 from tasks.measure import measure
 from tasks.measuring import measurement_key, settings
 from tasks.parquet import table_bytes
 from tasks.stage import Artefact, document
+from tests.shops import write_shop
 
 TEST = "pilot.dsp.load"
 
@@ -150,7 +150,7 @@ def test_where_there_is_no_workspace_nothing_is_known_and_nothing_is_made(tmp_pa
 
 
 def test_a_changed_requirement_is_named_with_the_limit_that_was_in_force_then(runbook, tmp_path):
-    write_template(tmp_path / "shop")
+    write_shop(tmp_path / "shop")
     catalogue = read_catalogue(tmp_path / "shop")
     declare(runbook.recorder, catalogue, tmp_path / "shop")
     old = next(each for each in catalogue.programme.requirements if each.id == "answered")

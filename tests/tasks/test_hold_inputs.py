@@ -10,8 +10,8 @@ import pytest
 from catalog.declarations import Declared, ObservedMeasure
 from catalog.errors import DeclarationError, Fault
 from catalog.reading import Catalogue, read_catalogue
-from catalog.template import write_template
 from tasks.hold_inputs import hold_inputs, read_held
+from tests.shops import write_shop
 
 CATALOGUES = Path(__file__).parents[2] / "catalog"
 KEYS = {"forecasts": "forecasts.csv", "migration_plans": "migrations.csv", "observed_volumes": "observed.csv"}
@@ -21,7 +21,7 @@ OBSERVED = "begins,ends,measure,generation,value,standing,source\n"
 
 def shop(folder: Path, forecasts: str, observed: str = "") -> Path:
     """The template with other forecasts and, where given, observed volumes."""
-    write_template(folder)
+    write_shop(folder)
     (folder / "forecasts.csv").write_text(FORECASTS + forecasts)
     if observed:
         (folder / "observed.csv").write_text(OBSERVED + observed)

@@ -192,16 +192,14 @@ def test_what_is_declared_of_arrivals_is_what_an_execution_under_the_key_offers(
 
 
 def test_an_estate_that_is_too_small_for_a_test_is_refused_and_what_would_do_is_said(programme, edited):
-    """Every test that it is too small for is named. A test asks no more devices than it has messages: 500 in a load."""
-    small = edited(programme, ("environments.rehearsal.estate", 500))
+    """Every test that it is too small for is named. A test asks no more devices than it has messages: 300 in a step."""
+    small = edited(programme, ("environments.rehearsal.estate", 400))
     with pytest.raises(UsageError) as refused:
         planned(small)
-    assert "rehearsal: an estate of 500 devices is too small" in str(refused.value)
-    stress = (
-        "pilot.orders.stress offers 333.529412 messages a second, each for up to 10,000,000 µs: it needs 567 devices"
-    )
-    assert stress in str(refused.value)
-    assert "pilot.orders.load" not in str(refused.value)
+    assert "rehearsal: an estate of 400 devices is too small" in str(refused.value)
+    load = "pilot.orders.load offers 83.333333 messages a second, each for up to 10,000,000 µs: it needs 500 devices"
+    assert load in str(refused.value)
+    assert "pilot.orders.stress" not in str(refused.value)
     enough = int(re.search(r"'estate: (\d+)'", refused.value.help())[1])
     planned(edited(programme, ("environments.rehearsal.estate", enough)))
     with pytest.raises(UsageError):

@@ -23,8 +23,11 @@ from catalog.runs import RunState, TestRun
 from catalog.store import ObjectStore
 from tasks.plan import Decided, Decision, History, PlannedTest, decide, plan_tests
 from tasks.volumes.model import Volume, model_volumes, target_volumes
+from tests.shops import write_shop
 
-TEMPLATE = read_catalogue(Path(__file__).parents[2] / "catalog" / "template").programme
+with tempfile.TemporaryDirectory() as _made:
+    write_shop(Path(_made) / "shop")
+    TEMPLATE = read_catalogue(Path(_made) / "shop").programme
 ENVIRONMENT = "rehearsal"
 SEEDED = settings(
     derandomize=True,

@@ -10,10 +10,10 @@ from report_facts import named, phase_facts, spoil
 from catalog.canonical import canonical, document_digest
 from catalog.declarations import Programme
 from catalog.reading import read_programme
-from catalog.template import write_template
 from expectations.verdicts import LATER
 from tasks.report.assemble import assemble_report
 from tasks.report.render import render_report
+from tests.shops import write_shop
 
 FIGURE_TEXTS = {"figure", "value", "unit", "text", "evidence"}
 
@@ -21,7 +21,7 @@ FIGURE_TEXTS = {"figure", "value", "unit", "text", "evidence"}
 @pytest.fixture(scope="module")
 def programme(tmp_path_factory: pytest.TempPathFactory) -> Programme:
     folder = tmp_path_factory.mktemp("catalogue") / "shop"
-    write_template(folder)
+    write_shop(folder)
     return read_programme(folder)
 
 

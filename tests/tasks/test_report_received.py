@@ -14,7 +14,6 @@ from report_facts import phase_facts
 from catalog.canonical import canonical
 from catalog.reading import read_programme
 from catalog.runs import test_runs as runs_of
-from catalog.template import write_template
 from catalog.workspace import Workspace
 from flows.cli import main
 from tasks.gather import _run
@@ -23,6 +22,7 @@ from tasks.report.blocks import read_blocks
 from tasks.report.model import Report
 from tasks.report.received import received
 from tasks.report.render import render_report
+from tests.shops import write_shop
 
 SAMPLES = Path(__file__).parent / "intake/samples"
 TEST = "pilot.orders.load"
@@ -41,7 +41,7 @@ assumptions: {timestamp: start}
 def facts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Facts of a phase of which one test was received: what JMeter and sysstat really wrote, and a broken line."""
     folder = tmp_path_factory.mktemp("received")
-    write_template(folder / "shop")
+    write_shop(folder / "shop")
     jtl, cpu, manifest = folder / "results.jtl", folder / "cpu.csv", folder / "manifest.yaml"
     jtl.write_bytes(gzip.decompress((SAMPLES / "jmeter-2.13.csv.gz").read_bytes()) + b"broken\n")
     cpu.write_bytes((SAMPLES / "sadf-12.6.1.csv").read_bytes())

@@ -14,11 +14,11 @@ from report_facts import phase_facts, spoil
 
 from catalog.declarations import Programme
 from catalog.reading import read_programme
-from catalog.template import write_template
 from tasks.report.assemble import assemble_report
 from tasks.report.charts import draw_panels
 from tasks.report.render import CONTENTS, render_pages, render_report
 from tasks.report.volume_charts import draw_volumes
+from tests.shops import write_shop
 
 VOID = {"meta", "link", "br", "path", "rect", "line", "input", "img"}
 CELLS = {"td", "th"}
@@ -87,7 +87,7 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def programme(tmp_path_factory: pytest.TempPathFactory) -> Programme:
     folder = tmp_path_factory.mktemp("catalogue") / "shop"
-    write_template(folder)
+    write_shop(folder)
     return read_programme(folder)
 
 
