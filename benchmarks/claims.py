@@ -329,6 +329,59 @@ def _report(count: int) -> Callable[[Setting], Rounds]:
     return lambda setting: told([HERE / "report.py", str(count)], setting.rounds, pick)
 
 
+_conducted: dict[str, Any] = {}
+"""What `benchmarks.orchestration` told, by how many tests: two claims are of it, and it takes a quarter of an hour."""
+
+
+def _orchestrated(pick: Callable[[Any], dict[str, Taken]]) -> Callable[[Setting], Rounds]:
+    def measure(setting: Setting) -> Rounds:
+        count = "20" if setting.short else "1000"
+
+        def keep(found: Any) -> dict[str, Taken]:
+            _conducted[count] = found
+            return pick(found)
+
+        if count in _conducted:
+            return {name: [taken] for name, taken in pick(_conducted[count]).items()}
+        return told(["-m", "benchmarks.orchestration", count], 1, keep)
+
+    return measure
+
+
+def _overhead(found: Any) -> dict[str, Taken]:
+    clock, processors = found["overhead_a_test"], found["overhead_cpu_a_test"]
+    named = {OWN: "server", "plimsoll run, its own API": "own"}
+    return {name: Taken(clock=clock[way], processors=processors[way]) for name, way in named.items()}
+
+
+def _memory(found: Any) -> dict[str, Taken]:
+    tenth, whole = (each // 1024 for each in found["memory_kb"]["server"])
+    seconds = found["seconds_a_test"]["server"]
+    return {OWN: Taken(clock=seconds, memory=whole), TENTH: Taken(clock=seconds, memory=tenth)}
+
+
+TENTH = "after a tenth of the tests"
+
+
+def _shards(case: str, of: Callable[[Any], float]) -> Callable[[Setting], Rounds]:
+    """Two shards beside one, by a figure of which less is better, in one of the cases that the script measures."""
+
+    def measure(setting: Setting) -> Rounds:
+        def pick(found: Any) -> dict[str, Taken]:
+            if case not in found:
+                raise NoPeerError(f"{found['cores']} cores are too few for a server and two injectors: it takes 3")
+            two, one = found[case]["two shards"], found[case]["one shard"]
+            return {
+                OWN: Taken(clock=of(two), processors=of(two)),
+                "one shard": Taken(clock=of(one), processors=of(one)),
+            }
+
+        rounds, seconds, rate = ("1", "1", "300") if setting.short else ("3", "5", "1500")
+        return told(["-m", "benchmarks.shards", rounds, seconds, rate], 1 if setting.short else setting.rounds, pick)
+
+    return measure
+
+
 def _phase(setting: Setting) -> Rounds:
     whole = _run("ioc", "--home", setting.folder / "home")
     return {OWN: [run_side(_phase_of_many_stages(setting.folder) if setting.short else whole)]}
@@ -344,6 +397,18 @@ CLAIMS: dict[str, Claim] = {
         says="The shipped programme's first capability phase runs to its report in about six minutes.",
         measure=_phase,
         goal=Goal(most=400, what="clock"),
+    ),
+    "orchestration": Claim(
+        says="What Prefect's server adds to a test, in a phase of 1,000: stages as flows beside stages as functions.",
+        measure=_orchestrated(_overhead),
+        goal=Goal(most=0.3, what="clock"),
+        unit="s a test",
+    ),
+    "orchestration-memory": Claim(
+        says="The memory of a phase of 1,000 tests at its end, beside what it was after the first hundred.",
+        measure=_orchestrated(_memory),
+        goal=Goal(most=1.1, peer=TENTH, what="memory"),
+        unit="s a test",
     ),
     "again": Claim(
         says=f"A second run of a phase of {STAGES} stages, nothing changed, executes nothing.",
@@ -375,6 +440,18 @@ CLAIMS: dict[str, Claim] = {
         says="How late a message leaves that is due, at the 99th percentile, at 2,000 a second.",
         measure=_punctual,
         goal=Goal(most=1, peer="aiohttp, loop timer", what="clock"),
+        unit="us",
+    ),
+    "shards": Claim(
+        says="CPU of a request that is offered and told by one of two shards, beside one shard at the same rate each.",
+        measure=_shards("same rate a shard", lambda each: float(each["cpu_us"])),
+        goal=Goal(most=1.1, peer="one shard"),
+        unit="us of CPU",
+    ),
+    "shards-throughput": Claim(
+        says="Time a request of two shards that offer all that they can, beside one; where there are three cores.",
+        measure=_shards("all that it can", lambda each: 1e6 / float(each["per_second"])),
+        goal=Goal(most=1 / 1.8, peer="one shard", what="clock"),
         unit="us",
     ),
     "intake-jtl": Claim(

@@ -27,7 +27,7 @@ from flows.cli import CATALOG
 from tasks.course import Part, Turn
 from tasks.execute import arrivals_in, load_of
 from tasks.inject.files import Outcome, Start
-from tasks.inject.injector import OwnInjector, Target
+from tasks.inject.injector import Target
 from tasks.inject.shards import ShardedInjector, Work
 from tasks.plan import phases_needed, plan_tests
 from tasks.shard import offer
@@ -169,7 +169,7 @@ def _offered(work: Work, of: int, url: str, cpus: Sequence[int]) -> Result:
     load = load_of(arrivals_in(work.key, _TURN), 0)
     target = replace(work.target, urls=dict.fromkeys(load.paths, url))
     hosts = _Hosts([cpus[number % len(cpus)] for number in range(of)])
-    injector = ShardedInjector(hosts, replace(work, shard=(0, of)), alone=OwnInjector(), alignment_us=1_000_000)
+    injector = ShardedInjector(hosts, replace(work, shard=(0, of)), alignment_us=1_000_000)
     injection = injector.run(load, target)
     columns, summary = injection.columns, injection.summary
     telling_us = sum(each["summary"]["telling_us"] for each in summary["shards"])

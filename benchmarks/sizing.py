@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.plan import MOST_MESSAGES
+from tasks.room import HELD
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "sizing.md"
 HOURS, RATES = 8, (3_000, 10_000)
@@ -54,6 +54,10 @@ FIGURES: Mapping[str, Figure] = {
     "arrival": _figure("a row of arrivals, kept", "8.6", "bytes", "the same million"),
     "memory": _figure("memory of an injector's process for a message", "253", "bytes",
                       "resident when ready, 500,000 less 100,000 messages"),
+    "held": _figure("memory of the coordinator for a message, at most", str(HELD), "bytes",
+                    "`python -m benchmarks.room`, rounded up; half as much again where responses come later"),
+    "drawing": _figure("CPU to draw a million arrivals", "0.07", "s",
+                       "`python benchmarks/arrivals.py`: 288 million in 20 s and 105 MB"),
     "measure": _figure("CPU to hold a million rows to their contract and measure them", "0.70", "s",
                        "`python benchmarks/measuring.py 2`"),
     "intake csv": _figure("intake of JMeter's CSV", "22", "MB a CPU-second", "`python benchmarks/intake.py`, 58 MB"),
@@ -178,9 +182,14 @@ class Need:
         return FIGURES["memory"].value + 2 * FIGURES["row"].value
 
     @property
-    def longest_h(self) -> Fraction:
-        """How long a test may be that this version executes: `tasks.plan` refuses more messages."""
-        return Fraction(MOST_MESSAGES, self.rate * 3_600)
+    def coordinator_gb(self) -> Fraction:
+        """What the host holds that conducts the test."""
+        return self.messages * FIGURES["held"].value / _GB
+
+    @property
+    def drawing_s(self) -> Fraction:
+        """CPU to draw all arrivals once."""
+        return self.messages * FIGURES["drawing"].value / _MILLION
 
     @property
     def workers(self) -> int:
@@ -261,7 +270,8 @@ def _test(needs: Sequence[Need]) -> Iterator[tuple[str, ...]]:
         f"shards for the memory, {HOST_GB} GB each": lambda need: str(need.shards),
         "workers, one to spare": lambda need: str(need.workers),
         "memory of each injector": lambda need: f"{_shown(need.memory_gb)} GB",
-        "longest test that this version holds": lambda need: f"{_shown(need.longest_h)} h",
+        "memory of the coordinator": lambda need: f"{_shown(need.coordinator_gb)} GB",
+        "CPU of each host to draw the arrivals": lambda need: f"{_shown(need.drawing_s)} s",
         "network, both ways": lambda need: f"{_shown(need.megabits)} Mbit/s",
         "rows on the coordinator's disk meanwhile": lambda need: f"{_shown(need.running_gb)} GB",
         "results and arrivals, kept": lambda need: f"{_shown(need.kept_gb)} GB",

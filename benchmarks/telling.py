@@ -61,7 +61,7 @@ def told_of(claim: Claim, found: Rounds, missing: list[str]) -> dict[str, Any]:
     compared = {
         name: {
             what: [round(each, 3) for each in ratio]
-            for what in ("clock", "processors")
+            for what in ("clock", "processors", *(["memory"] if claim.goal and claim.goal.what == "memory" else []))
             if (ratio := ratios(found, name, what))
         }
         for name in found
@@ -91,7 +91,7 @@ def _medians(rounds: list[Taken]) -> dict[str, float]:
 def _goal(claim: Claim) -> str | None:
     if (goal := claim.goal) is None:
         return None
-    by = "by the clock" if goal.what == "clock" else "of CPU"
+    by = _BY[goal.what]
     if goal.peer is None:
         return f"at most {goal.most:g} {claim.unit} {by}".replace("of CPU of CPU", "of CPU")
     more = f" and {goal.more:g} {claim.unit}" if goal.more else ""
@@ -120,7 +120,7 @@ def table(name: str, found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-_BY = {"clock": "by the clock", "processors": "of CPU"}
+_BY = {"clock": "by the clock", "processors": "of CPU", "memory": "of memory"}
 
 
 def _taken(taken: dict[str, float]) -> str:

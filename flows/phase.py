@@ -27,6 +27,7 @@ from flows.stages import (
     observe,
     plan,
     raise_issues,
+    refuse_without_room,
     report,
     sample,
     tabulate_volumes,
@@ -95,6 +96,7 @@ def conclude(
     planned, decided = plan(desk, declared, volumes, again or {})
     chosen = choose(decided, types, tests, execute=execute)
     doing = sample(desk, planned, chosen, sample_reliance) if sample_reliance else chosen
+    refuse_without_room(desk, doing)
     with _attended(desk, doing) as tell:
         for place, each in enumerate(doing, 1):
             conduct(desk, each, volumes[each.planned.plan.volumes_of], f"{place} of {len(doing)}")

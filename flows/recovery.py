@@ -49,7 +49,7 @@ def _record(desk: Desk, run: Run, folder: Path) -> Record:
         "execute",
         key=key,
         inputs=given,
-        outputs=artefacts(left, given.get("arrivals", "")),
+        outputs=artefacts(left, given.get("arrivals", ""), folder),
         parameters={**parameters, "state": left.state.value, "reason": left.reason},
     )
 

@@ -3,15 +3,18 @@
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from catalog import rules, underway
-from catalog.canonical import digest, document_digest
+from catalog.canonical import document_digest
 from catalog.declarations import TestType
 from catalog.errors import EvidenceError, WorldError
+from catalog.hashing import hash_files
 from catalog.inspection.page import publish_page, shell_digest
 from catalog.ledger import Kind, Record
 from catalog.runs import RunState, TestEnd, TestRun, next_run_id, test_runs
+from catalog.store import disk
 from catalog.workspace import HISTORY
 from expectations.verdicts import is_closed_loop
 from flows.desk import Desk, is_asked_for, today
@@ -47,13 +50,13 @@ from tasks.gather import Ended
 from tasks.history import history
 from tasks.incidents import incidents_of, record_incidents
 from tasks.index import rebuild_index
-from tasks.inject.choice import reach_entry, require_injector
+from tasks.inject.choice import is_gated, reach_entry, require_injector
 from tasks.issues import raise_from_observations
 from tasks.libraries import libraries
 from tasks.measuring import measurement_inputs, settings
 from tasks.observe import tally as tally_of
 from tasks.perform import MEASUREMENTS, RESULTS, RUN, Outputs, derive, read_key
-from tasks.plan import Decided, Decision, PlannedTest, offered_us, phases_needed
+from tasks.plan import Decided, Decision, PlannedTest, most_offered, offered_us, phases_needed
 from tasks.stage import Artefact, document
 from tasks.volumes.tables import levels_tested
 
@@ -235,6 +238,21 @@ def conduct(desk: Desk, decided: Decided, volumes: Record, place: str) -> "State
             return Completed(name=decided.decision.name.capitalize(), message=decided.why)
 
 
+def refuse_without_room(desk: Desk, doing: Sequence[Decided]) -> None:
+    """Raises WorldError where a test is about to be executed that this machine has no room for; before any begins.
+
+    How many messages a closed loop will send nobody knows.
+    """
+    from tasks import room
+
+    free = room.free_room(desk.workspace.home)
+    for planned in (each.planned for each in doing if each.decision is Decision.EXECUTE):
+        if is_closed_loop(planned.key["inputs"]["injector"]):
+            continue
+        is_offered_here = desk.cluster is None or not is_gated(desk.environment, planned.profile.type)
+        room.refuse_without_room(planned.test, most_offered(planned), free, is_offered_here=is_offered_here)
+
+
 def _answers(desk: Desk, planned: PlannedTest) -> bool:
     """Whether anything listens where the test is to be offered: hours of arrivals are not generated for nobody."""
     try:
@@ -285,7 +303,7 @@ def execute(desk: Desk, decided: Decided, volumes: Record, arrivals: str, place:
         Kind.EXECUTED,
         "execute",
         parameters={**named, "state": conducted.state.value, "reason": conducted.reason},
-        outputs=artefacts(conducted, arrivals),
+        outputs=artefacts(conducted, arrivals, folder),
         **common,
     )
     underway.remove(desk.workspace.home, run)
@@ -543,14 +561,21 @@ def index(desk: Desk) -> None:
     current().say("indexed       plimsoll.duckdb")
 
 
-def artefacts(conducted: Conducted, arrivals: str) -> dict[str, Artefact]:
-    """What the run put out; arrivals only where they were not generated before it."""
-    from tasks.parquet import table_bytes
+def artefacts(conducted: Conducted, arrivals: str, folder: Path) -> dict[str, Artefact]:
+    """What the run put out, its tables as files in `folder`; arrivals only where they were not generated before it."""
+    from tasks.parquet import write_table
 
-    tables = {name: table_bytes(name, rows) for name, rows in conducted.tables.items()}
-    if arrivals and "arrivals" in tables and digest(tables.pop("arrivals")) != arrivals:
+    tables = {name: folder / f"{name}.parquet" for name in conducted.batches}
+    for name, file in tables.items():
+        with disk(file), file.open("wb") as stream:
+            write_table(name, conducted.batches[name](), stream)
+    if (
+        arrivals
+        and "arrivals" in tables
+        and hash_files([tables.pop("arrivals")], lambda *_: None)[0].digest != arrivals
+    ):
         raise EvidenceError("the messages offered are not those that were generated for the test")
-    return {"run": document(conducted.document), **{name: Artefact(data=data) for name, data in tables.items()}}
+    return {"run": document(conducted.document), **{name: Artefact(data=file) for name, file in tables.items()}}
 
 
 def _by_phase(volumes: Mapping[str, Record]) -> dict[str, str]:

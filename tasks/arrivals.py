@@ -125,6 +125,10 @@ class Arrivals:
     def __len__(self) -> int:
         return len(self.offset_us)
 
+    def at(self, places: "slice | NDArray[Any]") -> "Arrivals":
+        """Those in these places: a stretch, their indices, or a flag for each."""
+        return replace(self, **{name: getattr(self, name)[places] for name in _COLUMNS})
+
 
 def messages_to_offer(
     target: dict[str, int], *, target_us: int, rate: Fraction, offered_us: int | Fraction
@@ -205,7 +209,7 @@ def arrivals_of(
 def shard_of(arrivals: Arrivals, shard: tuple[int, int]) -> Arrivals:
     """The k-th (from 0) of so many parts of arrivals, as `stream_arrivals` parts them; they keep their numbers."""
     kept, of = shard
-    return _kept(arrivals, (~arrivals.follows).cumsum() % of == (kept + 1) % of)
+    return arrivals.at((~arrivals.follows).cumsum() % of == (kept + 1) % of)
 
 
 def stream_arrivals(offer: Offer, *, shard: tuple[int, int] = (0, 1)) -> Iterator[Arrivals]:
@@ -233,7 +237,7 @@ def stream_arrivals(offer: Offer, *, shard: tuple[int, int] = (0, 1)) -> Iterato
             batch = chained.batch(offsets, which, dealer.deal(which), first)
             first += len(batch)
             if of > 1:
-                batch = _kept(batch, (rank + np.cumsum(~batch.follows) - 1) % of == kept)
+                batch = batch.at((rank + np.cumsum(~batch.follows) - 1) % of == kept)
             yield batch
             rank += len(offsets)
 
@@ -269,10 +273,6 @@ class _Chained:
             labels=self._offer.labels,
             window_us=self._offer.window_us,
         )
-
-
-def _kept(arrivals: Arrivals, chosen: "NDArray[np.bool_]") -> Arrivals:
-    return replace(arrivals, **{name: getattr(arrivals, name)[chosen] for name in _COLUMNS})
 
 
 def collected(offer: Offer, batches: Iterable[Arrivals]) -> Arrivals:

@@ -33,7 +33,7 @@ from tasks.inject.files import ACKNOWLEDGED, NEVER, NOBODY, Outcome
 from tasks.inject.injector import Injection, Injector, InterruptedLoadError, Load, Target
 from tasks.inject.receive import ReceivePort, open_port
 from tasks.inject.scripts import ScriptedInjection
-from tasks.inject.shards import Hosts, ShardedInjector, Work
+from tasks.inject.shards import Hosts, ShardedInjector, WholeInjector, Work
 from tasks.labels import flaw_of, parted
 from tasks.metrics import Watch
 from tasks.notebook import Notebook
@@ -73,7 +73,10 @@ class Step:
     @property
     def rows(self) -> dict[str, NDArray[np.int64]]:
         """Its rows by sequence, the one of a message before that of its acknowledgement."""
-        both = (self.injection.columns, self.injection.acknowledgements)
+        alone = self.injection.columns
+        if not len(self.injection.acknowledgements["sequence"]) and np.all(np.diff(alone["sequence"]) > 0):
+            return dict(alone)  # as they lie there: of a long test, a copy is gigabytes
+        both = (alone, self.injection.acknowledgements)
         raw = {name: _joined(each[name] for each in both) for name in self.injection.columns}
         order = np.lexsort((raw["outcome"] == ACKNOWLEDGED, raw["sequence"]))
         return {name: column[order] for name, column in raw.items()}
@@ -110,13 +113,20 @@ class Step:
 class Conducted:
     """What came of a test run. `document` describes it; without rows when the system could not be tested at all.
 
-    `reason`: why it did not finish, empty when it did.
+    `reason`: why it did not finish, empty when it did. `batches`: its tables by name, each a few rows after the other.
     """
 
     document: dict[str, Any]
     state: RunState
     reason: str = ""
-    tables: dict[str, "pd.DataFrame"] = field(default_factory=dict)
+    batches: Mapping[str, Callable[[], "Iterator[pd.DataFrame]"]] = field(default_factory=dict)
+
+    @property
+    def tables(self) -> dict[str, "pd.DataFrame"]:
+        """Its tables by name, each as one: of a run that is short."""
+        import pandas as pd
+
+        return {name: pd.concat(list(batches()), ignore_index=True) for name, batches in self.batches.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -320,6 +330,9 @@ class Conduct:
             on_start=lambda pid: sampler.watch("injector", pid),
             folder=self._notes.step(0, turn) if self._notes else None,
         )
+        why = self._why_whole(target) if self.hosts is not None else ""
+        if why:
+            self._say_whole(why)
         try:
             injection = injector.run(
                 Load.of(offset_us=[], path=[], srv=[], kind=[], device=[]),
@@ -330,13 +343,16 @@ class Conduct:
             if isinstance(error.injection, ScriptedInjection):
                 yield scripted_step(turn, error.injection, window_us)
             raise
-        yield scripted_step(turn, injection, window_us)
+        noted = replace(injection, summary={**injection.summary, "whole": why}) if why else injection
+        yield scripted_step(turn, noted, window_us)
 
     def _injector(self, turn: Turn, first: int, target: Target, sampler: Sampler, folder: Path | None) -> Injector:
         kind = self._profile.type
         own = open_injector(self.environment, kind, on_start=lambda pid: sampler.watch("injector", pid), folder=folder)
-        if self.hosts is None or not is_gated(self.environment, kind):
+        if self.hosts is None:
             return own
+        if why := self._why_whole(target):
+            return WholeInjector(own, why, self._say_whole)
         work = Work(
             test=self.planned.test,
             key=self.planned.key,
@@ -345,10 +361,21 @@ class Conduct:
             shard=(0, self.shards),
             environment=self.environment,
             kind=kind,
-            target=replace(target, receive=None),
+            target=target,
         )
         limit_us = self._profile.lateness
-        return ShardedInjector(self.hosts, work, alone=own, alignment_us=limit_us, folder=folder, say=self.say)
+        return ShardedInjector(self.hosts, work, alignment_us=limit_us, folder=folder, say=self.say)
+
+    def _why_whole(self, target: Target) -> str:
+        """Why a cluster's workers do not offer this test; empty where they do."""
+        if target.receive is not None:
+            return "responses come to a receive service at one host"
+        if self._is_closed:
+            return "a closed loop's users are not parted"
+        return "" if is_gated(self.environment, self._profile.type) else "its injector does not wait for a common start"
+
+    def _say_whole(self, why: str) -> None:
+        self.say(f"{self.planned.test} is offered by this host alone: {why}")
 
     def _sampler(self, system: RunningSystem | None, watch: Watch) -> Sampler:
         component = self.planned.component
@@ -416,12 +443,13 @@ def conducted(
     `samples`: rows of infrastructure, in the columns of a `Sample`. `reason`: why it did not finish.
     """
     whole = _ended(document, steps, state, reason)
-    has_rows = any(len(step.rows["sequence"]) for step in steps)
+    told = (each for step in steps for each in (step.injection.columns, step.injection.acknowledgements))
+    has_rows = any(len(each["sequence"]) for each in told)
     return Conducted(
         document=whole,
         state=state,
         reason=reason,
-        tables=_tables(programme, whole, steps, samples) if has_rows else {},
+        batches=_tables(programme, whole, steps, samples) if has_rows else {},
     )
 
 
@@ -464,27 +492,56 @@ def _lost(steps: Sequence[Step], reason: str) -> dict[str, Any]:
 
 def _tables(
     programme: Programme, document: Mapping[str, Any], steps: Sequence[Step], samples: Sequence[Sequence[Any]]
-) -> "dict[str, pd.DataFrame]":
+) -> "dict[str, Callable[[], Iterator[pd.DataFrame]]]":
     from tasks.parquet import frame
 
     columns = {name: [row[place] for row in samples] for place, name in enumerate(SAMPLE)}
-    drawn = {} if is_closed_loop(document["injector"]["kind"]) else {"arrivals": [step.arrivals for step in steps]}
+    infrastructure = {"run": [document["run"]] * len(samples), **columns}
+    drawn = [] if is_closed_loop(document["injector"]["kind"]) else ["arrivals"]
     return {
-        **{name: arrivals_table(programme, each) for name, each in drawn.items()},
-        "results": _results_table(programme, document, steps),
-        "infrastructure": frame("infrastructure", {"run": [document["run"]] * len(samples), **columns}),
+        **{name: partial(_arrivals_batches, programme, steps) for name in drawn},
+        "results": partial(_results_batches, programme, document, steps),
+        "infrastructure": lambda: iter([frame("infrastructure", infrastructure)]),
     }
 
 
-def _results_table(programme: Programme, document: Mapping[str, Any], steps: Sequence[Step]) -> "pd.DataFrame":
+def _arrivals_batches(programme: Programme, steps: Sequence[Step]) -> "Iterator[pd.DataFrame]":
+    """The arrivals of a test, its steps one after the other; offsets count from the start of each step."""
+    for step in steps:
+        for places in _pieces(len(step.arrivals)):
+            some = step.arrivals.at(places)
+            yield from arrivals_frames(programme, [replace(some, sequence=some.sequence + step.first)])
+
+
+def _results_batches(
+    programme: Programme, document: Mapping[str, Any], steps: Sequence[Step]
+) -> "Iterator[pd.DataFrame]":
+    """The rows of a test, its steps one after the other."""
+    for step in steps:
+        rows = step.rows
+        for places in _pieces(len(rows["sequence"])):
+            some = {name: column[places] for name, column in rows.items()}
+            yield _results_frame(programme, document, step.arrivals.at(some["sequence"] - step.first), some)
+
+
+def _pieces(count: int) -> Iterator[slice]:
+    """So many rows in pieces that a table is written by."""
+    from tasks.parquet import GROUP
+
+    return (slice(first, first + GROUP) for first in range(0, count, GROUP))
+
+
+def _results_frame(
+    programme: Programme, document: Mapping[str, Any], arrivals: Arrivals, raw: Mapping[str, NDArray[np.int64]]
+) -> "pd.DataFrame":
+    """Rows as the injector tells them, and the messages that they are of, as rows of the results table."""
     from tasks.parquet import frame
 
-    rows = [step.rows for step in steps]
-    raw = {name: _joined(each[name] for each in rows) for name in rows[0]}
     is_first = raw["outcome"] == ACKNOWLEDGED
-    times = {name: _or_none(raw[name]) for name in ("intended_us", "ready_us", "sent_us", "done_us")}
-    messages = _messages(programme, [step.arrivals for step in steps])
-    described = {name: column[raw["sequence"]] for name, column in messages.items() if name != "device"}
+    times: dict[str, Any] = {
+        name: _known(raw[name], unless=(name,), of=raw) for name in ("intended_us", "ready_us", "sent_us", "done_us")
+    }
+    described = {name: column for name, column in _described(programme, arrivals).items() if name != "device"}
     described["kind"] = np.where(is_first, MessageKind.ACKNOWLEDGEMENT.value, described["kind"])
     described["expect"] = np.where(is_first, Expected.OK.value, described["expect"])
     return frame(
@@ -492,12 +549,13 @@ def _results_table(programme: Programme, document: Mapping[str, Any], steps: Seq
         described
         | times
         | {
-            "run": [document["run"]] * len(raw["sequence"]),
-            "component": [document["component"]] * len(raw["sequence"]),
-            "latency_us": _less(times["done_us"], times["intended_us"]),
-            "service_us": _less(times["done_us"], times["sent_us"]),
+            "sequence": raw["sequence"],
+            "run": [document["run"]] * len(is_first),
+            "component": [document["component"]] * len(is_first),
+            "latency_us": _known(raw["done_us"] - raw["intended_us"], unless=("done_us", "intended_us"), of=raw),
+            "service_us": _known(raw["done_us"] - raw["sent_us"], unless=("done_us", "sent_us"), of=raw),
             "status": raw["status"],
-            "outcome": [Outcome(code).name.lower() for code in np.where(is_first, Outcome.OK, raw["outcome"]).tolist()],
+            "outcome": _OUTCOMES[np.where(is_first, Outcome.OK, raw["outcome"])],
             "bytes": raw["bytes"],
         },
     )
@@ -543,23 +601,33 @@ def scripted_step(turn: Turn, injection: ScriptedInjection, window_us: int) -> S
 def load_of(arrivals: Arrivals, first: int) -> Load:
     """A step's arrivals, or a shard of them, as the injector takes them, numbered from `first` on."""
     parts = [parted(label) for label in arrivals.labels]
-    paths, srvs, kinds = ([parts[label][position] for label in arrivals.label] for position in range(3))
-    return Load.of(
+    offered = np.bincount(arrivals.label, minlength=len(parts)) > 0
+    (path, paths), (srv, srvs), (kind, kinds) = (
+        _coded([part[place] for part in parts], arrivals.label, offered) for place in range(3)
+    )
+    device, devices = _devices(arrivals)
+    return Load(
         sequence=first + arrivals.sequence,
         offset_us=arrivals.offset_us,
-        path=paths,
-        srv=srvs,
-        kind=kinds,
-        device=_devices(arrivals),
+        path=path,
+        srv=srv,
+        kind=kind,
+        device=device,
+        paths=paths,
+        srvs=srvs,
+        kinds=kinds,
+        devices=devices,
         after=np.where(arrivals.follows, np.arange(len(arrivals)) - 1, NOBODY),
     )
 
 
-def arrivals_table(programme: Programme, steps: Sequence[Arrivals]) -> "pd.DataFrame":
-    """The arrivals table of a test, its steps one after the other; offsets count from the start of each step."""
-    from tasks.parquet import frame
-
-    return frame("arrivals", _messages(programme, steps) | {"offset_us": _joined(step.offset_us for step in steps)})
+def _coded(
+    names: Sequence[str], label: NDArray[np.int64], offered: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Each message's code, and what codes stand for: the names of those labels of which anything is offered."""
+    kept = tuple(dict.fromkeys(name for name, is_offered in zip(names, offered.tolist(), strict=True) if is_offered))
+    code_of = np.array([kept.index(name) if name in kept else NOBODY for name in names], dtype=np.int64)
+    return code_of[label], kept
 
 
 def arrivals_frames(programme: Programme, batches: Iterable[Arrivals]) -> "Iterator[pd.DataFrame]":
@@ -569,13 +637,6 @@ def arrivals_frames(programme: Programme, batches: Iterable[Arrivals]) -> "Itera
     for batch in batches:
         columns: dict[str, Any] = {"sequence": batch.sequence, "offset_us": batch.offset_us}
         yield frame("arrivals", columns | _described(programme, batch))
-
-
-def _messages(programme: Programme, steps: Sequence[Arrivals]) -> dict[str, Any]:
-    """What is offered, as the columns that arrivals and results share."""
-    described = [_described(programme, step) for step in steps]
-    joined = {name: np.concatenate([each[name] for each in described]) for name in described[0]}
-    return {"sequence": np.arange(len(joined["device"]), dtype=np.int64)} | joined
 
 
 def _described(programme: Programme, arrivals: Arrivals) -> dict[str, NDArray[Any]]:
@@ -596,12 +657,15 @@ def _described(programme: Programme, arrivals: Arrivals) -> dict[str, NDArray[An
     return taken | {"device": arrivals.device}
 
 
-def _devices(arrivals: Arrivals) -> list[str]:
-    """The device of each message by name: of an invalid one, a device that has its flaw."""
-    named = [_NAMED.get(flaw_of(label), _ordinary) for label in arrivals.labels]
-    return [
-        named[label](device) for label, device in zip(arrivals.label.tolist(), arrivals.device.tolist(), strict=True)
-    ]
+def _devices(arrivals: Arrivals) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """The device of each message as a code, and what codes stand for: of an invalid one, a device that has its flaw."""
+    flaws = [flaw_of(label) for label in arrivals.labels]
+    kinds = list(dict.fromkeys(flaws))
+    kind_of = np.array([kinds.index(flaw) for flaw in flaws], dtype=np.int64)
+    apart = arrivals.device * len(kinds) + kind_of[arrivals.label] if len(kinds) > 1 else arrivals.device
+    found, codes = np.unique(apart, return_inverse=True)
+    named = [_NAMED.get(flaw, _ordinary) for flaw in kinds]
+    return codes, tuple(named[each % len(named)](each // len(named)) for each in found.tolist())
 
 
 def _ordinary(number: int) -> str:
@@ -612,6 +676,9 @@ _NAMED: dict[Flaw | None, Callable[[int], str]] = {
     Flaw.UNAUTHORISED_DEVICE: unauthorised_device,
     Flaw.UNREACHABLE_DEVICE: unreachable_device,
 }
+
+_OUTCOMES = np.array([outcome.name.lower() for outcome in sorted(Outcome)], dtype=object)
+"""What the results table calls outcomes, by their numbers."""
 
 _NOT_OFFERED = Came(multiple_ppm=0, offered=False, carried=False)
 
@@ -641,9 +708,10 @@ def _joined(columns: Iterable[NDArray[np.int64]]) -> NDArray[np.int64]:
     return np.concatenate(list(columns))
 
 
-def _or_none(column: NDArray[np.int64]) -> list[int | None]:
-    return [None if value == NEVER else value for value in column.tolist()]
+def _known(
+    column: NDArray[np.int64], *, unless: Sequence[str], of: Mapping[str, NDArray[np.int64]]
+) -> "pd.arrays.IntegerArray":
+    """A column of whole numbers, null where one of these instants never was."""
+    import pandas as pd
 
-
-def _less(later: list[int | None], earlier: list[int | None]) -> list[int | None]:
-    return [None if a is None or b is None else a - b for a, b in zip(later, earlier, strict=True)]
+    return pd.arrays.IntegerArray(column.copy(), np.any([of[name] == NEVER for name in unless], axis=0))

@@ -43,9 +43,6 @@ from tasks.volumes.model import Volume, followed_labels, target_volumes, traffic
 _OUTSIDE_DEFINITION = {"id", "type", "title", "standing", "source", "arrivals", "outage"}
 """What a profile's definition does not hold in a key: arrivals' shape and an outage stand apart, by value."""
 
-MOST_MESSAGES = 50_000_000
-"""So many messages may one test offer, all its steps together; their rows and columns are held in memory."""
-
 
 class Decision(StrEnum):
     """What will become of a planned test."""
@@ -178,8 +175,8 @@ def plan_tests(
 ) -> list[PlannedTest]:
     """The tests that the service providers' plans hold for a phase, in the order of the plans.
 
-    `volumes` maps each phase named by a plan's `volumes_of` to its volume rows. Raises UsageError for a test that would
-    offer more messages than can be executed, and naming every test for which the environment's estate is too small.
+    `volumes` maps each phase named by a plan's `volumes_of` to its volume rows. Raises UsageError naming every test for
+    which the environment's estate is too small.
     """
     profiles = {profile.id: profile for profile in programme.tests.profiles}
     planned = [
@@ -188,22 +185,13 @@ def plan_tests(
         if phase in plan.phases
         for name in plan.tests
     ]
-    for each in planned:
-        _refuse_too_many(each, environment)
     refuse_small_estate(environment, planned)
     return planned
 
 
-def _refuse_too_many(planned: PlannedTest, environment: Environment) -> None:
-    messages = sum(_offered(planned.key, multiple) for multiple in _multiples(planned.profile))
-    if messages > MOST_MESSAGES:
-        component, kind = planned.component.id, planned.profile.type.value
-        raise UsageError(
-            f"{planned.test} would offer {messages:,} messages in the environment {environment.id!r}, and a test is "
-            f"held in memory: expected at most {MOST_MESSAGES:,}",
-            remedy=f"Lower the rate of {component!r} or the duration of {kind} tests in environments.yaml, the profile "
-            f"{planned.profile.id!r} in tests.yaml, or the forecasts.",
-        )
+def most_offered(planned: PlannedTest) -> int:
+    """How many messages a test may offer, all its steps together."""
+    return sum(_offered(planned.key, multiple) for multiple in _multiples(planned.profile))
 
 
 def _multiples(profile: Profile) -> list[Fraction]:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.claims import CLAIMS, Claim, Goal, sqlite_append
+from benchmarks import claims
+from benchmarks.claims import CLAIMS, Claim, Goal, Setting, sqlite_append
 from benchmarks.peers import Peers
 from benchmarks.racing import OWN, NoPeerError, Side, Taken, race, ratios, run_side, told
 from benchmarks.telling import page, table, told_of
@@ -75,6 +76,49 @@ def test_a_goal_is_met_by_the_median_or_cannot_be_told(goal, met):
     assert "ours 1.50 times (0.50 to 2.00) by the clock" in shown
     assert "not compared: x is not installed" in shown
     assert ("asked:" in shown) == (goal is not None)
+
+
+def test_memory_is_compared_where_a_goal_is_about_it():
+    claim = Claim(says="It is flat.", measure=lambda _setting: {}, goal=Goal(most=1.1, peer="early", what="memory"))
+    found = told_of(claim, {OWN: [Taken(clock=1, memory=105)], "early": [Taken(clock=1, memory=100)]}, [])
+    assert found["met"] is True
+    assert "asked: at most 1.1 times early of memory: met" in table("flat", found)
+
+
+def test_orchestration_is_run_once_for_both_of_its_claims(tmp_path, monkeypatch):
+    """The overhead is the server's, and memory at the end is held against memory after a tenth."""
+    asked = []
+
+    def script(words, rounds, pick):
+        asked.append((words, rounds))
+        return {name: [taken] for name, taken in pick(ORCHESTRATED).items()}
+
+    monkeypatch.setattr(claims, "told", script)
+    monkeypatch.setattr(claims, "_conducted", {})
+    setting = Setting(folder=tmp_path, rounds=3, peers=Peers(), missing=[], short=True)
+    over, memory = (CLAIMS[name].measure(setting) for name in ("orchestration", "orchestration-memory"))
+    assert asked == [(["-m", "benchmarks.orchestration", "20"], 1)]
+    assert over[OWN] == [Taken(clock=0.12, processors=0.1)]
+    assert ratios(memory, claims.TENTH, "memory") == (1.05, 1.05, 1.05)
+
+
+ORCHESTRATED = {
+    "overhead_a_test": {"server": 0.12, "own": 0.09}, "overhead_cpu_a_test": {"server": 0.1, "own": 0.08},
+    "seconds_a_test": {"server": 0.5}, "memory_kb": {"server": [200 * 1024, 210 * 1024]},
+}  # fmt: skip
+
+
+def test_two_shards_are_compared_with_one_and_throughput_needs_cores(tmp_path, monkeypatch):
+    one, two = {"cpu_us": 60.0, "per_second": 1000.0}, {"cpu_us": 63.0, "per_second": 1900.0}
+    measured = {"cores": 2, "same rate a shard": {"one shard": one, "two shards": two}}
+    monkeypatch.setattr(claims, "told", lambda _, __, pick: {name: [each] for name, each in pick(measured).items()})
+    setting = Setting(folder=tmp_path, rounds=1, peers=Peers(), missing=[])
+    assert ratios(CLAIMS["shards"].measure(setting), "one shard", "processors") == (1.05, 1.05, 1.05)
+    with pytest.raises(NoPeerError, match="2 cores are too few"):
+        CLAIMS["shards-throughput"].measure(setting)
+    measured["all that it can"] = measured["same rate a shard"]
+    found = told_of(CLAIMS["shards-throughput"], CLAIMS["shards-throughput"].measure(setting), [])
+    assert found["met"] is True
 
 
 def test_a_peer_that_is_not_there_says_how_to_get_it(tmp_path, monkeypatch):

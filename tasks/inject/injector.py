@@ -19,6 +19,7 @@ from tasks.inject.files import (
     PHASES,
     PHASES_SUFFIX,
     RESULTS,
+    ROW,
     WORK,
     InjectionSpec,
     Start,
@@ -35,7 +36,7 @@ SEGMENTS = "segments"
 """The folder of segments, in the folder of a load."""
 
 Column = NDArray[np.int64]
-_NO_ROWS: Column = np.empty((0, len(RESULTS)), dtype=np.int64)
+_NO_ROWS: Column = np.empty(0, dtype=np.int64)
 Progress = Callable[[int, int, int], object]
 """Called about once a second with messages done, offered and in all."""
 Gate = Callable[[], Start]
@@ -150,7 +151,7 @@ class Injection:
 
     columns: Mapping[str, Column]
     summary: Mapping[str, Any]
-    acknowledgements: Mapping[str, Column] = field(default_factory=lambda: _columns(_NO_ROWS))
+    acknowledgements: Mapping[str, Column] = field(default_factory=lambda: dict.fromkeys(RESULTS, _NO_ROWS))
 
 
 class Injector(Protocol):
@@ -260,19 +261,32 @@ def require(module: str, *, extra: str) -> None:
 def recovered(load: Load, folder: Path, summary: Mapping[str, Any] | None = None) -> Injection:
     """What the segments in `folder` hold of `load`, in its order. EvidenceError when one does not belong to it."""
     files = sorted((folder / SEGMENTS).glob(f"*{SUFFIX}"))
-    parts = [np.fromfile(file, dtype=np.int64).reshape(-1, len(RESULTS)) for file in files]
-    rows = np.concatenate(parts) if parts else _NO_ROWS
+    rows = _rows_of(files)
     by_sequence = np.argsort(load.sequence, kind="stable")
     places = np.searchsorted(load.sequence, rows[:, 0], sorter=by_sequence)
     if np.any(places >= len(load)) or np.any(load.sequence[by_sequence[places]] != rows[:, 0]):
         raise EvidenceError(f"{folder / SEGMENTS} holds results of another load")
-    rows = rows[np.argsort(by_sequence[places], kind="stable")]
-    first = rows[:, RESULTS.index("outcome")] == ACKNOWLEDGED
-    return Injection(columns=_columns(rows[~first]), acknowledgements=_columns(rows[first]), summary=summary or {})
+    order = np.argsort(by_sequence[places], kind="stable")
+    first = rows[order, RESULTS.index("outcome")] == ACKNOWLEDGED
+    return Injection(
+        columns=_columns(rows, order[~first]), acknowledgements=_columns(rows, order[first]), summary=summary or {}
+    )
 
 
-def _columns(rows: Column) -> dict[str, Column]:
-    return {name: rows[:, place].copy() for place, name in enumerate(RESULTS)}
+def _rows_of(files: Sequence[Path]) -> Column:
+    """The rows of all segments, one after the other; they are in memory once."""
+    counts = [file.stat().st_size // ROW.size for file in files]
+    rows = np.empty((sum(counts), len(RESULTS)), dtype=np.int64)
+    first = 0
+    for file, count in zip(files, counts, strict=True):
+        rows[first : first + count] = np.fromfile(file, dtype=np.int64).reshape(-1, len(RESULTS))
+        first += count
+    return rows
+
+
+def _columns(rows: Column, order: Column) -> dict[str, Column]:
+    """The rows in this order, column by column."""
+    return {name: rows[order, place] for place, name in enumerate(RESULTS)}
 
 
 def recovered_phases(folder: Path) -> Mapping[str, Column]:

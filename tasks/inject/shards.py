@@ -14,6 +14,7 @@ stand where one injector's own would. How hosts are reached is a `Hosts`; what o
 """
 
 import time
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -176,12 +177,26 @@ class _Shard:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class WholeInjector:
+    """Offers a load at this host although there are others: says `why`, and has it stand in the run's document."""
+
+    alone: Injector
+    why: str
+    say: Callable[[str], object]
+
+    def run(self, load: Load, target: Target, *, progress: Progress | None = None) -> Injection:
+        """See `Injector`."""
+        self.say(self.why)
+        found = self.alone.run(load, target, progress=progress)
+        return replace(found, summary={**found.summary, "whole": self.why})
+
+
 class ShardedInjector:
     """Offers a step by shards, one to a host; an `Injector` like any other.
 
     `work`: what each shard's is made from; its `shard` says how many there are. `alignment_us`: a start whose instant
-    is less certain than that is refused. What has to be at one host is offered by `alone`. `say` is told what a person
-    may want to know meanwhile.
+    is less certain than that is refused. `say` is told what a person may want to know meanwhile.
     """
 
     def __init__(
@@ -189,23 +204,18 @@ class ShardedInjector:
         hosts: Hosts,
         work: Work,
         *,
-        alone: Injector,
         alignment_us: int,
         folder: Path | None = None,
         say: Callable[[str], object] = lambda _: None,
     ) -> None:
         self._hosts = hosts
         self._work = work
-        self._alone = alone
         self._alignment_us = alignment_us
         self._folder = folder
         self._say = say
 
     def run(self, load: Load, target: Target, *, progress: Progress | None = None) -> Injection:
         """See `Injector`. Raises InterruptedLoadError when a shard is lost, WorldError when one has no host."""
-        if target.receive is not None:
-            whole = self._alone.run(load, target, progress=progress)
-            return replace(whole, summary={**whole.summary, "whole": "responses come to a receive service at one host"})
         with scratch() as temporary:
             folder = Path(temporary) if self._folder is None else self._folder
             (folder / SEGMENTS).mkdir()
@@ -450,7 +460,7 @@ def merged(injection: Injection, summaries: Sequence[Mapping[str, Any]]) -> dict
     """
     columns = injection.columns
     taken_up = columns["ready_us"] != NEVER
-    lateness = sorted((columns["ready_us"] - columns["intended_us"])[taken_up].tolist())
+    lateness = array("q", np.sort((columns["ready_us"] - columns["intended_us"])[taken_up]).tobytes())
     codes: Counter[str] = Counter()
     for summary in summaries:
         codes.update(summary["codes"])
@@ -458,7 +468,7 @@ def merged(injection: Injection, summaries: Sequence[Mapping[str, Any]]) -> dict
     return {
         **{name: sum(summary[name] for summary in summaries) for name in _SUMMED},
         **{name: max((summary[name] for summary in summaries), default=0) for name in _HIGHEST},
-        "first_intended_us": min(columns["intended_us"].tolist(), default=NEVER),
+        "first_intended_us": int(columns["intended_us"].min()) if len(taken_up) else NEVER,
         "descriptors_limit": min((summary["descriptors_limit"] for summary in summaries), default=0),
         "codes": dict(sorted(codes.items())),
         "client_certificate_sha256": " ".join(fingerprints),

@@ -3,6 +3,7 @@
 import os
 import resource
 from array import array
+from collections.abc import Sequence
 from itertools import compress
 from typing import Any
 
@@ -78,7 +79,7 @@ def _received(engine: Engine) -> dict[str, int]:
     }
 
 
-def nearest_rank(ordered: list[int], permille: int) -> int:
+def nearest_rank(ordered: Sequence[int], permille: int) -> int:
     """The quantile of ordered values by nearest rank; 0 of none."""
     if not ordered:
         return 0

@@ -29,7 +29,7 @@ from tasks.emulate.system import start_component
 from tasks.execute import arrivals_in, load_of
 from tasks.inject import shards
 from tasks.inject.files import Outcome
-from tasks.inject.injector import OwnInjector, Target
+from tasks.inject.injector import Target
 from tasks.inject.shards import ShardedInjector, Work
 from tasks.intake.manifest import Manifest, Submitter
 from tasks.perform import Material, perform, read_key
@@ -91,7 +91,7 @@ def test_a_load_goes_over_the_workers_of_a_cluster(
         work = Work(test=test.test, key=test.key, turn=turn.as_json(), first=0, shard=(0, cluster.shards),
                     environment=environment, kind=test.profile.type, target=target)  # fmt: skip
         told: list[tuple[int, int, int]] = []
-        injector = ShardedInjector(cluster, work, alone=OwnInjector(), alignment_us=10_000_000)
+        injector = ShardedInjector(cluster, work, alignment_us=10_000_000)
         injection = injector.run(load, target, progress=lambda *at: told.append(at))
     assert np.array_equal(injection.columns["sequence"], load.sequence)
     assert np.all(injection.columns["outcome"] == Outcome.OK)

@@ -29,6 +29,8 @@ from tasks.observe import Subject, judged_rows
 from tasks.recover import recover
 
 EMPTY = load_of([])
+NO_HOSTS = object()
+"""Hosts of a cluster of which nobody asks anything."""
 
 POSTS = """
 from helper import BODY
@@ -256,8 +258,11 @@ def test_a_scripted_load_test_proves_shares_and_counts_and_no_latency(shop, tmp_
     inputs = prepared.planned.key["inputs"]
     assert inputs["injector"] == "locust, closed loop"
     assert set(inputs["arrivals"]) == {"seed"}
-    conducted = prepared.execute()
+    said = []
+    conducted = replace(prepared, hosts=NO_HOSTS, shards=2, say=said.append).execute()
     assert conducted.state is RunState.FINISHED, conducted.document["unreachable"]
+    assert said == ["pilot.orders.load is offered by this host alone: a closed loop's users are not parted"]
+    assert conducted.document["injector"]["steps"][0]["whole"] == "a closed loop's users are not parted"
     assert set(conducted.tables) == {"results", "infrastructure"}
     results, document = conducted.tables["results"], conducted.document
     assert results.intended_us.isna().all()

@@ -162,7 +162,7 @@ def run(planned, component, hosts, of=2, *, alignment_us=1_000_000, **more):
     target = target_at(component)
     work = work_of(planned, of, target)
     load = load_of(arrivals_in(work.key, TURN), 0)
-    injector = ShardedInjector(hosts, work, alone=OwnInjector(), alignment_us=alignment_us, **more)
+    injector = ShardedInjector(hosts, work, alignment_us=alignment_us, **more)
     try:
         return load, injector.run(load, target)
     finally:
@@ -278,21 +278,32 @@ def test_there_are_no_more_shards_than_messages_and_one_is_as_none(planned, comp
     assert len(injection.summary["shards"]) == 1
     lone = Load.of(offset_us=[0, 5], path=["p"] * 2, srv=["s"] * 2, kind=["request"] * 2, device=["d"] * 2,
                    after=[NOBODY, 0])  # fmt: skip
-    injector = ShardedInjector(
-        Threads(), work_of(planned, 5, target_at(component)), alone=OwnInjector(), alignment_us=1
-    )
+    injector = ShardedInjector(Threads(), work_of(planned, 5, target_at(component)), alignment_us=1)
     assert [len(each.load) for each in injector._shards(lone, target_at(component))] == [2]
 
 
-def test_what_comes_to_a_receive_service_is_offered_by_one_host(planned, component):
-    hosts = Threads("north", "south")
-    work = work_of(planned, 2, target_at(component))
-    injector = ShardedInjector(hosts, work, alone=OwnInjector(), alignment_us=1)
+def test_what_comes_to_a_receive_service_is_offered_here_which_is_said_and_recorded(template, planned, component):
+    environment, test = planned
+    hosts, said = Threads("north", "south"), list[str]()
+    conduct = Conduct(
+        programme=template.programme, environment=environment, planned=test, run="pilot/o/1", attempt=1,
+        progress=lambda *_: None, hosts=hosts, shards=2, say=said.append,
+    )  # fmt: skip
     with open_port() as port:
-        injection = injector.run(steady(20, 200), replace(target_at(component), receive=port))
+        target = replace(target_at(component), receive=port)
+        injector = conduct._injector(TURN, 0, target, Unwatched(), None)
+        injection = injector.run(steady(20, 200), target)
     assert hosts.begun == []
+    assert said == ["pilot.orders.load is offered by this host alone: responses come to a receive service at one host"]
     assert "receive service" in injection.summary["whole"]
     assert injection.summary["ok"] == 20
+
+
+class Unwatched:
+    """A sampler that looks at nothing."""
+
+    def watch(self, *_):
+        pass
 
 
 def test_hosts_draw_the_parts_that_the_coordinator_expects_each_with_an_originator_of_its_own(planned, component):
