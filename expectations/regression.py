@@ -199,18 +199,6 @@ def margin(
     return high
 
 
-def runs_needed(margin_ppm: int, spread: float, *, wanted: float = POWER, worse: Worse = Worse.HIGHER) -> int | None:
-    """The fewest runs a side, from `FEWEST_RUNS`, that show the margin with power `wanted`; None: not even 10,000."""
-    low, high = FEWEST_RUNS - 1, 10_000
-    if power(margin_ppm, spread, high, worse=worse) < wanted:
-        return None
-    while high - low > 1:
-        middle = (low + high) // 2
-        enough = settled(power(margin_ppm, spread, middle, worse=worse)) >= wanted
-        low, high = (low, middle) if enough else (middle, high)
-    return high
-
-
 _NOTHING = "a figure that is not above 0 has no logarithm"
 
 

@@ -71,32 +71,6 @@ class Crossing:
     latest: int
 
 
-def blocks_of(at: Sequence[int], values: Sequence[int], *, length: int) -> tuple[list[int], list[int]]:
-    """The middle and the median (nearest rank) of each block of `length` units of progress that holds anything.
-
-    `at`: progress of each value (time in microseconds, or messages handled), from any origin, in any order; blocks are
-    counted from the least. The last block is left out where it is less than half covered.
-    Raises ValueError for a length that is not above 0 or columns of different lengths.
-    """
-    import numpy as np
-
-    if length <= 0:
-        raise ValueError("a block has a length above 0")
-    x, y = np.asarray(at, dtype=np.int64), np.asarray(values, dtype=np.int64)
-    if len(x) != len(y):
-        raise ValueError(f"{len(x)} places for {len(y)} values")
-    if not len(x):
-        return [], []
-    order = np.argsort(x, kind="stable")
-    gone, y = x[order] - x[order[0]], y[order]
-    number = gone // length
-    whole = int(gone[-1]) // length + (int(gone[-1]) % length * 2 >= length)
-    held = [each for each in np.unique(number).tolist() if each < max(1, whole)]
-    medians = [np.sort(y[number == each]) for each in held]
-    origin = int(x[order[0]])
-    return [origin + each * length + length // 2 for each in held], [int(own[(len(own) - 1) // 2]) for own in medians]
-
-
 def drift(progress: Sequence[int], values: Sequence[int], *, level: float = 0.95) -> Drift:
     """The trend of `values` over `progress`, one each a block, in order of progress, and whether it is a drift.
 

@@ -64,21 +64,6 @@ def test_a_crossing_is_counted_from_the_last_block():
     assert crossing(MINUTES, values[::-1], 10**6) is None
 
 
-def test_blocks_are_medians_and_a_last_one_that_hardly_began_is_left_out():
-    at = [1_000 + 10 * each for each in range(35)]
-    assert trends.blocks_of(at[::-1], list(range(35))[::-1], length=100) == ([1050, 1150, 1250], [4, 14, 24])
-    assert trends.blocks_of([*at, 1360], [*range(36)], length=100)[0][-1] == 1350
-    assert trends.blocks_of([5], [7], length=100) == ([55], [7])
-    assert trends.blocks_of([], [], length=1) == ([], [])
-
-
-def test_blocks_without_a_length_or_a_value_are_refused():
-    with pytest.raises(ValueError, match="length above 0"):
-        trends.blocks_of([1], [1], length=0)
-    with pytest.raises(ValueError, match="2 places for 1 values"):
-        trends.blocks_of([1, 2], [1], length=1)
-
-
 @pytest.mark.parametrize(("progress", "why"), [([3] * 40, "at least two"), (MINUTES[::-1], "in order")])
 def test_a_trend_needs_progress(progress, why):
     with pytest.raises(ValueError, match=why):
