@@ -18,6 +18,9 @@ from typing import Any
 from markdown_it import MarkdownIt
 
 SHELL = ("console", "sh")
+DRAWN = "text"
+"""The kind of what is no code: a formula, a drawing, what a folder holds."""
+
 CHECKED = ("python", "yaml", "sql", "json", "diff", "answers")
 _COMMANDS = re.compile(r"(\$ )?(plimsoll|prefect|python3?|pip|uv|curl|duckdb|printf|\.venv/bin/\S+|\.) ")
 _COMMENT = re.compile(r"<!--\s*(setup|where|answers to|not run)\b(.*?)-->", re.DOTALL)
@@ -76,7 +79,8 @@ def _found(page: str, text: str) -> Iterator[Block]:
             kind = token.info.strip() if token.type == "fence" else _kind_of(token.content)
             if kind == "console" and not re.search(r"^\$ ", token.content, re.MULTILINE):
                 kind = "sh"
-            if not kind.startswith("{"):
+            is_drawn = kind == DRAWN and _kind_of(token.content) != "sh"
+            if not is_drawn and not kind.startswith("{"):
                 yield Block(**{"page": page, "line": line, "kind": kind, "text": token.content, **said})
         said = {}
 
