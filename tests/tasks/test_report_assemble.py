@@ -333,7 +333,7 @@ def test_a_rehearsal_is_stamped_with_what_was_scaled(facts: dict[str, Any]) -> N
     stamp = report["stamp"]
     assert [(each["name"], each["declared"]["text"], each["conducted"]["text"]) for each in stamp["durations"]] == [
         ("load", "4 h", "6 s"),
-        ("stress", "10 min", "1.7 s"),
+        ("stress", "10 min", "1.2 s"),
         ("soak", "24 h", "6 s"),
     ]
     assert {each["component"]: each["factor"]["value"] for each in stamp["rates"]} == {
