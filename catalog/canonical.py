@@ -62,5 +62,3 @@ def _refuse_floats(document: Any, where: str) -> None:
         case list() | tuple():
             for index, value in enumerate(document):
                 _refuse_floats(value, f"{where}[{index}]")
-        case _:
-            return

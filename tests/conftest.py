@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from coverage import Coverage
-from hypothesis import settings
+from hypothesis import HealthCheck, Phase, settings
 from stamping import Authority
 
 from catalog.declarations import Programme
@@ -25,6 +25,9 @@ from tests.shops import write_shop
 
 settings.register_profile("suite", max_examples=50)
 settings.register_profile("long", max_examples=500)
+settings.register_profile(  # docs/mutation.md: that a test fails is enough, and the machine may be slow
+    "mutation", max_examples=50, phases=(Phase.explicit, Phase.generate), suppress_health_check=list(HealthCheck)
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))  # where a test says nothing else
 FIRST = ("test_shipped.py", "test_trouble.py", "test_phase.py", "test_deployments.py")  # the longest files
 CATALOGUES = Path(__file__).parents[1] / "catalog"

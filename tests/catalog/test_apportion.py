@@ -75,6 +75,11 @@ def test_a_small_case_by_hand() -> None:
     assert apportion(7, [Fraction(1, 2), Fraction(1, 4), Fraction(1, 4)]) == [3, 2, 2]
 
 
+def test_weights_that_no_float_holds_are_exact() -> None:
+    close = [Fraction(1, 10**9 + 7), Fraction(1, 10**9 + 9), Fraction(2, 2 * 10**9 + 11)]
+    assert apportion(10**18, close) == by_definition(10**18, close)
+
+
 def test_nothing_over_no_weight_is_nothing_and_something_is_refused() -> None:
     assert apportion(0, [0, 0]) == [0, 0]
     with pytest.raises(ValueError, match="add up to nothing"):

@@ -58,6 +58,18 @@ def test_members_are_ordered_by_utf16_units_as_rfc_8785_asks():
     # RFC 8785, 3.2.3: the last two would be the other way round by code points.
     document = {"\u20ac": 1, "\r": 2, "1": 3, "\u0080": 4, "\ufb33": 5, "\U0001f600": 6}
     assert list(json.loads(canonical(document)).values()) == [2, 3, 4, 1, 6, 5]
+    beyond_ascii_alone = {"\ufb33": 5, "\U0001f600": 6}
+    assert list(json.loads(canonical(beyond_ascii_alone)).values()) == [6, 5]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [{}, [], (), "é", True, False, None, 7, 2**53 - 1, 1 - 2**53, {"a": {"b": "é", "c": 1}}, ["a", 1, (None, ["b"])]],
+)
+def test_what_pythons_own_encoder_writes_alike_is_written_by_it(document, monkeypatch):
+    wanted = rfc8785.dumps(document)
+    monkeypatch.setattr(rfc8785, "dumps", lambda _: pytest.fail("the slow way"))
+    assert canonical(document) == wanted
 
 
 def test_text_is_written_as_rfc_8785_asks():

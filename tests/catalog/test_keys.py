@@ -66,6 +66,15 @@ def test_a_changed_rule_and_a_new_input_are_named() -> None:
     ]
 
 
+def test_a_key_is_a_document_of_three_members() -> None:
+    assert stage_key("volumes", rules=2, inputs={"seed": 7}) == {"stage": "volumes", "rules": 2, "inputs": {"seed": 7}}
+
+
+def test_whole_documents_that_differ_have_no_path() -> None:
+    assert pairs(differences(1, 2)) == [("", 1, 2)]
+    assert pairs(differences([1, 1], [1, 3])) == [("[1]", 1, 3)]
+
+
 def test_components_are_matched_by_id_and_not_by_position() -> None:
     old = {"components": [{"id": "dsp", "version": "1"}, {"id": "dco", "version": "4"}]}
     new = {"components": [{"id": "cp", "version": "1"}, {"id": "dsp", "version": "2"}, {"id": "dco", "version": "4"}]}
@@ -73,6 +82,27 @@ def test_components_are_matched_by_id_and_not_by_position() -> None:
         ("components[cp]", None, {"id": "cp", "version": "1"}),
         ("components[dsp].version", "1", "2"),
     ]
+
+
+def test_objects_without_an_id_are_matched_by_name_whatever_else_is_text_in_them() -> None:
+    old = {"steps": [{"name": "a", "unit": "s"}, {"name": "b", "unit": "s"}]}
+    new = {"steps": [{"name": "b", "unit": "ms"}]}
+    assert pairs(differences(old, new)) == [
+        ("steps[a]", {"name": "a", "unit": "s"}, None),
+        ("steps[b].unit", "s", "ms"),
+    ]
+
+
+def test_rows_of_one_column_and_a_value_are_matched_by_the_column() -> None:
+    assert pairs(differences({"of": [["a", 1], ["b", 2]]}, {"of": [["b", 3]]})) == [
+        ('of["a"]', 1, None),
+        ('of["b"]', 2, 3),
+    ]
+
+
+def test_what_has_no_text_in_it_is_matched_by_nothing_but_its_value_or_place() -> None:
+    assert pairs(differences({"of": [1]}, {"of": [2]})) == [("of[1]", 1, None), ("of[2]", None, 2)]
+    assert pairs(differences({"of": [{"at": 1}]}, {"of": [{"at": 2}]})) == [("of[0].at", 1, 2)]
 
 
 def test_target_volumes_are_matched_by_their_columns() -> None:

@@ -161,3 +161,26 @@ def test_a_step_of_which_a_message_was_never_taken_up_was_not_offered():
     late = np.array([5] * 199 + [LATER])
     limits = capacity.Limits(lateness_us=100, latency_us=LATER, answered_ppm=0)
     assert not capacity.step_of(1, lateness_us=late, latency_us=late, answered=199, limits=limits).offered
+
+
+LIMITS = capacity.Limits(lateness_us=100, latency_us=500, answered_ppm=990_000)
+
+
+@pytest.mark.parametrize(
+    ("late", "slow", "unanswered", "offered", "carried"),
+    [
+        (10, 50, 10, True, True),
+        (11, 50, 10, False, True),
+        (10, 51, 10, True, False),
+        (10, 50, 11, True, False),
+    ],
+)
+def test_of_a_thousand_messages_so_many_may_be_beyond_each_limit(late, slow, unanswered, offered, carried):
+    step = capacity.step_of(
+        1_000_000,
+        lateness_us=np.where(np.arange(1000) < late, 101, 100),
+        latency_us=np.where(np.arange(1000) < slow, 501, 500),
+        answered=1000 - unanswered,
+        limits=LIMITS,
+    )
+    assert step == Step(multiple_ppm=1_000_000, offered=offered, carried=carried)

@@ -109,7 +109,54 @@ PROVED = Judged(
     offered=300, target=300, lateness_us=1, lateness_limit_us=2, coverage_ppm=10, coverage_needed_ppm=10,
     unreachable="", withdrawn="", reliance="executed",
 )  # fmt: skip
+LACKS = [
+    ({"unreachable": "refused"}, Need.REACHABLE),
+    ({"withdrawn": "a wrong clock"}, Need.INTACT),
+    ({"offered": 299}, Need.OFFERED),
+    ({"offered": None}, Need.OFFERED),
+    ({"lateness_us": 3}, Need.IN_TIME),
+    ({"lateness_us": None}, Need.IN_TIME),
+    ({"value": None, "lower": None, "upper": None}, Need.MEASURED),
+    ({"unit": "us"}, Need.AGREEING),
+    ({"unit": "us", "limit_unit": "us"}, Need.AGREEING),
+    ({"direction": "at least"}, Need.AGREEING),
+    ({"metric": "service-level/2000000"}, Need.AGREEING),
+    ({"metric": "unheard-of"}, Need.AGREEING),
+    ({"coverage_ppm": 9}, Need.COVERED),
+    ({"coverage_ppm": None}, Need.COVERED),
+    ({"samples": 72}, Need.SAMPLES),
+    ({"lower": None}, Need.INTERVAL),
+    ({"upper": None}, Need.INTERVAL),
+    ({"lower": 6}, Need.INTERVAL),
+    ({"upper": 4}, Need.INTERVAL),
+]
 LATE_STEP = {"metric": "headroom", "direction": "at least", "samples": 0, "needed_samples": 1, "value": None}
+
+
+@pytest.mark.parametrize(("change", "need"), LACKS)
+def test_each_lack_is_named_alone(change, need):
+    found = named([replace(PROVED, **change), replace(PROVED, observation="whole")])
+    assert {each: set(rows) for each, rows in found.lacking.items() if rows} == {need: {"o"}}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"offered": 301, "lateness_us": 2, "samples": 73, "lower": 5, "upper": 5},
+        {"coverage_ppm": None, "coverage_needed_ppm": 0},
+        {"closed_loop": True, "lateness_us": None},
+        {"metric": "service-level/2000000", "direction": "at least"},
+    ],
+)
+def test_what_is_just_enough_lacks_nothing(change):
+    assert not any(named([replace(PROVED, **change)]).lacking.values())
+
+
+def test_what_is_not_met_is_handed_on():
+    unmet = {"in words": frozenset({"o"})}
+    assert named([PROVED], unmet).unmet == unmet
+    assert verdict(PROVED, named([PROVED], unmet))[0] is Verdict.INCONCLUSIVE
 
 
 @pytest.mark.parametrize(

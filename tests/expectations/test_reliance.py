@@ -20,6 +20,8 @@ from expectations.reliance import (
     Compared,
     answer,
     approved,
+    compare_keys,
+    in_words,
     needs_approval,
     not_compared,
 )
@@ -167,7 +169,8 @@ def test_a_cell_that_rose_is_in_the_way_with_both_figures_whatever_fell_elsewher
 def test_volumes_of_a_shape_that_is_not_known_refuse(volumes):
     old = copy.deepcopy(KEY)
     old["inputs"]["volumes"] = volumes
-    assert not answer(rule(), KEY, [candidate(old)]).relies
+    (refusing,) = answer(rule(), KEY, [candidate(old)]).in_the_way
+    assert (refusing.input, refusing.old, refusing.new) == ("volumes", volumes, KEY["inputs"]["volumes"])
     del old["inputs"]["volumes"]
     assert not answer(rule(), KEY, [candidate(old)]).relies
 
@@ -200,7 +203,8 @@ def test_evidence_that_does_not_hold_refuses_though_nothing_changed(evidence, to
 def test_what_may_never_be_relied_on_is_not_whatever_evidence_there_is(never, told):
     answered = answer(rule(**never), KEY, [candidate()])
     assert not answered.relies
-    assert [(each.input, each.old, each.new) for each in answered.compared] == [("never relied on, by rule", *told)]
+    never_relied = Compared(input="never relied on, by rule", old=told[0], new=told[1], allows=False)
+    assert answered.compared == answered.in_the_way == (never_relied,)
     assert answer(rule(roles=["storefront"], types=["soak"]), KEY, [candidate()]).relies
 
 
@@ -223,9 +227,26 @@ def test_volumes_that_fell_are_told_apart_from_equal_ones():
 def test_without_any_candidate_the_answer_says_so():
     answered = answer(rule(), KEY, [])
     assert not answered.relies
-    assert [(each.input, each.old) for each in answered.in_the_way] == [
-        ("evidence of an earlier phase", "none recorded")
-    ]
+    nothing = Compared(input="evidence of an earlier phase", old="none recorded", new="needed", allows=False)
+    assert answered.compared == answered.in_the_way == (nothing,)
+
+
+def test_without_a_rule_for_volumes_their_cells_are_compared_as_they_stand():
+    old, new = with_volumes({CELLS[0]: 2, CELLS[1]: 5}), with_volumes({CELLS[0]: 1, CELLS[1]: 5})
+    found = {each.input: (each.old, each.new, each.allows) for each in compare_keys(old, new)}
+    assert found[f"volumes.{CELLS[0]}"] == (2, 1, False)
+    assert found[f"volumes.{CELLS[1]}"] == (5, 5, True)
+
+
+def test_the_rule_in_force_is_told_in_a_line():
+    assert in_words(rule()) == "components of scope path unchanged; target volumes not-exceeding; evidence of any age"
+    approval = RelianceApproval(by="the board", roles=["orders"], types=["load"])
+    strict = rule(volumes="equal", roles=["s1"], types=["soak"], valid_for=30 * DAY_US, approval=approval)
+    assert in_words(strict) == (
+        "components of scope path unchanged; target volumes equal; evidence of at most 30 d; never s1, soak; "
+        "approved by the board (orders, load)"
+    )
+    assert in_words(rule(approval=RelianceApproval(by="the board"))).endswith("; approved by the board")
 
 
 @SEEDED

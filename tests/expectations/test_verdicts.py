@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from catalog.declarations import Metric
-from expectations.verdicts import LATER, NEEDED_SAMPLES, Judged, Named, Need, Verdict, verdict
+from expectations.verdicts import LATER, NEEDED_SAMPLES, Judged, Named, Need, Verdict, is_closed_loop, verdict
 
 ROW = Judged(
     observation="o",
@@ -72,6 +72,70 @@ def test_reasons_name_their_figures():
     assert verdict(late_step, named(Need.SAMPLES))[1] == "load not offered: steps: 1000000 ppm not offered in time"
     unbounded = replace(ROW, upper=LATER)
     assert verdict(unbounded, named(unproved=True, unrefuted=True))[1].endswith("(how)")
+
+
+CLOSED, TOOL = {"closed_loop": True}, {"evidence": "another tool's"}
+UNMEASURED = "missing metrics: latency-p95 was not measured for all"
+WEAK = "not provable from this evidence"
+UNKNOWN_DUE = "cannot be told: nobody knows when a message was due, and"
+
+
+@pytest.mark.parametrize(
+    ("need", "change", "told"),
+    [
+        (Need.INTACT, {"withdrawn": "a wrong clock"}, "evidence withdrawn: a wrong clock"),
+        (Need.OFFERED, {"offered": 1_299, "target": 1_300}, "load not offered: 1,299 of 1,300 messages"),
+        (Need.MEASURED, {}, UNMEASURED),
+        (Need.MEASURED, CLOSED, f"{UNKNOWN_DUE} latency-p95 counts from then; closed loop"),
+        (
+            Need.MEASURED,
+            CLOSED | {"metric": "service-level/7"},
+            f"{UNKNOWN_DUE} service-level/7 counts from then; closed loop",
+        ),
+        (
+            Need.MEASURED,
+            CLOSED | {"metric": "cpu-p95"},
+            "missing metrics: cpu-p95 was not measured for all; closed loop",
+        ),
+        (Need.MEASURED, TOOL, f"{WEAK}: {UNMEASURED} (another tool's)"),
+        (Need.MEASURED, CLOSED | TOOL, f"{WEAK}: {UNKNOWN_DUE} latency-p95 counts from then (another tool's)"),
+        (Need.AGREEING, {"unit": "ppm"}, "measured in ppm, limited in us, at most: not as latency-p95 is declared"),
+        (
+            Need.COVERED,
+            {"coverage_ppm": 800_000, "coverage_needed_ppm": 900_000},
+            "missing metrics: 80 % of the samples, 90 % needed",
+        ),
+        (
+            Need.COVERED,
+            {"coverage_needed_ppm": 900_000},
+            "missing metrics: an unknown number of the samples, 90 % needed",
+        ),
+        (Need.SAMPLES, TOOL, "too few samples: 300 of 200 (another tool's)"),
+        (Need.INTERVAL, {}, "too few samples: how"),
+        (Need.INTERVAL, TOOL, f"{WEAK}: it has no interval: how (another tool's)"),
+    ],
+)
+def test_a_lack_is_told_with_its_figures_and_what_is_weak_about_the_evidence(need, change, told):
+    assert verdict(replace(ROW, **change), named(need)) == (Verdict.INCONCLUSIVE, told)
+
+
+def test_what_is_not_as_expected_proves_and_refutes_nothing():
+    found = replace(
+        named(), unmet={"the clock is right (clock)": frozenset({"o"}), "b": frozenset({"o"}), "c": frozenset()}
+    )
+    assert verdict(ROW, found) == (Verdict.INCONCLUSIVE, "not as expected: the clock is right (clock); b")
+    assert verdict(replace(ROW, observation="p"), found)[0] is Verdict.PROVED
+
+
+def test_an_interval_is_told_from_nothing_and_without_end():
+    assert verdict(replace(ROW, lower=0), named())[1] == "[0 µs, 6 µs] lies inside the limit, at most 10 µs"
+    beyond = replace(ROW, lower=11, value=12, upper=LATER)
+    assert verdict(beyond, named(unproved=True))[1] == "[11 µs, unbounded] lies outside the limit, at most 10 µs"
+
+
+def test_an_injector_says_by_its_name_whether_its_loop_is_closed():
+    assert is_closed_loop("locust, closed loop")
+    assert not is_closed_loop("own, open loop")
 
 
 def test_every_metric_has_a_least_number_of_samples():

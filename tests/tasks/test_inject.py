@@ -73,7 +73,7 @@ def test_a_frozen_system_shows_in_latencies_from_the_intended_instant() -> None:
 def test_messages_without_an_answer_time_out_from_the_intended_instant() -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=64) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        load = load_of([0] * 6 + [1000] * 6)
+        load = load_of([0] * 6 + [150_000] * 6)  # of the first and of the last, some find no connection
         target = Target(urls={"p": url}, codec="plain", connections=2, max_connections=2, timeout_us=200_000)
         injection = OwnInjector().run(load, target)
     assert_conserved(load, injection)

@@ -156,6 +156,13 @@ def test_messages_of_which_some_have_no_intended_time_are_in_the_stretch_of_thei
     assert ends(found["all", "lateness-p99"]) == (50, 50, 50)
 
 
+@pytest.mark.parametrize("unknown", [0, 3])
+def test_messages_that_were_taken_up_late_are_in_the_stretch_in_which_they_were_due(measured, unknown):
+    late = results(late_us=WINDOW, latency_us=np.full(1500, WINDOW + 40_000))  # all in the last, by any other time
+    late.loc[late.index < unknown, ["intended_us", "latency_us"]] = None
+    assert "30 of 30 stretches" in measured(rows=late)["all", "answered-share"].method
+
+
 def test_acknowledgements_and_other_runs_are_not_counted(measured):
     rows = pd.concat([results(), results(kind=["acknowledgement"] * 1500), results(run="another")], ignore_index=True)
     assert measured(rows=rows)["all", "offered"].value == 1500
@@ -267,6 +274,20 @@ def test_a_step_with_messages_missing_was_not_offered(measured):
 def test_a_step_with_too_many_failures_is_not_carried(measured):
     run, rows = ramp((200, FAST, 9), (300, FAST, 9))
     rows.loc[rows["sequence"].isin(range(200, 204)), "outcome"] = "error"  # 1.3 %
+    assert ends(measured(run, rows)["all", "headroom"]) == (1_000_000, 1_000_000, 1_499_999)
+
+
+def test_a_step_is_not_carried_where_failures_reach_its_95th_percentile(measured):
+    run, rows = ramp((200, FAST, 9), (300, FAST, 9))
+    rows.loc[rows["sequence"].isin(range(200, 224)), "outcome"] = "error"  # 8 %
+    lenient = {"ramp": STRESS["ramp"] | {"answered": {"value": 800_000, "unit": "ppm"}}}
+    assert ends(measured(run | {"definition": lenient}, rows)["all", "headroom"]) == (1_000_000, 1_000_000, 1_499_999)
+
+
+def test_a_step_that_waited_long_to_be_sent_is_not_carried(measured):
+    run, rows = ramp((200, FAST, 9), (300, SLOW, 9))
+    rows.loc[rows["sequence"] >= 200, "sent_us"] += SLOW - FAST
+    rows["service_us"] = rows["done_us"] - rows["sent_us"]
     assert ends(measured(run, rows)["all", "headroom"]) == (1_000_000, 1_000_000, 1_499_999)
 
 
@@ -394,6 +415,8 @@ def test_queued_demand_is_drained_when_its_last_message_is_answered(measured):
     assert found["all", "backlog-max"].value == 301  # all that was released, and the first new one
     assert found["queued", "answered-share"].value == 1_000_000
     assert found["recovery", "latency-p50"].samples == 300  # the new ones due within three seconds
+    unanswered = rows.assign(outcome=["ok"] * queued + ["timeout"] * 20 + ["ok"] * (new - 20))
+    assert measured(run, unanswered)["recovery", "latency-p95"].value == LATER  # 20 of the 300
     rows.loc[7, "outcome"] = "timeout"
     lost = measured(run, rows)["all", "drain-time"]
     assert (lost.lower, lost.upper) == (3_000_000 * 1440, LATER)
@@ -516,6 +539,14 @@ def test_against_a_baseline_that_did_not_answer_nothing_is_shown(measured):
         assert (pd.isna(both["all", metric].lower), both["all", metric].samples) == (True, 0)
 
 
+def test_runs_are_compared_from_when_their_messages_were_due(measured):
+    run, rows = in_turns(60_000, 40_000)
+    of_candidate = rows["sequence"] // 100 % 4 % 3 == 0
+    rows.loc[of_candidate, "sent_us"] += 20_000  # they waited for a connection
+    rows["service_us"] = rows["done_us"] - rows["sent_us"]
+    assert measured(run, rows)["all", "latency-p50-ratio"].lower > 1_300_000
+
+
 def test_runs_that_were_offered_other_messages_are_not_compared(measured):
     assert ("all", "latency-p50-ratio") not in measured(*in_turns(40_000, 40_000, shift_us=7))
     run, rows = in_turns(40_000, 40_000)
@@ -593,6 +624,9 @@ def test_a_chain_counts_from_when_its_first_message_was_due(measured):
     failed = np.where(np.arange(count) % 16 == 0, "error", "ok")
     failed = np.where(np.arange(count) % 16 == 1, "refused", failed).tolist()
     assert measured(run, rows=results(**columns, outcome=failed))["all", "chain-latency-p95"].value == LATER
+    for either in (0, 1):
+        alone = np.where(np.arange(count) % 16 == either, "error", "ok").tolist()
+        assert measured(run, rows=results(**columns, outcome=alone))["all", "chain-latency-p95"].value == LATER
     assert ("all", "chain-latency-p95") not in measured(rows=results(**columns))
     apart = {**run, "released": 1}  # the first was released at the start, so that its next is nobody's second
     assert measured(apart, rows=results(**columns))["all", "chain-latency-p95"].samples == 749

@@ -16,9 +16,12 @@ RUN = {"run": "r/1", "component": "shop", "start_us": START_US, "window_us": 3_6
 
 
 def write_results(
-    path: Path, rows: Sequence[tuple[int, int | None, int | None, str]], *, kind: str = "request"
+    path: Path, rows: Sequence[tuple[int, int | None, int | None, str]], *, kind: str = "request", late_us: int = 0
 ) -> Path:
-    """Rows of (sequence, offset from the start, latency, outcome) as the results table's columns that count here."""
+    """Rows of (sequence, offset from the start, latency, outcome) as the results table's columns that count here.
+
+    `late_us`: how long after it was due each was taken up and sent.
+    """
     with duckdb.connect() as connection:
         connection.execute(
             "CREATE TABLE r (run VARCHAR, sequence BIGINT, kind VARCHAR, intended_us BIGINT, ready_us BIGINT,"
@@ -27,10 +30,11 @@ def write_results(
         )
         for sequence, offset, latency, outcome in rows:
             due = None if offset is None else START_US + offset
+            sent = None if due is None else due + late_us
             connection.execute(
                 "INSERT INTO r (run, sequence, kind, intended_us, ready_us, sent_us, latency_us, outcome)"
                 " VALUES ('r/1',?,?,?,?,?,?,?)",
-                [sequence, kind, due, due, due, latency, outcome],
+                [sequence, kind, due, sent, sent, latency, outcome],
             )
         connection.table("r").order("sequence DESC").write_parquet(str(path))
     return path
@@ -58,7 +62,7 @@ def idle(tmp_path: Path) -> Path:
 
 def test_messages_count_where_they_were_due(tmp_path: Path, idle: Path) -> None:
     rows = [(1, 0, 10, "ok"), (2, 99_999, 30, "ok"), (3, 100_000, 50, "ok"), (4, 3_599_999, 70, "ok")]
-    found = series(RUN, write_results(tmp_path / "results.parquet", rows), idle)["latency"]
+    found = series(RUN, write_results(tmp_path / "results.parquet", rows, late_us=100_000), idle)["latency"]
     assert found == [
         {"at_us": 0, "count": 2, "failed": 0, "p50": 10, "p95": 30},
         {"at_us": 100_000, "count": 1, "failed": 0, "p50": 50, "p95": 50},

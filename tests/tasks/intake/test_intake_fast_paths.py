@@ -3,6 +3,7 @@
 import random
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from files import adds_up, read, taken
 from hypothesis import HealthCheck, example, given, settings
@@ -262,6 +263,23 @@ def test_what_labels_stand_for_is_written_alike_however_many_there_are(tmp_path,
     for part in ("srv", "path", "kind", "traffic"):
         assert list(rows[part]) == [getattr(each, part) for each in expected]
     assert set(rows["component"]) == {"c'"}
+
+
+def test_received_messages_stand_and_are_timed_by_when_they_were_due(tmp_path):
+    """The first to be due is the last to be sent; of the third, the tool did not know when it was due."""
+    file, target = tmp_path / "staged.parquet", tmp_path / "results.parquet"
+    columns = "'a' AS label, due AS intended_us, sent AS sent_us, done AS done_us, 200 AS status, 'ok' AS outcome"
+    rows = "(10, 50, 90), (20, 30, 40), (NULL, 25, 60)"
+    connection = connect(tmp_path)
+    connection.execute(
+        f"COPY (SELECT {columns}, 0 AS bytes, 0 AS class FROM (VALUES {rows}) AS _(due, sent, done)) TO '{file}'"  # noqa: S608 - constants
+    )
+    write_results(connection, [file], target, run="r", component="c", labels=["a"], meanings={}, in_order=False)
+    connection.close()
+    found = read_table("results", target)
+    assert found["done_us"].tolist() == [90, 40, 60]
+    assert [None if each is pd.NA else each for each in found["latency_us"]] == [80, 20, None]
+    assert found["service_us"].tolist() == [40, 10, 35]
 
 
 @pytest.mark.parametrize("odd", ["", "\u00e9"])
