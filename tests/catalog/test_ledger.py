@@ -1,5 +1,6 @@
 """The ledger: a chain that grows, survives kills and torn tails, and refuses every other damage."""
 
+import io
 import json
 import random
 import resource
@@ -7,17 +8,19 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalog.canonical import canonical, document_digest
+from catalog.canonical import canonical, digest, document_digest
 from catalog.errors import EvidenceError, WorldError
-from catalog.ledger import GENESIS, Actor, Draft, Kind, Ledger, Record, Reference, decode
+from catalog.ledger import GENESIS, Actor, Cursor, Draft, Kind, Ledger, LedgerPart, Record, Reference, decode, scan
 
 ACTOR = Actor(name="tester", fingerprint="ab" * 32)
 ROOT = Path(__file__).parents[2]
+ASKED = ("kind", "stage", "key", "inputs", "outputs", "parameters", "rules")
 
 APPENDER = """
 import sys
@@ -62,7 +65,11 @@ def test_records_come_back_as_they_were_appended(tmp_path: Path) -> None:
     assert Ledger(tmp_path).records() == records
     assert [record.sequence for record in records] == [1, 2, 3]
     assert [record.previous for record in records] == [GENESIS, records[0].digest, records[1].digest]
-    assert records[2].parameters == draft(2).parameters
+    for number, record in enumerate(records):
+        wanted = draft(number)
+        assert {name: getattr(record, name) for name in ASKED} == {name: getattr(wanted, name) for name in ASKED}
+    times = [json.loads(line)["time"] for line in only_file(tmp_path).read_bytes().splitlines()]
+    assert [record.time for record in records] == times
     assert (records[0].actor, records[0].code, records[0].rules) == (ACTOR, "1.0", 3)
     assert Ledger(tmp_path).head() == records[2]
 
@@ -74,6 +81,16 @@ def test_a_line_is_canonical_and_its_digest_can_be_computed_by_anyone(tmp_path: 
         assert line == canonical(document) + b"\n"
         assert document.pop("digest") == record.digest == document_digest(document)
         assert document["format"] == 1
+
+
+def test_members_of_parameters_may_be_named_as_those_of_records_are(tmp_path: Path) -> None:
+    named = {"a": 1, "digest": "aa" * 32, "format": 2, "previous": {"b": 1, "digest": "bb" * 32, "format": 3}}
+    drafts = [Draft(kind=Kind.DERIVED, stage="x", parameters=named)]
+    (record,) = Ledger(tmp_path).append(drafts, actor=ACTOR, code="1")
+    line = only_file(tmp_path).read_bytes()
+    assert line == canonical(json.loads(line)) + b"\n"
+    assert decode(line[:-1]) == record
+    assert record.parameters == named
 
 
 PARAMETERS = st.dictionaries(
@@ -188,36 +205,171 @@ def test_a_ledger_cut_short_under_a_reader_is_refused(tmp_path: Path) -> None:
     assert len(ledger.records()) == 3
     lines = only_file(tmp_path).read_bytes().splitlines(keepends=True)
     only_file(tmp_path).write_bytes(lines[0])
-    with pytest.raises(EvidenceError, match="cut short"):
+    with pytest.raises(EvidenceError, match=r"^ledger/000000000001.jsonl: cut short since it was read$"):
         ledger.append([draft()], actor=ACTOR, code="1")
+
+
+def test_a_ledger_that_lost_its_last_newline_under_a_reader_is_refused(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.append([draft()], actor=ACTOR, code="1")
+    file = only_file(tmp_path)
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(EvidenceError, match="cut short since it was read"):
+        ledger.records()
+
+
+@pytest.mark.parametrize("also", [0, 1])
+def test_what_another_process_wrote_out_of_place_behind_an_append_is_refused(tmp_path: Path, also: int) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.append([draft(number) for number in range(2)], actor=ACTOR, code="1")
+    with only_file(tmp_path).open("r+b") as file:
+        line = file.readlines()[also]
+        file.write(line)
+    with pytest.raises(EvidenceError, match=f":3: out of place: record {also + 1} stands where record 3 is due"):
+        ledger.records()
 
 
 def test_a_newer_format_is_refused_with_both_versions(tmp_path: Path) -> None:
     grow(tmp_path, 1)
     newer = only_file(tmp_path).read_bytes().replace(b'"format":1', b'"format":7').replace(b'"rules"', b'"rulez"')
     only_file(tmp_path).write_bytes(newer)
-    with pytest.raises(EvidenceError, match="written in format 7, and this version reads format 1: upgrade Plimsoll"):
+    with pytest.raises(
+        EvidenceError, match="written in format 7, and this version reads format 1: upgrade Plimsoll"
+    ) as it:
         Ledger(tmp_path).records()
+    assert "nothing is wrong with this one" in it.value.help()
+
+
+NAME = "ab" * 32
 
 
 @pytest.mark.parametrize(
-    ("member", "value"),
+    ("member", "value", "told"),
     [
-        ("kind", "guessed"), ("time", "2026-01-01"), ("key", "k"), ("sequence", True), ("sequence", "1"),
-        ("inputs", [{"role": "x"}]), ("outputs", [7]), ("actor", {"name": "x"}), ("extra", 1), ("format", 0),
-        ("parameters", []),
+        ("kind", "guessed", "'guessed' is not a valid Kind"),
+        ("time", "2026-01-01", "time '2026-01-01' is not UTC with microseconds"),
+        ("time", "2026-01-01T10:00:00.000000Z ", "is not UTC with microseconds"),
+        ("time", "2026-01-01T10:00:00Z", "is not UTC with microseconds"),
+        ("key", "k", "key 'k' is no digest"),
+        ("sequence", True, "member 'sequence' is True"),
+        ("sequence", "1", "member 'sequence' is '1'"),
+        ("inputs", [{"role": "x"}], r"\{'role': 'x'\} is no reference to an artefact"),
+        ("inputs", [{"role": "x", "digest": "no"}], "no reference"),
+        ("inputs", [{"role": 7, "digest": NAME}], "no reference"),
+        ("inputs", [{"role": "x", "digest": NAME, "rows": 7}], "no reference"),
+        ("inputs", [{"role": "x", "digest": NAME, "rows": None}], "no reference"),
+        ("inputs", [{"role": "x", "digest": NAME, "more": "y"}], "no reference"),
+        ("outputs", [7], "7 is no reference"),
+        ("actor", {"name": "x"}, r"\{'name': 'x'\} is no actor"),
+        ("actor", {"name": "x", "fingerprint": "", "more": ""}, "no actor"),
+        ("actor", {"name": 7, "fingerprint": ""}, "no actor"),
+        ("extra", 1, "wrong shape: members 'extra'$"),
+        ("format", 0, "format 0 never was"),
+        ("parameters", [], r"member 'parameters' is \[\]"),
     ],
-)  # fmt: skip
+)
 def test_a_record_of_the_wrong_shape_is_none_even_with_the_right_digest(
-    tmp_path: Path, member: str, value: object
+    tmp_path: Path, member: str, value: object, told: str
 ) -> None:
     grow(tmp_path, 1)
     document = json.loads(only_file(tmp_path).read_bytes())
     del document["digest"]
     assert decode(canonical({**document, "digest": document_digest(document)})).sequence == 1
     document[member] = value
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=told):
         decode(canonical({**document, "digest": document_digest(document)}))
+
+
+def found(root: Path) -> list[tuple[str, bytes, int | None, str, bool]]:
+    """What a reader finds who reads on behind every damage: place, line, record, problem, and whether it is newer."""
+    return [
+        (each.where, each.line, each.record.sequence if each.record else None, each.problem, each.newer)
+        for each in scan(root, Cursor())
+    ]
+
+
+def test_reading_goes_on_behind_damage(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path, roll=3)
+    for number in range(7):
+        ledger.append([draft(number)], actor=ACTOR, code="1")
+    files = sorted(tmp_path.glob("*.jsonl"))
+    lines = [line for file in files for line in file.read_bytes().splitlines()]
+    names = [f"ledger/{file.name}" for file in files]
+    assert found(tmp_path) == [
+        (f"{names[place // 3]}:{place % 3 + 1}", line, place + 1, "", False) for place, line in enumerate(lines)
+    ]
+    newer = lines[1].replace(b'"format":1', b'"format":7')
+    files[0].write_bytes(b"\n".join([lines[0], newer, lines[2][:20]]))
+    files[1].rename(tmp_path / "000000000005.jsonl")
+    names[1] = "ledger/000000000005.jsonl"
+    told = found(tmp_path)
+    assert [each[:3] for each in told] == [
+        (f"{names[0]}:1", lines[0], 1),
+        (f"{names[0]}:2", newer, None),
+        (f"{names[0]}:3", b"", None),
+        (f"{names[1]}:1", lines[3], 4),
+        (f"{names[1]}:2", lines[4], 5),
+        (f"{names[1]}:3", lines[5], 6),
+        (f"{names[2]}:1", lines[6], 7),
+    ]
+    assert [each[4] for each in told] == [False, True, *[False] * 5]
+    assert [each[3] for each in told] == [
+        "",
+        "written in format 7, and this version reads format 1: upgrade Plimsoll",
+        "an unfinished line, and the ledger goes on behind it",
+        "out of place: record 4 stands where record 5 is due",
+        "",
+        "",
+        "",
+    ]
+
+
+def test_a_file_that_is_missing_is_told_once_and_what_follows_is_read(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path, roll=1)
+    for number in range(4):
+        ledger.append([draft(number)], actor=ACTOR, code="1")
+    (tmp_path / "000000000002.jsonl").unlink()
+    assert [(each[0], each[2], each[3]) for each in found(tmp_path)] == [
+        ("ledger/000000000001.jsonl:1", 1, ""),
+        ("ledger/000000000003.jsonl", None, "begins with record 3 by its name, and record 2 is due"),
+        ("ledger/000000000003.jsonl:1", 3, ""),
+        ("ledger/000000000004.jsonl:1", 4, ""),
+    ]
+
+
+class Grudging(io.FileIO):
+    """A file that takes a few bytes at a time, as a disk that fills up may."""
+
+    def write(self, data: Any) -> int:
+        return super().write(bytes(data)[:300])
+
+
+def test_a_line_is_written_whole_however_few_bytes_are_taken_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual, asked = Path.open, []
+
+    def grudging(self: Path, mode: str = "r", buffering: int = -1, **more: Any) -> Any:
+        if (mode, buffering) != ("ab", 0):
+            return usual(self, mode, buffering, **more)
+        asked.append(self.name)
+        return Grudging(self, "ab")
+
+    monkeypatch.setattr(Path, "open", grudging)
+    records = grow(tmp_path, 3)
+    assert asked == ["000000000001.jsonl"]  # past all buffers: what is synced is what was written
+    assert Ledger(tmp_path).records() == records
+
+
+def test_a_part_of_a_ledger_is_as_it_was_and_only_read(tmp_path: Path) -> None:
+    records = grow(tmp_path, 3)
+    whole = Ledger(tmp_path)
+    part = LedgerPart(whole, 2)
+    assert (part.records(), part.head(), part.root) == (records[:2], records[1], tmp_path)
+    with pytest.raises(ValueError, match=r"1 records by tester \(1\) for a part of a ledger, which is only read"):
+        part.append([draft()], actor=ACTOR, code="1")
+    whole.append([draft()], actor=ACTOR, code="1")
+    assert part.records() == records[:2]
 
 
 @pytest.mark.parametrize("line", [b"", b"[]", b"7", b"null", b"{}", b"\xff", b"[" * 200_000, b'{"digest":7}'])
@@ -242,6 +394,7 @@ def test_a_torn_tail_is_passed_over_and_set_aside_by_the_next_append(tmp_path: P
     assert [item.parameters["number"] for item in Ledger(tmp_path).records()] == [0, 1, 7]
     (aside,) = (tmp_path / "torn").iterdir()
     assert aside.read_bytes() == torn
+    assert aside.name == f"000000000003-{digest(torn)[:16]}"
 
 
 def test_a_torn_line_at_the_start_of_a_new_file_is_set_aside(tmp_path: Path) -> None:

@@ -64,8 +64,8 @@ SPARE_CPU_S, PATIENCE_S = 10, 900
 class Mutants:
     """A plugin of pytest that runs, in place of the tests, the mutants that are open."""
 
-    def __init__(self, patterns: Sequence[str], *, again: bool, children: int) -> None:
-        self._patterns, self._again, self._children = patterns, again, children
+    def __init__(self, patterns: Sequence[str], *, again: bool, whole: bool, children: int) -> None:
+        self._patterns, self._again, self._whole, self._children = patterns, again, whole, children
         self._running: dict[int, tuple[SourceFileMutationData, str, Path, float]] = {}
         self._looked_at = 0
 
@@ -73,7 +73,7 @@ class Mutants:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Goes through them."""
         items = {item.nodeid: item for item in session.items}
-        if not self._again:
+        if not self._whole:
             _shorten(session.items)
         costs, reached = self._stats(items)
         rooms = list(_rooms())[::-1]
@@ -83,7 +83,7 @@ class Mutants:
         print(f"{len(opened)} mutants are open", flush=True)
         for room, name in opened:
             tests = reached.get(mangled_name_from_mutant_name(name), ())
-            if not self._again:
+            if not self._whole:
                 tests = _quick_of_its_own(room, tests, costs)
             ordered = [items[test] for test in sorted(tests, key=lambda test: costs[test]) if test in items]
             if not ordered:
@@ -239,6 +239,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("patterns", nargs="*", metavar="PATTERN", help="names of mutants, such as 'catalog.tree.*'")
     parser.add_argument("--again", action="store_true", help="also what survived or was not reached")
+    parser.add_argument("--whole", action="store_true", help="by every test that reaches it, with all its examples")
     parser.add_argument("--children", type=int, default=1, help="how many at once")
     told = parser.parse_args()
     set_mutant_under_test("mutant_generation")
@@ -251,7 +252,7 @@ def main() -> int:
     set_mutant_under_test("")
     os.chdir("mutants")
     sys.path[:] = [each for each in sys.path if Path(each or ".").resolve() != Path("..").resolve()]
-    plugin = Mutants(told.patterns, again=told.again, children=told.children)
+    plugin = Mutants(told.patterns, again=told.again, whole=told.whole, children=told.children)
     arguments = ["--rootdir=.", "-qqq", "-s", "--tb=native", *config().pytest_add_cli_args]
     return int(pytest.main([*arguments, *config().pytest_add_cli_args_test_selection], plugins=[_Keep(), plugin]))
 
