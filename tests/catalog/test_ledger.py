@@ -7,6 +7,8 @@ import resource
 import subprocess
 import sys
 import threading
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from hypothesis import strategies as st
 
 from catalog.canonical import canonical, digest, document_digest
 from catalog.errors import EvidenceError, WorldError
-from catalog.ledger import GENESIS, Actor, Cursor, Draft, Kind, Ledger, LedgerPart, Record, Reference, decode, scan
+from catalog.ledger import GENESIS, Actor, Cursor, Draft, Kind, Ledger, LedgerPart, Record, Reference, decode, now, scan
 
 ACTOR = Actor(name="tester", fingerprint="ab" * 32)
 ROOT = Path(__file__).parents[2]
@@ -72,6 +74,25 @@ def test_records_come_back_as_they_were_appended(tmp_path: Path) -> None:
     assert [record.time for record in records] == times
     assert (records[0].actor, records[0].code, records[0].rules) == (ACTOR, "1.0", 3)
     assert Ledger(tmp_path).head() == records[2]
+    assert (records[0].output("volumes"), records[0].output("forecast")) == ("bb" * 32, None)
+
+
+def test_after_an_append_to_a_new_file_nothing_is_torn(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path, roll=1)
+    for number in range(2):
+        ledger.append([draft(number)], actor=ACTOR, code="1")
+        assert ledger.torn == b""
+
+
+def test_times_are_utc_wherever_the_machine_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    try:
+        monkeypatch.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        apart = datetime.fromisoformat(now()) - datetime.now(UTC)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert abs(apart) < timedelta(hours=1)
 
 
 def test_a_line_is_canonical_and_its_digest_can_be_computed_by_anyone(tmp_path: Path) -> None:

@@ -1,10 +1,11 @@
 """Goes through mutmut's mutants, each in a fork of one process that has imported and collected everything.
 
-    python tests/mutation/mutants.py [--again] [--children N] [PATTERN…]
+    uv run --group mutation python tests/mutation/mutants.py [--again] [--whole] [PATTERN…]
 
 A mutant costs what its own tests take until one fails, cheapest first; `mutmut run` starts pytest anew for each. The
 mutants and their results are mutmut's own, in `mutants/`: `mutmut results` and `mutmut show NAME` tell of them. Only
-what is open is gone through: what was never looked at, or has changed since; with `--again` also what survived.
+what is open is gone through: what was never looked at, or has changed since. At first the quick tests of a room are
+asked, with fewer examples; `--again --whole` asks all tests that reach it, of whatever survived.
 """
 
 import argparse
@@ -18,20 +19,20 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import redirect_stderr, redirect_stdout, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-os.environ["HYPOTHESIS_PROFILE"] = "mutation"
-os.environ["PY_IGNORE_IMPORTMISMATCH"] = "1"
+os.environ |= {"HYPOTHESIS_PROFILE": "mutation", "PY_IGNORE_IMPORTMISMATCH": "1"}
 
 import pytest
 from _pytest.runner import runtestprotocol
 from hypothesis import is_hypothesis_test, settings
 from mutmut.__main__ import create_mutants
 from mutmut.configuration import config
-from mutmut.mutation.data import SourceFileMutationData
+from mutmut.mutation.data import SourceFileMutationData as Room
 from mutmut.mutation.trampoline import set_mutant_under_test
 from mutmut.state import state
 from mutmut.utils.file_utils import copy_also_copy_files, copy_src_dir, setup_source_paths
@@ -50,24 +51,36 @@ PARTS = {
 }
 """Of these rooms, the functions alone in which a rule stands: the nearest rank, and latency from the intended time."""
 
-FURTHER = {"verdicts": ("plain",), "execute": ("latency",), "statistics": ("counts",)}
-"""Tests of a room beside those of its name."""
+FURTHER = {
+    "verdicts": ("plain",),
+    "capacity": ("capacity", "latency"),
+    "execute": ("latency",),
+    "statistics": ("counts",),
+}
+"""Tests of a room beside those of its name: files in the folder of tests of any ring."""
 
 EXAMPLES = 60
 QUICK_CPU_S = 1.0
-"""Tests that take longer, and those of other rooms, are asked of survivors alone, with `--again`."""
-
 NOT_REACHED, SLOW = 33, 36
 SPARE_CPU_S, PATIENCE_S = 10, 900
 
 
+@dataclass(frozen=True)
+class Tried:
+    """A mutant that is being tried in a process of its own, since when, and a folder for it."""
+
+    room: Room
+    name: str
+    folder: Path
+    begun: float
+
+
 class Mutants:
-    """A plugin of pytest that runs, in place of the tests, the mutants that are open."""
+    """A plugin of pytest that tries, in place of running the tests, the mutants that are open."""
 
     def __init__(self, patterns: Sequence[str], *, again: bool, whole: bool, children: int) -> None:
         self._patterns, self._again, self._whole, self._children = patterns, again, whole, children
-        self._running: dict[int, tuple[SourceFileMutationData, str, Path, float]] = {}
-        self._looked_at = 0
+        self._running: dict[int, Tried] = {}
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -75,31 +88,27 @@ class Mutants:
         items = {item.nodeid: item for item in session.items}
         if not self._whole:
             _shorten(session.items)
-        costs, reached = self._stats(items)
-        rooms = list(_rooms())[::-1]
+        costs, reached = _looked(items)
+        opened = [(room, name) for room in _rooms() for name in room.exit_code_by_key if self._is_open(room, name)]
+        print(f"{len(opened)} mutants are open", flush=True)
         gc.collect()
         gc.freeze()  # so that no collection in a child copies what all share
-        opened = [(room, name) for room in rooms for name in room.exit_code_by_key if self._is_open(room, name)]
-        print(f"{len(opened)} mutants are open", flush=True)
         for room, name in opened:
-            tests = reached.get(mangled_name_from_mutant_name(name), ())
+            tests = [test for test in reached.get(mangled_name_from_mutant_name(name), ()) if test in items]
             if not self._whole:
                 tests = _quick_of_its_own(room, tests, costs)
-            ordered = [items[test] for test in sorted(tests, key=lambda test: costs[test]) if test in items]
-            if not ordered:
-                self._end(room, name, NOT_REACHED, "")
+            if not tests:
+                _end(room, name, NOT_REACHED, "")
                 continue
             while len(self._running) >= self._children:
                 self._wait()
-            limit = SPARE_CPU_S + 10 * sum(costs[item.nodeid] for item in ordered)
-            self._start(room, name, ordered, int(limit))
+            limit = SPARE_CPU_S + 10 * sum(costs[test] for test in tests)
+            self._try(room, name, [items[test] for test in sorted(tests, key=costs.__getitem__)], int(limit))
         while self._running:
             self._wait()
-        for room in rooms:
-            room.save()
         return True
 
-    def _is_open(self, room: SourceFileMutationData, name: str) -> bool:
+    def _is_open(self, room: Room, name: str) -> bool:
         module, _, function = name.rpartition(".")
         if module in PARTS and not function.startswith(PARTS[module]):
             return False
@@ -108,63 +117,56 @@ class Mutants:
         found = room.exit_code_by_key[name]
         return found is None or (self._again and found in (0, NOT_REACHED))
 
-    def _stats(self, items: dict[str, pytest.Item]) -> tuple[dict[str, float], dict[str, list[str]]]:
-        """What each test costs in CPU seconds, and which tests reach each function: asked once of each test."""
-        file = Path("reached.json")
-        known: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
-        new = [item for item in items.values() if item.nodeid not in known]
-        if new:
-            folder = Path(tempfile.mkdtemp())
-            if not (child := os.fork()):
-                os._exit(_in_child(lambda: _look(new, known, file), folder))
-            done = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-            shutil.rmtree(folder, ignore_errors=True)
-            if done:
-                sys.exit(f"tests fail without any change: see {Path('failed.txt').resolve()}")
-            known = json.loads(file.read_text())
-        reached: dict[str, list[str]] = {}
-        for test, (_, functions) in known.items():
-            for function in functions:
-                reached.setdefault(function, []).append(test)
-        return {test: cost for test, (cost, _) in known.items()}, reached
-
-    def _start(self, room: SourceFileMutationData, name: str, items: list[pytest.Item], limit: int) -> None:
-        folder = Path(tempfile.mkdtemp())
-        if not (child := os.fork()):
+    def _try(self, room: Room, name: str, items: list[pytest.Item], limit: int) -> None:
+        def first_failure(folder: Path) -> int:
             os.setpgid(0, 0)
             resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 5))
             set_mutant_under_test(name)
-            os._exit(_in_child(lambda: _first_failure(items, folder / "noticed"), folder))
-        self._running[child] = (room, name, folder, time.monotonic())
+            for item, reports in _reports(items):
+                if any(report.failed for report in reports):
+                    (folder / "noticed").write_text(item.nodeid)
+                    return 1
+            return 0
+
+        folder = Path(tempfile.mkdtemp())
+        self._running[_forked(first_failure, folder, items[0].config)] = Tried(room, name, folder, time.monotonic())
 
     def _wait(self) -> None:
-        child, status, used = os.wait4(-1, os.WNOHANG)
+        child, status = os.waitpid(-1, os.WNOHANG)
         if not child:
-            for each, (*_, begun) in self._running.items():
-                if time.monotonic() - begun > PATIENCE_S:
+            for each, tried in self._running.items():
+                if time.monotonic() - tried.begun > PATIENCE_S:
                     os.killpg(each, signal.SIGKILL)
-            time.sleep(0.01)
+            time.sleep(0.005)
             return
-        room, name, folder, _ = self._running.pop(child)
+        tried = self._running.pop(child)
         with suppress(ProcessLookupError):
             os.killpg(child, signal.SIGKILL)  # whatever its tests left behind
-        noticed = folder / "noticed"
+        noticed = tried.folder / "noticed"
         by = noticed.read_text() if noticed.exists() else ""
-        shutil.rmtree(folder, ignore_errors=True)
-        print(round(used.ru_utime, 3), round(used.ru_stime, 3), end=" ")
-        self._end(room, name, os.waitstatus_to_exitcode(status), by)
+        shutil.rmtree(tried.folder, ignore_errors=True)
+        _end(tried.room, tried.name, os.waitstatus_to_exitcode(status), by)
 
-    def _end(self, room: SourceFileMutationData, name: str, code: int, by: str) -> None:
-        room.exit_code_by_key[name] = SLOW if code == -signal.SIGKILL else code
-        self._looked_at += 1
-        if self._looked_at % 20 == 0:
-            room.save()
-        if code in (0, NOT_REACHED):
-            print("survived" if code == 0 else "not reached", name, flush=True)
-        else:
-            print("noticed", name, code, by, flush=True)
-        if not any(each is room for each, *_ in self._running.values()):
-            room.save()
+
+def _rooms() -> Iterator[Room]:
+    for path in config().only_mutate:
+        room = Room(path=path)
+        room.meta_path = Path("..").resolve() / room.meta_path  # tests run in mutants/
+        room.load()
+        yield room
+
+
+def _end(room: Room, name: str, code: int, by: str) -> None:
+    room.exit_code_by_key[name] = SLOW if code == -signal.SIGKILL else code
+    room.save()
+    print({0: "survived", NOT_REACHED: "not reached"}.get(code, f"noticed by {by or 'its time'}:"), name, flush=True)
+
+
+def _quick_of_its_own(room: Room, tests: Sequence[str], costs: dict[str, float]) -> Sequence[str]:
+    name = Path(room.path).stem
+    files = {f"test_{each}.py" for each in (name, *FURTHER.get(name, ()))}
+    own = [test for test in tests if Path(test.split("::")[0]).name in files]
+    return [test for test in own if costs[test] <= QUICK_CPU_S] or own or tests
 
 
 def _shorten(items: Iterable[pytest.Item]) -> None:
@@ -176,62 +178,57 @@ def _shorten(items: Iterable[pytest.Item]) -> None:
             test._hypothesis_internal_use_settings = settings(told, max_examples=min(told.max_examples, EXAMPLES))
 
 
-def _quick_of_its_own(room: SourceFileMutationData, tests: Sequence[str], costs: dict[str, float]) -> Sequence[str]:
-    name = Path(room.path).stem
-    files = {f"test_{each}.py" for each in (name, *FURTHER.get(name, ()))}
-    own = [test for test in tests if Path(test.split("::")[0]).name in files]
-    return [test for test in own if costs[test] <= QUICK_CPU_S] or own or tests
+def _looked(items: dict[str, pytest.Item]) -> tuple[dict[str, float], dict[str, list[str]]]:
+    """What each test costs in CPU seconds, and the tests that reach each function: looked at once, and kept."""
+    file = Path("reached.json")
+    known: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    new = [item for name, item in items.items() if name not in known]
 
-
-def _rooms() -> Iterable[SourceFileMutationData]:
-    for path in config().only_mutate:
-        room = SourceFileMutationData(path=path)
-        room.meta_path = Path("..").resolve() / room.meta_path  # tests run in mutants/
-        room.load()
-        yield room
-
-
-def _in_child(work: Any, folder: Path) -> int:
-    """The exit status of `work`, whose tests have temporary folders of their own and print nothing."""
-    try:
-        with Path(os.devnull).open("w") as nothing, redirect_stdout(nothing), redirect_stderr(nothing):
-            for number in (0, 1, 2):
-                os.dup2(nothing.fileno(), number) if number else None
-            CONFIG[0]._tmp_path_factory._basetemp = folder / "temporary"
-            (folder / "temporary").mkdir()
-            return int(work())
-    except BaseException:  # noqa: BLE001  # whatever it is, the change was noticed
-        return 1
-
-
-CONFIG: list[Any] = []
-
-
-def _first_failure(items: list[pytest.Item], noticed: Path) -> int:
-    for item, following in zip(items, [*items[1:], None], strict=True):
-        if any(report.failed for report in runtestprotocol(item, log=False, nextitem=following)):
-            noticed.write_text(item.nodeid)
-            return 1
-    return 0
-
-
-def _look(items: list[pytest.Item], known: dict[str, Any], file: Path) -> int:
-    set_mutant_under_test("stats")
-    for item, following in zip(items, [*items[1:], None], strict=True):
+    def look(_: Path) -> int:
+        set_mutant_under_test("stats")
         state()._stats.clear()
         begun = time.process_time()
-        reports = runtestprotocol(item, log=False, nextitem=following)
-        if failed := [report for report in reports if report.failed]:
-            Path("failed.txt").write_text(f"{item.nodeid}\n{failed[0].longreprtext}")
-            return 1
-        known[item.nodeid] = (time.process_time() - begun, sorted(state()._stats))
-    file.write_text(json.dumps(known))
-    return 0
+        for item, reports in _reports(new):
+            if failed := [report for report in reports if report.failed]:
+                Path("failed.txt").write_text(f"{item.nodeid}\n{failed[0].longreprtext}")
+                return 1
+            known[item.nodeid] = (time.process_time() - begun, sorted(state()._stats))
+            state()._stats.clear()
+            begun = time.process_time()
+        file.write_text(json.dumps(known))
+        return 0
+
+    if new:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            child = _forked(look, Path(folder), new[0].config)
+            if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
+                sys.exit(f"a test fails though nothing is changed: see {Path('failed.txt').resolve()}")
+        known = json.loads(file.read_text())
+    reached: dict[str, list[str]] = {}
+    for test, (_, functions) in known.items():
+        for function in functions:
+            reached.setdefault(function, []).append(test)
+    return {test: cost for test, (cost, _) in known.items()}, reached
 
 
-class _Keep:
-    def pytest_configure(self, config: pytest.Config) -> None:
-        CONFIG.append(config)
+def _reports(items: list[pytest.Item]) -> Iterator[tuple[pytest.Item, list[pytest.TestReport]]]:
+    for item, following in zip(items, [*items[1:], None], strict=True):
+        yield item, runtestprotocol(item, log=False, nextitem=following)
+
+
+def _forked(work: Callable[[Path], int], folder: Path, pytest_config: Any) -> int:
+    """The id of a new process that ends with what `work` gives; its files are in `folder`, it prints nothing."""
+    if child := os.fork():
+        return child
+    code = 1  # whatever is raised, the change was noticed
+    with suppress(BaseException), Path(os.devnull).open("w") as nothing:
+        for number in (1, 2):
+            os.dup2(nothing.fileno(), number)
+        (folder / "temporary").mkdir()
+        pytest_config._tmp_path_factory._basetemp = folder / "temporary"
+        with redirect_stdout(nothing), redirect_stderr(nothing):
+            code = work(folder)
+    os._exit(code)
 
 
 def main() -> int:
@@ -254,7 +251,7 @@ def main() -> int:
     sys.path[:] = [each for each in sys.path if Path(each or ".").resolve() != Path("..").resolve()]
     plugin = Mutants(told.patterns, again=told.again, whole=told.whole, children=told.children)
     arguments = ["--rootdir=.", "-qqq", "-s", "--tb=native", *config().pytest_add_cli_args]
-    return int(pytest.main([*arguments, *config().pytest_add_cli_args_test_selection], plugins=[_Keep(), plugin]))
+    return int(pytest.main([*arguments, *config().pytest_add_cli_args_test_selection], plugins=[plugin]))
 
 
 if __name__ == "__main__":
