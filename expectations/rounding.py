@@ -56,4 +56,4 @@ def _written(value: float, digits: int, rounding: str) -> str:
         raise ValueError(f"{value} is not a number that can be recorded")
     context = Context(prec=digits, rounding=rounding)
     found = context.create_decimal(Decimal(repr(settled(value)))).normalize(context)
-    return f"{found + 0:f}" if found else "0"
+    return f"{found + 0:f}"  # of -0 there is no sign left

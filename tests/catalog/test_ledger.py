@@ -393,6 +393,15 @@ def test_a_part_of_a_ledger_is_as_it_was_and_only_read(tmp_path: Path) -> None:
     assert part.records() == records[:2]
 
 
+def test_a_line_that_states_its_digest_twice_is_refused(tmp_path: Path) -> None:
+    (record,) = grow(tmp_path, 1)
+    member = f',"digest":"{record.digest}"'.encode()
+    line = only_file(tmp_path).read_bytes().rstrip()
+    assert line.count(member) == 1
+    with pytest.raises(ValueError):
+        decode(line.replace(member, 2 * member))
+
+
 @pytest.mark.parametrize("line", [b"", b"[]", b"7", b"null", b"{}", b"\xff", b"[" * 200_000, b'{"digest":7}'])
 def test_nonsense_is_no_record(line: bytes) -> None:
     with pytest.raises(ValueError):

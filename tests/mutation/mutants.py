@@ -11,6 +11,7 @@ asked, with fewer examples; `--again --whole` asks all tests that reach it, of w
 import argparse
 import fnmatch
 import gc
+import hashlib
 import json
 import os
 import resource
@@ -179,10 +180,11 @@ def _shorten(items: Iterable[pytest.Item]) -> None:
 
 
 def _looked(items: dict[str, pytest.Item]) -> tuple[dict[str, float], dict[str, list[str]]]:
-    """What each test costs in CPU seconds, and the tests that reach each function: looked at once, and kept."""
+    """What each test costs in CPU seconds, and the tests that reach each function: kept while its file is the same."""
     file = Path("reached.json")
     known: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
-    new = [item for name, item in items.items() if name not in known]
+    contents = {path: _digest(path.read_bytes()) for path in {item.path for item in items.values()}}
+    new = [item for name, item in items.items() if known.get(name, [None])[-1] != contents[item.path]]
 
     def look(_: Path) -> int:
         set_mutant_under_test("stats")
@@ -192,7 +194,7 @@ def _looked(items: dict[str, pytest.Item]) -> tuple[dict[str, float], dict[str, 
             if failed := [report for report in reports if report.failed]:
                 Path("failed.txt").write_text(f"{item.nodeid}\n{failed[0].longreprtext}")
                 return 1
-            known[item.nodeid] = (time.process_time() - begun, sorted(state()._stats))
+            known[item.nodeid] = (time.process_time() - begun, sorted(state()._stats), contents[item.path])
             state()._stats.clear()
             begun = time.process_time()
         file.write_text(json.dumps(known))
@@ -205,10 +207,15 @@ def _looked(items: dict[str, pytest.Item]) -> tuple[dict[str, float], dict[str, 
                 sys.exit(f"a test fails though nothing is changed: see {Path('failed.txt').resolve()}")
         known = json.loads(file.read_text())
     reached: dict[str, list[str]] = {}
-    for test, (_, functions) in known.items():
+    for test, (_, functions, _) in known.items():
         for function in functions:
             reached.setdefault(function, []).append(test)
-    return {test: cost for test, (cost, _) in known.items()}, reached
+    return {test: cost for test, (cost, *_) in known.items()}, reached
+
+
+def _digest(data: bytes) -> str:
+    """SHA-256; not the one of `catalog.canonical`, which is among what is changed."""
+    return hashlib.sha256(data).hexdigest()
 
 
 def _reports(items: list[pytest.Item]) -> Iterator[tuple[pytest.Item, list[pytest.TestReport]]]:

@@ -168,6 +168,7 @@ def sound(**changes):
         ({"samples": 199}, Need.SAMPLES),
         ({"lower": None}, Need.INTERVAL),
         ({"lower": 7}, Need.INTERVAL),
+        ({"upper": 4}, Need.INTERVAL),
     ],
 )
 def test_each_lack_is_named_alone(judge, tmp_path, change, need):
