@@ -163,7 +163,10 @@ CHANGES = (
     ),
     *_several(
         "tasks/measures/regression.py",
-        _measured("runs_are_compared_by_all_that_they_were_offered_from_when_it_was_due"),
+        _measured(
+            "runs_are_compared_from_when_their_messages_were_due",
+            "a_regression_to_no_answers_at_all_is_unbounded",
+        ),
         (
             "a turn's failures rank first",
             "coalesce(latency_us, {LATER}) ELSE {LATER} END",
