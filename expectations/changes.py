@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 from expectations.rounding import settled, whole, whole_up
 from expectations.statistics import MILLION
+from expectations.verdicts import LATER
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,7 +51,7 @@ class Change:
     stretch that it is an end of, without one; rounded up.
 
     `before`, `after`: the median of either part. `ratio_ppm`: the new over the old (1,000,000: the same; None for an
-    old one of 0).
+    old one of 0; `LATER` for one that is larger than can be recorded, as to an answer that never came).
     """
 
     at: int
@@ -183,7 +184,7 @@ def _orders(part: "Integers") -> "Integers":
 
 
 def _ratio(before: int, after: int) -> int | None:
-    return whole(settled(after / before) * MILLION) if before else None
+    return min(LATER, whole(settled(after / before) * MILLION)) if before else None
 
 
 def _median(values: Sequence[int]) -> int:

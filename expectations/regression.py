@@ -11,7 +11,7 @@ Runs whose schedule, payload or environment differ are not compared at all.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypedDict
@@ -19,6 +19,7 @@ from typing import Any, TypedDict
 from catalog.keys import Difference, differences
 from expectations.rounding import settled, whole, whole_down, whole_up
 from expectations.statistics import MILLION
+from expectations.verdicts import LATER
 
 FEWEST_RUNS = 5
 """Runs a side (days of a recorded baseline) below which nothing is decided."""
@@ -227,9 +228,9 @@ def _decided(figure: Figure, difference: float, error: float, freedom: float, al
     else:
         p_shown, p_violated = (0.0, 1.0) if within > 0 else (1.0, 0.0) if within < 0 else (1.0, 1.0)
     bounds = _Bounds(
-        ratio_ppm=whole(math.exp(difference) * MILLION),
-        lower_ppm=whole_down(math.exp(difference - reach) * MILLION),
-        upper_ppm=whole_up(math.exp(difference + reach) * MILLION),
+        ratio_ppm=_ppm(difference, whole),
+        lower_ppm=_ppm(difference - reach, whole_down),
+        upper_ppm=_ppm(difference + reach, whole_up),
         shown_p_ppm=whole_up(p_shown * MILLION),
         violated_p_ppm=whole_up(p_violated * MILLION),
     )
@@ -237,6 +238,11 @@ def _decided(figure: Figure, difference: float, error: float, freedom: float, al
     return NonInferiority(
         verdict=verdict, reason=_reason(verdict, bounds, figure), margin_ppm=figure.margin_ppm, **bounds
     )
+
+
+def _ppm(log_ratio: float, rounded: Callable[[float], int]) -> int:
+    """A ratio in parts per million; `LATER` where it is as large or larger, as that to an answer that never came."""
+    return min(LATER, rounded(math.exp(min(log_ratio, math.log(LATER))) * MILLION))
 
 
 def _verdict(shown_p_ppm: int, violated_p_ppm: int, alpha: float) -> Comparison:

@@ -91,7 +91,6 @@ def _turn(connection: "duckdb.DuckDBPyConnection", run: Run, step: dict[str, Any
 
 
 def _row(metric: Metric, old: Sequence[int], new: Sequence[int], alpha: float, together: str) -> Row:
-    """The ratio, unbounded (`LATER`) where it is larger than any that is recorded, as to an answer that never came."""
     if _is_without_answers(metric, old):
         why = "the baseline did not answer so much in each of its runs that there is a figure to compare with"
         return row(ALL, metric, Estimate(0, None, None), Unit.PARTS_PER_MILLION, 0, why)
@@ -99,8 +98,7 @@ def _row(metric: Metric, old: Sequence[int], new: Sequence[int], alpha: float, t
     figure = Figure(baseline=tuple(old), candidate=tuple(new), margin_ppm=0, worse=worse)
     found = regression.non_inferiority(figure, alpha=alpha)
     known = found.ratio_ppm is not None
-    ends = (None if each is None else min(LATER, each) for each in (found.lower_ppm, found.upper_ppm))
-    estimate = Estimate(min(LATER, found.ratio_ppm or 0), *ends)
+    estimate = Estimate(found.ratio_ppm or 0, found.lower_ppm, found.upper_ppm)
     what = "secondary, bounds shared between the tails (Bonferroni)" if metric in _TAILS else "primary"
     method = (
         f"{what}: mean logarithm of {len(new)} runs today over {len(old)} of the baseline, taken in turns; one-sided "

@@ -1,6 +1,7 @@
 """Changes of level: a declared one is found and its day named, and a history without one is left in peace."""
 
 import math
+from dataclasses import asdict
 from itertools import pairwise
 
 import numpy as np
@@ -8,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from catalog.canonical import canonical
 from expectations.changes import FEWEST_DAYS, LEVEL, changes
 from expectations.statistics import MILLION
+from expectations.verdicts import LATER
 
 fixed = settings(derandomize=True, deadline=None, max_examples=40)
 
@@ -71,3 +74,9 @@ def test_a_figure_that_was_nothing_has_no_ratio():
 def test_figures_below_nothing_are_refused():
     with pytest.raises(ValueError, match="not below 0"):
         changes([1, -1])
+
+
+def test_a_change_to_what_never_came_is_unbounded_and_can_be_recorded() -> None:
+    (found,) = changes([40_000] * 15 + [LATER] * 15)
+    assert (found.after, found.ratio_ppm) == (LATER, LATER)
+    assert canonical(asdict(found))

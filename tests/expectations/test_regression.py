@@ -1,6 +1,7 @@
 """Non-inferiority: three verdicts, as often wrong as they say, and the margins that so many runs can show."""
 
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -9,9 +10,11 @@ from hypothesis import strategies as st
 from scipy import stats
 from simulated import comparisons, families, queue_runs, recorded_days
 
+from catalog.canonical import canonical
 from catalog.keys import Difference
 from expectations import regression
 from expectations.regression import Comparison, Figure, Worse
+from expectations.verdicts import LATER
 
 fixed = settings(derandomize=True, deadline=None, max_examples=80)
 RUNS = st.lists(st.integers(1, 10**7), min_size=5, max_size=12).map(tuple)
@@ -165,3 +168,20 @@ def test_holm_keeps_the_family_to_its_level():
 def test_the_day_to_day_spread_belongs_in_the_interval():
     found = recorded_days(200)
     assert found["violated"] <= 17 < found["violated if days were alike"]
+
+
+@pytest.mark.parametrize("level", [0.95, 1 - 0.05 / 2**30])
+def test_a_ratio_to_what_never_came_is_unbounded_and_can_be_recorded(level: float) -> None:
+    good, some = (40_000, 41_000, 42_000, 43_000, 44_000), (40_000, LATER, 42_000, LATER, 44_000)
+    alpha = 1 - level
+    gone = regression.non_inferiority(Figure(baseline=good, candidate=(LATER,) * 5, margin_ppm=100_000), alpha=alpha)
+    assert (gone.verdict is Comparison.VIOLATED) is (level == 0.95)  # a probability is told to the millionth
+    assert (gone.ratio_ppm, gone.upper_ppm) == (LATER, LATER)
+    torn = regression.non_inferiority(Figure(baseline=good, candidate=some, margin_ppm=100_000), alpha=alpha)
+    assert (torn.verdict, torn.upper_ppm) == (Comparison.INCONCLUSIVE, LATER)
+    days = regression.non_inferiority_to_recorded(
+        [[each] for each in good], Figure(baseline=(), candidate=(LATER,), margin_ppm=100_000), alpha=alpha
+    )
+    assert (days.ratio_ppm, days.upper_ppm) == (LATER, LATER)
+    for found in (gone, torn, days):
+        assert canonical({name: each for name, each in asdict(found).items() if name.endswith("_ppm")})

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from catalog.verification import verify
 from tests.faults.hostile import Mood
-from tests.faults.kills import ANCHORS, COORDINATOR, killed_run
+from tests.faults.kills import AGAIN, ANCHORS, COORDINATOR, killed_run
 from tests.faults.lab import ALL, ONE, Lab, UnavailableError
 from tests.faults.systems import SEVEN, hostile_programme, unanswered
 from tests.faults.warm import Warm
@@ -53,7 +53,7 @@ def kill_processes(lab: Lab) -> str:
     warm, lab.warm = lab.warm, None
     hit: Counter[str] = Counter()
     for _ in range(4):
-        hit += killed_run(lab, blows=8)
+        hit += killed_run(lab, _with_work(lab, ALL), blows=8)
     lab.warm = warm
     lab.complete(*ALL)
     return _killed(hit)
@@ -66,7 +66,7 @@ def kill_coordinators(lab: Lab) -> str:
     for number in range(8):
         if number:  # the first loads what it needs, and has a Prefect server of its own
             lab.warm = warm
-        hit += killed_run(lab, ONE, blows=1, only=COORDINATOR)
+        hit += killed_run(lab, _with_work(lab, ONE), blows=1, only=COORDINATOR)
     lab.complete()
     return _killed(hit)
 
@@ -81,10 +81,14 @@ def kill_forked(lab: Lab) -> str:
             lab.warm = stack.enter_context(Warm(lab.folder / "warm", lab.bench.environ))
         hit: Counter[str] = Counter()
         for _ in range(10):
-            again = (*ALL, "--again", "pilot.orders.load", "--reason", "a fault") if lab.lines else ALL
-            hit += killed_run(lab, again, blows=9)
+            hit += killed_run(lab, _with_work(lab, ALL), blows=9)
         lab.complete(*ALL)
     return _killed(hit)
+
+
+def _with_work(lab: Lab, words: tuple[str, ...]) -> tuple[str, ...]:
+    """The words of a run that has work to do, whatever those before it have finished."""
+    return (*words, *AGAIN) if lab.lines else words
 
 
 def _killed(hit: Counter[str]) -> str:
