@@ -54,9 +54,6 @@ def _command_status(arguments: Sequence[str]) -> int:
         handler: Callable[[argparse.Namespace], Status] = getattr(import_module(room), name)
         with at_hand(options):
             return int(handler(options))
-    except PlimsollError as error:
-        _complain(error, as_json=getattr(options, "json", False))
-        return int(error.status)
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, _leave)
         _say("plimsoll: interrupted; what was recorded stands, and the same command goes on from there")

@@ -11,6 +11,7 @@ from flows.desk import Desk
 from flows.progress import current
 from flows.stage import stage
 from flows.stages import artefacts
+from tasks.notebook import Notebook
 from tasks.recover import recover as recover_run
 
 
@@ -18,7 +19,8 @@ from tasks.recover import recover as recover_run
 def recover(desk: Desk) -> list[Record]:
     """Gives every run that was killed the end that it has not: interrupted, with the rows that it had written.
 
-    Whoever calls holds the workspace, so no run goes on. What cannot be read stays where it is, and is named.
+    One that had noted nothing yet has no end but its start's: there is nothing to add to that. Whoever calls holds the
+    workspace, so no run goes on. What cannot be read stays where it is, and is named.
     """
     runs = {run.id: run for run in desk.workspace.runs()}
     found = []
@@ -27,7 +29,9 @@ def recover(desk: Desk) -> list[Record]:
         if run is None:
             current().say(f"left alone    {folder}: of no run that a record names")
             continue
-        if run.executed is None:
+        if run.executed is None and Notebook(folder).is_blank:
+            current().say(f"recovered     {run.id}: it was killed before it had begun")
+        elif run.executed is None:
             try:
                 found.append(_record(desk, run, folder))
             except EvidenceError as error:

@@ -34,10 +34,14 @@ class InternalError(PlimsollError):
 
 
 def told(error: Exception) -> PlimsollError:
-    """What a person is told of `error`."""
+    """What a person is told of `error`: one of our own as it is, unless memory ran out below it.
+
+    What could not be read for want of memory is no fault of what was read.
+    """
+    causes = _causes(error)
     if isinstance(error, PlimsollError):
-        return error
-    for each in _causes(error):
+        return next((found for each in causes if _is_of_memory(each) and (found := _of_machine(each))), error)
+    for each in causes:
         if found := _of_machine(each):
             return found
     if reason := _of_prefect(error):
@@ -58,8 +62,12 @@ def _causes(error: BaseException) -> list[BaseException]:
     return found
 
 
+def _is_of_memory(error: BaseException) -> bool:
+    return type(error).__name__ in _MEMORY
+
+
 def _of_machine(error: BaseException) -> PlimsollError | None:
-    if type(error).__name__ in _MEMORY:
+    if _is_of_memory(error):
         return WorldError("there is not enough memory", remedy=f"{_REMEDIES[errno.ENOMEM]} {_GOES_ON}")
     if isinstance(error, OSError) and error.errno in _REMEDIES:
         where = f" {error.filename}" if error.filename else ""

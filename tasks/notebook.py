@@ -38,6 +38,12 @@ class Notebook:
         """Where infrastructure samples go."""
         return self.folder / "samples.jsonl"
 
+    @property
+    def is_blank(self) -> bool:
+        """Whether nothing was noted: whoever was about to begin it was killed before, or as it did."""
+        with disk(self.folder):
+            return all(each.name.startswith(f".{self.document.name}.") for each in self.folder.iterdir())
+
     def begin(self, document: Mapping[str, Any]) -> None:
         """Notes what is known of the run before its first message."""
         with disk(self.folder):

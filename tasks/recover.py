@@ -10,7 +10,7 @@ from typing import Any
 
 from catalog import rules
 from catalog.declarations import Programme
-from catalog.errors import EvidenceError
+from catalog.errors import EvidenceError, WorldError
 from catalog.runs import RunState
 from catalog.store import disk, parse
 from expectations.verdicts import is_closed_loop
@@ -80,4 +80,8 @@ def _read(file: Path) -> dict[str, Any]:
             found: dict[str, Any] = parse(file.read_bytes())
     except ValueError as error:
         raise EvidenceError(f"{file} is not a JSON document: {error}") from error
+    except WorldError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise EvidenceError(f"{file} is missing") from error
+        raise
     return found

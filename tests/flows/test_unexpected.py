@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from catalog.errors import Status, UsageError
+from catalog.errors import EvidenceError, Status, UsageError
 from flows import cli, unexpected
 
 
@@ -60,6 +60,24 @@ def test_what_is_nobodys_fault_but_ours_keeps_its_traceback_in_a_private_file(
 def test_errors_of_ones_own_pass_as_they_are() -> None:
     error = UsageError("which?")
     assert unexpected.told(error) is error
+
+
+def test_what_could_not_be_read_for_want_of_memory_is_no_fault_of_the_evidence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import duckdb
+
+    def index(_options: object) -> Status:
+        with duckdb.connect(config={"memory_limit": "1MB", "threads": 1, "temp_directory": ""}) as connection:
+            try:
+                connection.execute("CREATE TABLE t AS SELECT range AS number FROM range(1000000)")
+            except duckdb.Error as error:
+                raise EvidenceError(f"the ledger cannot be indexed: {error}") from error
+        return Status.PROVED
+
+    monkeypatch.setattr("flows.decisions.plan", index)
+    assert cli.main(["plan", "ioc"]) == Status.ENVIRONMENT
+    assert "there is not enough memory" in capsys.readouterr().err
 
 
 def test_an_api_that_is_gone_is_told_from_a_fault_of_our_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

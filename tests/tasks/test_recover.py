@@ -205,6 +205,21 @@ def test_a_run_that_was_killed_before_its_first_message_has_nothing_but_its_begi
     assert left.reason == "the run was killed\nbefore its first message was offered"
 
 
+def test_a_run_that_was_killed_before_or_as_it_began_has_a_blank_notebook(template, tmp_path):
+    prepared = noted(template.programme, "orders.load", tmp_path / "run")
+    notes = Notebook(tmp_path / "run")
+    assert notes.is_blank
+    (tmp_path / "run" / ".run.json.a1b2c3").write_text('{"ru')  # what `write_durably` had begun
+    assert notes.is_blank
+    (tmp_path / "run" / "step-0").mkdir()
+    assert not notes.is_blank
+    with pytest.raises(EvidenceError, match=r"run\.json is missing"):
+        recover(tmp_path / "run", prepared.planned.key, template.programme)
+    (tmp_path / "run" / "step-0").rmdir()
+    notes.begin(prepared._document())
+    assert not notes.is_blank
+
+
 def test_a_sample_that_was_torn_is_left_out(template, tmp_path):
     folder, copy = tmp_path / "run", tmp_path / "copy"
     prepared = noted(template.programme, "orders.load", folder, seconds=2, progress=caught(folder, copy))
