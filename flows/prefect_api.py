@@ -6,6 +6,7 @@ terminated, and leaves it running when the flow's process is killed. This one is
 ends when its standard input does, and writes what it was told in few transactions.
 """
 
+import fcntl
 import gc
 import json
 import os
@@ -14,7 +15,7 @@ import socket
 import stat
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -143,9 +144,12 @@ def _named() -> str | None:
 def _serve(answers: Any, auth: str, host: str, port: int) -> None:
     import uvicorn
 
+    turn = first_come(_home())
+
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
+            turn.close()
             gc.enable()
             shown = f"[{host}]" if ":" in host else host
             url = f"http://{shown}:{listener.getsockname()[1]}/api"
@@ -156,6 +160,25 @@ def _serve(answers: Any, auth: str, host: str, port: int) -> None:
         server = Server(config)
         call_when_parent_ends(lambda: _end(server))
         server.run([listener])
+
+
+def _home() -> Path:
+    from prefect.settings import PREFECT_HOME
+
+    found: Path = PREFECT_HOME.value()
+    return found
+
+
+def first_come(home: Path) -> ExitStack:
+    """Waits until no other server of ours makes or migrates the database in `home`; others wait until this is closed.
+
+    Two that make one at once get in each other's way, and one of them ends.
+    """
+    held = ExitStack()
+    with suppress(OSError):  # where nothing can be written Prefect itself says so
+        home.mkdir(parents=True, exist_ok=True)
+        fcntl.flock(held.enter_context((home / "plimsoll-start.lock").open("w")), fcntl.LOCK_EX)
+    return held
 
 
 def _end(server: Any) -> None:

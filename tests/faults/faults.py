@@ -369,11 +369,19 @@ def little_memory(lab: Lab) -> str:
 
 
 def two_runs(lab: Lab) -> str:
-    """Two runs begin in one workspace within half a minute; one of them may be refused, and then says so."""
-    first = lab.start(*ONE)
-    time.sleep(lab.chance.choice([0, lab.chance.uniform(0, 30 if lab.warm is None else 6)]))
-    second = lab.start(*ONE)
-    ends = [each.ended() for each in (first, second)]
+    """Two runs begin in one workspace within half a minute; one of them may be refused, and then says so.
+
+    Half of the time they are the first on a machine on which Prefect has never run, each with a server of its own.
+    """
+    start, wait = lab.start, lab.chance.choice([0, lab.chance.uniform(0, 30 if lab.warm is None else 6)])
+    if lab.chance.random() < 0.5:
+        fresh = {"PREFECT_HOME": str(lab.folder / "never-used")}
+        bench, wait = replace(lab.bench, environ={**lab.bench.environ, **fresh}), min(wait, 2)
+        start = lambda *words: Watched(bench.start(*words))  # noqa: E731  # in the place of another
+    first = start(*ONE)
+    time.sleep(wait)
+    second = start(*ONE)
+    ends = [each.ended(600) for each in (first, second)]
     for ended in ends:
         lab.hold(ended)
         if ended.status == 3 and "another run has the workspace" not in ended.stderr:

@@ -2,6 +2,7 @@
 
 import json
 import stat
+import threading
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import WorldError
-from flows.prefect_api import password_file, server_password, start_api, start_server, use_api
+from flows.prefect_api import first_come, password_file, server_password, start_api, start_server, use_api
 
 
 def test_it_serves_while_it_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,3 +69,22 @@ def test_a_password_is_kept_for_its_owner_alone(tmp_path: Path, monkeypatch: pyt
     assert server_password() != made
     monkeypatch.setenv("PREFECT_SERVER_API_AUTH_STRING", "me:mine")
     assert server_password() == "me:mine"
+
+
+def test_servers_prepare_one_database_one_after_the_other(tmp_path: Path) -> None:
+    home, order = tmp_path / "new" / "home", list[str]()
+    turn = first_come(home)
+
+    def second() -> None:
+        with first_come(home):
+            order.append("second")
+
+    waiting = threading.Thread(target=second)
+    waiting.start()
+    waiting.join(0.2)  # it waits for as long as the first has not closed
+    order.append("first")
+    turn.close()
+    waiting.join(60)
+    assert order == ["first", "second"]
+    (tmp_path / "file").touch()
+    first_come(tmp_path / "file" / "home").close()  # nothing can be made there: whoever starts there says why
