@@ -203,7 +203,7 @@ def table(trials: list[dict[str, Any]]) -> str:
     """The table as Markdown."""
     rows = summary(trials)
     lines = [
-        f"{machine()}; seeds {', '.join(sorted({str(seed) for row in rows for seed in row['seeds']}))}.",
+        f"{machine()}; seeds {', '.join(map(str, sorted({seed for row in rows for seed in row['seeds']})))}.",
         "",
         "| fault | | trials | faults | all held in |",
         "|---|---|---:|---:|---:|",
