@@ -3,7 +3,7 @@
 Every trial has a laboratory of its own and a seed that follows from the campaign's, the fault's name and the trial's
 number, so that one can be had again: `python -m tests.faults clock --seed 1 --trial 3`. Trials are written, one JSON
 line each, to `.faults/trials.jsonl` as they end; the table is made of all of that file, and printed. `--page FILE`
-writes it between the marks of docs/faults.md too, and `.faults/faults.json` holds it as JSON.
+writes it between the marks of docs/faults.md too, and all of it, trial by trial, beside the page as JSON.
 """
 
 import argparse
@@ -55,8 +55,9 @@ def main() -> int:
     trials = [json.loads(line) for line in (KEPT / "trials.jsonl").read_text().splitlines()]
     page = table(trials)
     print(page)
-    (KEPT / "faults.json").write_text(json.dumps({"machine": machine(), "faults": summary(trials)}, indent=1) + "\n")
     if options.page:
+        told = {"machine": machine(), "faults": summary(trials)}
+        options.page.with_suffix(".json").write_text(json.dumps(told, indent=1) + "\n")
         before, rest = options.page.read_text().split(MARKS[0])
         after = rest.split(MARKS[1])[1]
         options.page.write_text(f"{before}{MARKS[0]}{page}{MARKS[1]}{after}")
