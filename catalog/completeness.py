@@ -28,7 +28,7 @@ class Grounds:
         self.faults: list[tuple[str, str]] = []
         self._grounded: set[str] = set()
         self._makers: dict[str, set[str]] = {}
-        self._planned: set[object] = set()
+        self._planned: set[str] = set()
         for record in records:
             self.faults += [(what, str(record)) for what in self._faults(record)]
             self._enter(record)
@@ -40,14 +40,14 @@ class Grounds:
         for name in made:
             self._makers.setdefault(name, set()).add(_maker(record))
         if _maker(record) == "plan":
-            self._planned.add(record.parameters.get("occasion"))
+            self._planned.add(_occasion(record))
 
     def _faults(self, record: Record) -> Iterator[str]:
         maker = _maker(record)
         if record.kind is Kind.EXECUTED:
             if not any(self._is_by("volumes", item.digest) for item in record.inputs):
                 yield "rests on no volumes that the volume model put out"
-            if record.parameters.get("occasion") not in self._planned:
+            if _occasion(record) not in self._planned:
                 yield "was not planned: no plan stands before it in its occasion"
         if record.kind not in RUN and record.output("results"):
             yield "puts out results, and is no test run"
@@ -79,6 +79,11 @@ class Grounds:
         maker = _FIGURES.get(str(figure["figure"]).partition("/")[0])
         if maker and not any(isinstance(name, str) and self._is_by(maker, name) for name in evidence):
             yield f"none of its evidence was put out by a record of stage {maker}"
+
+
+def _occasion(record: Record) -> str:
+    """The occasion that a record names; whatever a damaged one has in its place, as text."""
+    return str(record.parameters.get("occasion"))
 
 
 def _maker(record: Record) -> str:

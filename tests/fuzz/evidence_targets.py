@@ -268,7 +268,7 @@ def _packed(recipe: Recipe) -> bytes:
         warnings.simplefilter("ignore")  # names that stand twice are the point
         for name, held in members:
             with contextlib.suppress(UnicodeEncodeError):
-                archive.writestr(name or "x", held)
+                archive.writestr(name.partition("\0")[0] or "x", held)
     return out.getvalue()
 
 
