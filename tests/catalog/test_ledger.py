@@ -67,6 +67,7 @@ def test_records_come_back_as_they_were_appended(tmp_path: Path) -> None:
     assert Ledger(tmp_path).records() == records
     assert [record.sequence for record in records] == [1, 2, 3]
     assert [record.previous for record in records] == [GENESIS, records[0].digest, records[1].digest]
+    assert GENESIS == 64 * "0"
     for number, record in enumerate(records):
         wanted = draft(number)
         assert {name: getattr(record, name) for name in ASKED} == {name: getattr(wanted, name) for name in ASKED}
@@ -211,6 +212,13 @@ def test_a_record_put_in_from_another_chain_is_refused(tmp_path: Path) -> None:
         Ledger(tmp_path / "one").records()
 
 
+@pytest.mark.parametrize("name", ["1.jsonl", "0000000000001.jsonl", "000000000001.jsonl.bak", "x000000000001.jsonl"])
+def test_files_of_other_names_are_none_of_the_ledger(tmp_path: Path, name: str) -> None:
+    records = grow(tmp_path, 2)
+    (tmp_path / name).write_bytes(b"{}\n")
+    assert Ledger(tmp_path).records() == records
+
+
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path, roll=1)
     for number in range(3):
@@ -269,6 +277,7 @@ NAME = "ab" * 32
     [
         ("kind", "guessed", "'guessed' is not a valid Kind"),
         ("time", "2026-01-01", "time '2026-01-01' is not UTC with microseconds"),
+        ("time", 7, "member .time. is 7"),
         ("time", "2026-01-01T10:00:00.000000Z ", "is not UTC with microseconds"),
         ("time", "2026-01-01T10:00:00Z", "is not UTC with microseconds"),
         ("key", "k", "key 'k' is no digest"),

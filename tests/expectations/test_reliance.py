@@ -16,6 +16,7 @@ from expectations.reliance import (
     AGE,
     APPROVAL,
     RELIANCE,
+    Answer,
     Candidate,
     Compared,
     answer,
@@ -222,6 +223,14 @@ def test_volumes_that_fell_are_told_apart_from_equal_ones():
     fell = answer(rule(), with_volumes({CELLS[0]: 1}), [candidate(with_volumes({CELLS[0]: 2}))])
     assert (fell.relies, fell.fallen) == (True, True)
     assert not answer(rule(), KEY, [candidate()]).fallen
+    assert not answer(rule(), with_volumes({CELLS[0]: 3}), [candidate(with_volumes({CELLS[0]: 2}))]).fallen
+    aged = answer(rule(valid_for=30 * DAY_US), KEY, [candidate(day="2026-01-01")], day="2026-01-05")
+    assert (aged.relies, aged.fallen) == (True, False)
+
+
+def test_without_evidence_nothing_is_relied_on_nor_unproved_whatever_was_compared():
+    nothing = Answer(candidate=None, compared=())
+    assert (nothing.relies, nothing.only_unproved, nothing.refuted) == (False, False, False)
 
 
 def test_without_any_candidate_the_answer_says_so():

@@ -74,6 +74,7 @@ def test_intervals_are_the_same_on_every_machine():
     assert statistics.quantile_interval(values, in_blocks(3000), 950, seed=1) == Estimate(4758, 4711, 4803)
     assert statistics.share_interval([49] * 15 + [47] * 15, [50] * 30, seed=1) == Estimate(960_000, 948_809, 969_340)
     assert statistics._drawn_blocks(5, 1)[:3].tolist() == [[1, 0, 1, 0, 2], [0, 1, 2, 0, 1], [1, 0, 2, 1, 0]]
+    assert statistics._drawn_blocks(5, 1).shape == (2_000, 5)
 
 
 def test_messages_that_were_not_answered_rank_later_than_any_that_was():

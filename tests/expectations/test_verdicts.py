@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from catalog.canonical import canonical
 from catalog.declarations import Metric
 from expectations.verdicts import LATER, NEEDED_SAMPLES, Judged, Named, Need, Verdict, is_closed_loop, verdict
 
@@ -136,6 +137,11 @@ def test_an_interval_is_told_from_nothing_and_without_end():
 def test_an_injector_says_by_its_name_whether_its_loop_is_closed():
     assert is_closed_loop("locust, closed loop")
     assert not is_closed_loop("own, open loop")
+
+
+def test_what_never_came_ranks_later_than_two_hundred_years_and_can_be_recorded():
+    assert LATER > 200 * 365 * 86_400_000_000
+    assert canonical([LATER]) == f"[{LATER}]".encode()
 
 
 def test_every_metric_has_a_least_number_of_samples():
