@@ -48,7 +48,7 @@ PARTS = {
         "xǁCountsǁranked__",
         "xǁCountsǁquantile__",
     ),
-    "tasks.execute": ("x__less__", "x_came_of__", "x__or_none__"),
+    "tasks.execute": ("x_came_of__", "x__known__"),
 }
 """Of these rooms, the functions alone in which a rule stands: the nearest rank, and latency from the intended time."""
 

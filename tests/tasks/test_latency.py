@@ -11,7 +11,7 @@ from expectations.verdicts import LATER
 from tasks.arrivals import Arrivals
 from tasks.course import Part, Turn
 from tasks.execute import Step as Offered
-from tasks.execute import _results_table, came_of
+from tasks.execute import _results_batches, came_of
 from tasks.inject.files import NEVER, Outcome
 from tasks.inject.injector import Injection
 from tasks.volumes.model import traffic_labels
@@ -91,7 +91,7 @@ def test_recorded_latency_is_from_the_intended_instant_and_nothing_where_a_time_
     )  # fmt: skip
     taken = injection(ready=[7, 8, NEVER], sent=[60, NEVER, NEVER], done=[500, 700, NEVER], count=count)
     steps = [Offered(turn=TURN, first=0, arrivals=arrivals, injection=taken)]
-    rows = _results_table(template.programme, {"run": "r", "component": "orders"}, steps)
+    (rows,) = _results_batches(template.programme, {"run": "r", "component": "orders"}, steps)
     wanted = {
         "intended_us": [START, START + 1000, START + 2000], "ready_us": [START + 7, START + 1008, None],
         "sent_us": [START + 60, None, None], "done_us": [START + 500, START + 1700, None],
