@@ -13,6 +13,7 @@ from importlib import import_module, metadata
 from pathlib import Path
 
 from catalog.errors import PlimsollError, Status
+from flows.interrupt import heed
 from flows.remote import at_hand, place
 from flows.streams import Streams
 
@@ -35,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is not None:
         return _command_status(arguments)
     streams = Streams()
+    heed()
     try:
         status = _command_status(sys.argv[1:])
     except SystemExit as ended:  # argparse's, after help or a word that it does not know

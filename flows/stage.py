@@ -8,6 +8,8 @@ from collections.abc import Callable
 from functools import cache, wraps
 from typing import Any, ParamSpec, TypeVar
 
+from flows.interrupt import check
+
 Given = ParamSpec("Given")
 Found = TypeVar("Found")
 
@@ -18,6 +20,7 @@ def stage(name: str, *, run_name: str = "") -> Callable[[Callable[Given, Found]]
     def made(function: Callable[Given, Found]) -> Callable[Given, Found]:
         @wraps(function)
         def call(*args: Given.args, **kwargs: Given.kwargs) -> Found:
+            check()
             run = _task(function, name, run_name) if in_flow() else function
             return run(*args, **kwargs)
 

@@ -49,7 +49,7 @@ def test_assembling_a_report_loads_no_prefect_and_nothing_for_tables_or_judging(
     assert heavy & set(ended.stdout.split()) == set()
 
 
-HELP = {"__main__", "catalog", "catalog.errors", "flows", "flows.remote", "flows.streams"}
+HELP = {"__main__", "catalog", "catalog.errors", "flows", "flows.interrupt", "flows.remote", "flows.streams"}
 """All that `--help` may load beside Python's own library: it has 0.3 s."""
 
 

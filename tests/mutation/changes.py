@@ -3,7 +3,7 @@
     python tests/mutation/changes.py [WORD…]    # all, or those whose name or file has one of the words; minutes
 
 Each is made alone in a copy of the repository, and some of the tests named beside it must fail then. Exit status 1 when
-one was not noticed. `test_changes.py` holds that each still finds its place.
+one was not noticed. `test_named_changes.py` holds that each still finds its place.
 """
 
 import os
