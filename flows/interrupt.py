@@ -10,8 +10,12 @@ _asked = False
 
 
 def heed() -> None:
-    """From now on the process remembers that it was interrupted. To be called from its main thread."""
-    signal.signal(signal.SIGINT, _ask)
+    """From now on the process remembers that it was interrupted. To be called from its main thread.
+
+    Where whoever started it has Ctrl-C ignored, as a shell has of what it runs in the background, it stays ignored.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _ask)
 
 
 def check() -> None:

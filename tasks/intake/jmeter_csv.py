@@ -206,7 +206,7 @@ class _Reader:
         self._layout = layout
         self._ends = source.assumptions.timestamp == "end"
         self._zone = _zone(source.assumptions)
-        self._foreign = self._absent = self._common = 0
+        self._foreign = self._absent = self._common = self._waiting = 0
         self._last: dict[str, int] = {}  # of every thread, when it sent its latest message
         self._open: dict[str, list[tuple[int, int, int]]] = {}  # transactions before their samples: line, start, end
         self._at = {name: layout.place(name) for name in _USED}
@@ -264,17 +264,32 @@ class _Reader:
         """
         if self._last.get(thread, -1) >= start or self._at["threadName"] < 0 or len(self._last) >= _MOST_THREADS:
             self._account.beside[_INTACT] += 1
+            return
+        waiting = self._open.pop(thread, [])
+        while waiting and waiting[-1][2] <= start:  # it is over, and held nothing
+            self._missing(waiting.pop()[0])
+            self._waiting -= 1
+        if self._waiting < _MOST_THREADS:
+            waiting.append((line, start, end))
+            self._waiting += 1
         else:
-            self._open.setdefault(thread, []).append((line, start, end))
+            self._missing(line)
+        if waiting:
+            self._open[thread] = waiting
 
     def _close(self, thread: str, sent: int | None) -> None:
         """Tells of the transactions of a thread whose next message was sent at `sent`, or never."""
-        for line, start, end in self._open.pop(thread):
+        waiting = self._open.pop(thread)
+        self._waiting -= len(waiting)
+        for line, start, end in waiting:
             if sent is not None and start <= sent < end:  # the next may begin at its end
                 self._account.beside[_INTACT] += 1
             else:
-                self._account.skip(line, _ABSENT)
-                self._absent += 1
+                self._missing(line)
+
+    def _missing(self, line: int) -> None:
+        self._account.skip(line, _ABSENT)
+        self._absent += 1
 
     def finish(self) -> None:
         """Tells of bytes that were not UTF-8, of messages that nobody wrote, and of times in whole seconds."""

@@ -40,3 +40,9 @@ def test_nothing_is_interrupted_where_nobody_asked() -> None:
     script = SCRIPT.replace("os.kill(os.getpid(), signal.SIGINT)", "pass")
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert ended.stdout == "first second\n"
+
+
+def test_what_a_shell_runs_in_the_background_is_not_interrupted_from_the_terminal() -> None:
+    script = SCRIPT.replace("heed()\n", "signal.signal(signal.SIGINT, signal.SIG_IGN)\nheed()\n")
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ended.stdout == "first second\n"

@@ -9,8 +9,9 @@ from files import adds_up, read, taken
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tasks.intake import jmeter_xml_bulk
-from tasks.intake.format import Account, Source, SubmittedError
+from tasks.intake import jmeter_csv, jmeter_xml_bulk
+from tasks.intake.delimited import Row
+from tasks.intake.format import Account, Samples, Source, SubmittedError
 from tasks.intake.jmeter_csv import JMeterCsv
 from tasks.intake.jmeter_xml import JMeterXml
 from tasks.intake.k6_json import K6Json
@@ -215,6 +216,25 @@ def test_a_transaction_is_told_from_its_samples_before_or_after_it_and_in_foreig
     assert (len(found), sum(account.beside.values()), account.skips) == (2, 1, 0)
     _, found, account, _ = taken(JTL.encode() + whole + later, JMeterCsv())
     assert (len(found), sum(account.beside.values()), account.skips) == (1, 0, 1)
+
+
+@pytest.mark.parametrize("threads", [1, 10])
+def test_transactions_without_samples_are_named_in_order_and_no_more_are_remembered_than_threads(monkeypatch, threads):
+    monkeypatch.setattr(jmeter_csv, "_MOST_THREADS", 3)
+    lines = [
+        CONTROLLED.replace(b"T 1", b"T %d" % (number % threads)).replace(b"%d" % START, b"%d" % (START + 90 * number))
+        for number in range(10)
+    ]
+    source = Source(path=Path("none.jtl"), name="none.jtl")
+    reader = jmeter_csv._Reader(source, account := Account(), jmeter_csv.layout_of(JTL.encode()))
+    for number, line in enumerate(lines, 2):
+        reader.take(Row(number, line.decode().rstrip().split(","), utf8=True), Samples())
+        assert sum(map(len, reader._open.values())) == min(number - 1, threads, 3)
+        assert all(reader._open.values())
+    reader.finish()
+    assert (account.skips, account.beside.total()) == (10, 0)
+    if threads == 1:
+        assert account.skipped[jmeter_csv._ABSENT].lines[:3] == [2, 3, 4]
 
 
 def test_a_file_is_told_of_while_it_is_read(tmp_path):
