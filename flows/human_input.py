@@ -168,7 +168,7 @@ def _of_issue(asked: IssueQuestion) -> _Fields:
     }
     if asked.issue is None:
         fields["test"] = (Literal[(_NOTHING, *asked.tests)], "Test", "that it was found in", _NOTHING)
-        fields["run"] = (str, "Test run", "that it was found in, such as pilot/pilot.orders.load/1", "")
+        fields["run"] = (str, "Test run", "that it was found in, such as launch/launch.orders.load/1", "")
     return fields
 
 

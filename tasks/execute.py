@@ -33,7 +33,7 @@ from tasks.inject.files import ACKNOWLEDGED, NEVER, NOBODY, Outcome
 from tasks.inject.injector import Injection, Injector, InterruptedLoadError, Load, Target
 from tasks.inject.receive import ReceivePort, open_port
 from tasks.inject.scripts import ScriptedInjection
-from tasks.inject.shards import Hosts, ShardedInjector, WholeInjector, Work
+from tasks.inject.shards import Hosts, ShardedInjector, WholeInjector, Work, told_whole
 from tasks.labels import flaw_of, parted
 from tasks.metrics import Watch
 from tasks.notebook import Notebook
@@ -343,8 +343,7 @@ class Conduct:
             if isinstance(error.injection, ScriptedInjection):
                 yield scripted_step(turn, error.injection, window_us)
             raise
-        noted = replace(injection, summary={**injection.summary, "whole": why}) if why else injection
-        yield scripted_step(turn, noted, window_us)
+        yield scripted_step(turn, told_whole(injection, why) if why else injection, window_us)
 
     def _injector(self, turn: Turn, first: int, target: Target, sampler: Sampler, folder: Path | None) -> Injector:
         kind = self._profile.type

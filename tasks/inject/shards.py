@@ -21,7 +21,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -43,6 +43,8 @@ from tasks.inject.segments import write_segment
 from tasks.inject.summary import nearest_rank
 from tasks.inject.telling import write_summary
 from tasks.scratch import scratch
+
+Came = TypeVar("Came", bound=Injection)
 
 ASKED = 8
 """How often a host's clock is asked; the quickest answer counts."""
@@ -188,8 +190,12 @@ class WholeInjector:
     def run(self, load: Load, target: Target, *, progress: Progress | None = None) -> Injection:
         """See `Injector`."""
         self.say(self.why)
-        found = self.alone.run(load, target, progress=progress)
-        return replace(found, summary={**found.summary, "whole": self.why})
+        return told_whole(self.alone.run(load, target, progress=progress), self.why)
+
+
+def told_whole(injection: Came, why: str) -> Came:
+    """What came, with the reason why a cluster's workers did not offer it, for the run's document."""
+    return replace(injection, summary={**injection.summary, "whole": why})
 
 
 class ShardedInjector:

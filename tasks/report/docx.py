@@ -12,7 +12,7 @@ from typing import Any
 
 from catalog.errors import UsageError
 from tasks.report.blocks import Block, Run, read_blocks
-from tasks.report.paper_tables import laid_out
+from tasks.report.paper_tables import SMALL, laid_out
 from tasks.report.pdf import PAPER, prepared, staying, together
 from tasks.report.svg import FONT, FONTS
 
@@ -137,7 +137,7 @@ class _Writer:
                 case "chart":
                     _draw(self._made.add_paragraph(), prepared(block))
                 case "charts":
-                    self._charts(block["items"])
+                    self._charts(prepared(block)["items"])
                 case "box":
                     self.write(block["blocks"], boxed=block["look"] == "box")
 
@@ -205,7 +205,7 @@ class _Writer:
                 caption, chart = cell.paragraphs[0], cell.add_paragraph()
                 for block in blocks[:-1]:
                     _say(caption, block["runs"], bold=True)
-                _draw(chart, prepared({"kind": "charts", "items": [blocks]})["items"][0][-1])
+                _draw(chart, blocks[-1])
         self._after()
 
     def _after(self) -> None:
@@ -287,22 +287,21 @@ def _say(paragraph: Any, runs: Iterable[Run], *, size: float = 0.0, bold: bool =
 
 def _run(run: Run, *, size: float = 0.0, bold: bool = False, muted: bool = False) -> Any:
     """A run, never a field nor markup, with the looks that it has on the page. `size` in points, nought as it comes."""
-    made, form, looks = _element("r"), _element("rPr"), set(run["looks"])
+    made = _element("r")
     if run["text"] == "\n":
         made.append(_element("br"))
         return made
-    if (bold and not looks & {"small", "none", "agreed"}) or looks & _BOLD:
+    form, looks = _element("rPr"), set(run["looks"])
+    is_small = bool(looks & SMALL)
+    if (bold and not is_small) or looks & _BOLD:
         form.append(_element("b"))
     if looks & {"em", "none"}:
         form.append(_element("i"))
     coloured = next((_COLOURS[look] for look in reversed(run["looks"]) if look in _COLOURS), _MUTED if muted else "")
     if coloured:
         form.append(_element("color", val=coloured))
-    if (
-        sized := _TILE
-        if "tile" in looks
-        else size * (0.9 if looks & {"small", "none", "agreed"} and size < _SMALL else 1)
-    ):
+    sized = _TILE if "tile" in looks else 0.9 * size if is_small and size < _SMALL else size
+    if sized:
         form.append(_element("sz", val=round(2 * sized)))
     made.append(form)
     _write(made, "".join(_SIGNS.get(look, "") for look in run["looks"]) + run["text"])

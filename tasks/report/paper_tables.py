@@ -31,7 +31,8 @@ _BADGE = 1_600
 """Of a sign and the space around a badge's text."""
 
 _BADGES = frozenset({"good", "bad", "open", "standing"})
-_SMALL = frozenset({"small", "none", "agreed"})
+SMALL = frozenset({"small", "none", "agreed"})
+"""Looks of a text that is said smaller than what stands beside it."""
 _BREAK = re.compile(r"(?<=[ -])")
 """Where a line may end: after a space or a hyphen."""
 
@@ -113,7 +114,7 @@ def _lines(cell: dict[str, Any]) -> Iterator[_Line]:
             line = []
         else:
             looks = set(run["looks"])
-            line.append((run["text"], 0.86 if looks & _SMALL else 1.0, _BADGE if looks & _BADGES else 0))
+            line.append((run["text"], 0.86 if looks & SMALL else 1.0, _BADGE if looks & _BADGES else 0))
     yield line
 
 
